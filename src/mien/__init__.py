@@ -1,0 +1,53 @@
+"""mien: facial expression recognition. The public names; importing this does nothing else, and loads nothing heavy."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mien.errors import DataError as DataError
+    from mien.errors import ExtraError as ExtraError
+    from mien.errors import MienError as MienError
+    from mien.errors import ModelError as ModelError
+    from mien.errors import OutputError as OutputError
+    from mien.errors import RecipeError as RecipeError
+    from mien.errors import RunError as RunError
+    from mien.labels import EXPRESSIONS as EXPRESSIONS
+    from mien.types import Classifier as Classifier
+    from mien.types import Detections as Detections
+    from mien.types import Detector as Detector
+    from mien.types import FaceSet as FaceSet
+    from mien.types import ModelCard as ModelCard
+    from mien.types import Prediction as Prediction
+    from mien.types import Scores as Scores
+
+# Where each public name lives; it is loaded when it is first asked for.
+_HOME: dict[str, str] = {
+    "EXPRESSIONS": "labels",
+    "DataError": "errors",
+    "ExtraError": "errors",
+    "MienError": "errors",
+    "ModelError": "errors",
+    "OutputError": "errors",
+    "RecipeError": "errors",
+    "RunError": "errors",
+    "Classifier": "types",
+    "Detections": "types",
+    "Detector": "types",
+    "FaceSet": "types",
+    "ModelCard": "types",
+    "Prediction": "types",
+    "Scores": "types",
+}
+
+__version__ = "0.1.0"
+__all__ = sorted([*_HOME, "__version__"])  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'mien' has no attribute {name!r}")
+    return getattr(import_module(f"mien.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,48 @@
+"""The command line: a verb is the public function of the same name. Nothing heavy is imported before a command runs."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from mien import __version__
+from mien.errors import MienError
+
+app = typer.Typer(
+    name="mien",
+    help="Facial expression recognition: the expression that a face shows, in pictures, folders and data sets.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mien {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version.")
+    ] = False,
+) -> None: ...
+
+
+def main() -> None:
+    """Run the command line. Exit status: 0, 1 (one line on stderr that says what to do), 2 (usage), 130 (interrupted)."""
+    try:
+        app()
+    except MienError as error:
+        sys.stderr.write(f"mien: {error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("mien: interrupted\n")
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
