@@ -34,7 +34,7 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line. Exit status: 0, 1 (one line on stderr that says what to do), 2 (usage), 130 (interrupted)."""
+    """Run the command line. Exits with 0, 1 (one line on stderr says what to do), 2 (usage) or 130 (interrupted)."""
     try:
         app()
     except MienError as error:
