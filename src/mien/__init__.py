@@ -4,6 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mien.data.csvs import read_fer2013 as read_fer2013
+    from mien.data.store import load_faces as load_faces
+    from mien.data.store import save_faces as save_faces
+    from mien.data.votes import add_votes as add_votes
     from mien.errors import DataError as DataError
     from mien.errors import ExtraError as ExtraError
     from mien.errors import MienError as MienError
@@ -22,6 +26,10 @@ if TYPE_CHECKING:
 
 # Where each public name lives; it is loaded when it is first asked for.
 _HOME: dict[str, str] = {
+    "read_fer2013": "data.csvs",
+    "load_faces": "data.store",
+    "save_faces": "data.store",
+    "add_votes": "data.votes",
     "EXPRESSIONS": "labels",
     "DataError": "errors",
     "ExtraError": "errors",
