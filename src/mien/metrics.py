@@ -1,0 +1,133 @@
+"""Figures of a classifier's quality: pure functions of numpy arrays.
+
+`labels` are the true classes, (N,) whole numbers from 0; `predicted` are the same for what a classifier said;
+`probs` are (N, K) probabilities. All raise DataError where there is no face to measure, or where sizes differ.
+"""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import DataError
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share measured on a sample: `right` of `count` faces. Raises DataError where it is none, or of no faces."""
+
+    right: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise DataError("a share must be of one face or more, got none")
+        if not 0 <= self.right <= self.count:
+            raise DataError(f"right must be 0 to {self.count}, got {self.right}")
+
+    @property
+    def value(self) -> float:
+        """The share itself, in [0, 1]."""
+        return self.right / self.count
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Lower and upper end of its 95% score interval (Wilson, 1927), in [0, 1]."""
+        z = NormalDist().inv_cdf(0.975)
+        share, weight = self.value, z * z / self.count
+        centre = (share + weight / 2) / (1 + weight)
+        reach = z * math.sqrt(share * (1 - share) / self.count + weight / (4 * self.count)) / (1 + weight)
+        low = 0.0 if self.right == 0 else centre - reach
+        high = 1.0 if self.right == self.count else centre + reach
+        return low, high
+
+
+def accuracy(labels: NDArray[Any], predicted: NDArray[Any]) -> Share:
+    """How many of the faces were given their own class."""
+    labels, predicted = _paired(labels, predicted)
+    return Share(int((labels == predicted).sum()), len(labels))
+
+
+def confusion(labels: NDArray[Any], predicted: NDArray[Any], *, classes: int) -> NDArray[np.int64]:
+    """(K, K) int64: how many faces of each class (row) were given each class (column)."""
+    labels, predicted = _paired(labels, predicted)
+    for name, values in (("labels", labels), ("predicted", predicted)):
+        bad = values[(values < 0) | (values >= classes)]
+        if bad.size:
+            raise DataError(f"{name} must be 0 to {classes - 1}, got {bad[0]}")
+    counts = np.bincount(labels * classes + predicted, minlength=classes * classes)
+    return counts.reshape(classes, classes).astype(np.int64)
+
+
+def precision(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(K,) of a confusion matrix: the share of the faces given a class that are of it; 0 where none was given it."""
+    return _ratio(matrix.diagonal(), matrix.sum(axis=0))
+
+
+def recall(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(K,) of a confusion matrix: the share of the faces of a class that were given it; 0 where there are none."""
+    return _ratio(matrix.diagonal(), matrix.sum(axis=1))
+
+
+def f1(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(K,) of a confusion matrix: the harmonic mean of precision and recall; 0 where both are 0."""
+    return _ratio(2 * matrix.diagonal(), matrix.sum(axis=0) + matrix.sum(axis=1))
+
+
+def macro(figures: NDArray[np.float64], matrix: NDArray[np.int64]) -> float:
+    """The plain mean of per-class figures, over the classes that are in the confusion matrix as a label or a guess."""
+    present = matrix.sum(axis=0) + matrix.sum(axis=1) > 0
+    if not present.any():
+        raise DataError("a mean over classes must have one face or more, got none")
+    return float(figures[present].mean())
+
+
+def nll(labels: NDArray[Any], probs: NDArray[Any]) -> float:
+    """Mean negative logarithm of the true class's probability, in nats; a probability of 0 counts as 1e-38 (87)."""
+    labels, probs = _scored(labels, probs)
+    true = probs[np.arange(len(labels)), labels]
+    return float(-np.log(np.maximum(true, 1e-38)).mean())
+
+
+def ece(labels: NDArray[Any], probs: NDArray[Any], *, bins: int = 15) -> float:
+    """Expected calibration error of the top class, in [0, 1], over equal-width bins of confidence (Guo et al., 2017).
+
+    The mean gap between confidence and accuracy in a bin, weighted by the bin's faces; a bin holds its upper end.
+    """
+    labels, probs = _scored(labels, probs)
+    confidence = probs.max(axis=1)
+    right = probs.argmax(axis=1) == labels
+    place = np.digitize(confidence, np.linspace(0, 1, bins + 1)[1:-1], right=True)
+    gaps = np.bincount(place, weights=right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+
+
+def _paired(labels: NDArray[Any], predicted: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    labels, predicted = np.asarray(labels), np.asarray(predicted)
+    if labels.ndim != 1 or labels.shape != predicted.shape:
+        raise DataError(f"labels and predictions must be (N,) both, got {labels.shape} and {predicted.shape}")
+    _require_faces(labels)
+    return labels.astype(np.int64), predicted.astype(np.int64)
+
+
+def _scored(labels: NDArray[Any], probs: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    labels, probs = np.asarray(labels), np.asarray(probs)
+    if labels.ndim != 1 or probs.ndim != 2 or len(probs) != len(labels):
+        raise DataError(f"labels must be (N,) and probs (N, K), got {labels.shape} and {probs.shape}")
+    _require_faces(labels)
+    bad = labels[(labels < 0) | (labels >= probs.shape[1])]
+    if bad.size:
+        raise DataError(f"labels must be 0 to {probs.shape[1] - 1}, got {bad[0]}")
+    return labels.astype(np.int64), probs.astype(np.float64)
+
+
+def _require_faces(labels: NDArray[Any]) -> None:
+    if not len(labels):
+        raise DataError("a figure needs one labelled face or more, got none")

@@ -1,0 +1,71 @@
+"""What several test files share: small models and face sets that are made, never stored."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from mien.labels import EXPRESSIONS, VOTES
+from mien.types import FACE_SIDE, FaceSet, ModelCard
+
+
+def random_faces(
+    count: int, *, seed: int = 0, split: str = "valid", labels: NDArray[np.int64] | None = None, votes: bool = False
+) -> FaceSet:
+    """`count` faces of noise, no two alike, in one split."""
+    rng = np.random.default_rng(seed)
+    return FaceSet(
+        images=rng.integers(0, 256, (count, FACE_SIDE, FACE_SIDE), dtype=np.uint8),
+        labels=rng.integers(0, len(EXPRESSIONS), count) if labels is None else labels,
+        splits=np.full(count, split),
+        ids=np.array([f"{split}/{seed}/{row}" for row in range(count)], dtype=np.str_),
+        votes=rng.integers(0, 11, (count, len(VOTES))).astype(np.float32) if votes else None,
+    )
+
+
+def tiny_model(
+    path: Path,
+    *,
+    labels: tuple[str, ...] = EXPRESSIONS,
+    name: str = "tiny",
+    seed: int = 0,
+    card: ModelCard | str | None = None,
+    with_card: bool = True,
+    columns: int | None = None,
+    inputs: tuple[str, ...] = ("faces",),
+    output: str = "probs",
+    dtype: int = TensorProto.UINT8,
+    shape: tuple[str | int, ...] = ("N", FACE_SIDE, FACE_SIDE),
+    batch_inside: int = 0,
+    softmax: bool = True,
+) -> Path:
+    """Write the smallest model file there is, a linear classifier of the pixels; every flaw is an argument away."""
+    columns = len(labels) if columns is None else columns
+    weight = np.random.default_rng(seed).normal(0, 0.5 / FACE_SIDE, (FACE_SIDE**2, columns)).astype(np.float32)
+    nodes = [
+        helper.make_node("Cast", [inputs[0]], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["float", "scale"], ["scaled"]),
+        helper.make_node("Reshape", ["scaled", "flat"], ["pixels"]),
+        helper.make_node("MatMul", ["pixels", "weight"], ["logits"]),
+        helper.make_node("Softmax" if softmax else "Identity", ["logits"], [output]),
+    ]
+    constants = {
+        "scale": np.float32(255),
+        "flat": np.array([batch_inside or -1, FACE_SIDE**2], np.int64),
+        "weight": weight,
+    }
+    graph = helper.make_graph(
+        nodes,
+        name,
+        [helper.make_tensor_value_info(each, dtype, shape) for each in inputs],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, (shape[0], columns))],
+        [numpy_helper.from_array(np.asarray(value), key) for key, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    if with_card:
+        text = card if isinstance(card, str) else (card or ModelCard(name, labels, parameters=weight.size)).to_json()
+        helper.set_model_props(model, {"mien": text})
+    onnx.save(model, str(path))
+    return path
