@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from mien.errors import OutputError as OutputError
     from mien.errors import RecipeError as RecipeError
     from mien.errors import RunError as RunError
+    from mien.infer.classifier import OnnxClassifier as OnnxClassifier
+    from mien.infer.classifier import load as load
+    from mien.infer.classifier import models as models
+    from mien.infer.compose import Ensemble as Ensemble
+    from mien.infer.compose import Mirrored as Mirrored
     from mien.labels import EXPRESSIONS as EXPRESSIONS
     from mien.types import Classifier as Classifier
     from mien.types import Detections as Detections
@@ -38,6 +43,11 @@ _HOME: dict[str, str] = {
     "OutputError": "errors",
     "RecipeError": "errors",
     "RunError": "errors",
+    "OnnxClassifier": "infer.classifier",
+    "load": "infer.classifier",
+    "models": "infer.classifier",
+    "Ensemble": "infer.compose",
+    "Mirrored": "infer.compose",
     "Classifier": "types",
     "Detections": "types",
     "Detector": "types",

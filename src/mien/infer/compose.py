@@ -1,0 +1,93 @@
+"""Classifiers made of classifiers. Each is itself a `Classifier`, so they nest."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import ModelError
+from mien.types import Classifier, Scores
+
+
+@dataclass(frozen=True)
+class Mirrored:
+    """The mean of what a classifier says of a face and of its mirror image, since an expression has no handedness."""
+
+    classifier: Classifier
+
+    @property
+    def name(self) -> str:
+        """Of what it is made."""
+        return f"{_nested(self.classifier)} mirrored"
+
+    def __call__(self, images: NDArray[np.uint8], /) -> Scores:
+        """(N, 48, 48) uint8 -> Scores with N rows."""
+        plain = self.classifier(images)
+        mirrored = self.classifier(np.ascontiguousarray(images[..., ::-1]))
+        return Scores((plain.probs + mirrored.probs) / np.float32(2), plain.names)
+
+
+@dataclass(frozen=True, init=False)
+class Ensemble:
+    """The mean of what several classifiers say, each weighted (all alike unless `weights` are given).
+
+    Raises ModelError where there is no classifier, where the weights do not fit, and, when it is called, where the
+    classifiers do not name the same classes in the same order.
+    """
+
+    classifiers: tuple[Classifier, ...]
+    weights: tuple[float, ...]
+
+    def __init__(self, *classifiers: Classifier, weights: Sequence[float] | None = None) -> None:
+        if not classifiers:
+            raise ModelError("an ensemble must have one classifier or more, got none")
+        given = tuple(float(weight) for weight in weights) if weights is not None else (1.0,) * len(classifiers)
+        if len(given) != len(classifiers):
+            raise ModelError(f"weights must be {len(classifiers)}, one a classifier, got {len(given)}")
+        if not all(math.isfinite(weight) and weight >= 0 for weight in given) or not sum(given):
+            raise ModelError(f"weights must be 0 or more and not all 0, got {list(given)}")
+        object.__setattr__(self, "classifiers", classifiers)
+        object.__setattr__(self, "weights", tuple(weight / sum(given) for weight in given))
+
+    @property
+    def name(self) -> str:
+        """Of what it is made; weights are named where they differ."""
+        names = [_nested(classifier) for classifier in self.classifiers]
+        if len(set(self.weights)) > 1:
+            names = [f"{weight:.3g} {name}" for weight, name in zip(self.weights, names, strict=True)]
+        return " + ".join(names)
+
+    def __call__(self, images: NDArray[np.uint8], /) -> Scores:
+        """(N, 48, 48) uint8 -> Scores with N rows."""
+        first, *others = (classifier(images) for classifier in self.classifiers)
+        probs = self.weights[0] * first.probs.astype(np.float64)
+        for weight, scores in zip(self.weights[1:], others, strict=True):
+            if scores.names != first.names:
+                raise ModelError(f"classifiers must name the same classes, got {first.names} and {scores.names}")
+            if len(scores) != len(first):
+                raise ModelError(f"classifiers must return a row for each face, got {len(first)} and {len(scores)}")
+            probs += weight * scores.probs
+        return Scores(probs.astype(np.float32), first.names)
+
+
+def name_of(classifier: Classifier) -> str:
+    """What to call a classifier in a report: its `name` where it has one, else its type."""
+    return str(getattr(classifier, "name", type(classifier).__name__))
+
+
+def parts(classifier: Classifier) -> tuple[Classifier, ...]:
+    """The classifiers that one is made of; itself where it is not made of others."""
+    match classifier:
+        case Mirrored():
+            return parts(classifier.classifier)
+        case Ensemble():
+            return tuple(part for member in classifier.classifiers for part in parts(member))
+        case _:
+            return (classifier,)
+
+
+def _nested(classifier: Classifier) -> str:
+    name = name_of(classifier)
+    return f"({name})" if isinstance(classifier, Ensemble) and len(classifier.classifiers) > 1 else name
