@@ -11,6 +11,7 @@ import csv
 import dataclasses
 import io
 import json
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,3 +90,20 @@ def _draw_curve(path: Path, epochs: list[Epoch]) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     with written_whole(path) as file:
         figure.savefig(file, format="png", dpi=120)
+
+
+def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def source_commit() -> str:
+    """The commit of the checkout that mien runs from, `-dirty` behind it where files differ; empty where it is none."""
+    here = Path(__file__)
+    tracked = ["git", "-C", str(here.parent), "ls-files", "--error-unmatch", here.name]
+    describe = ["git", "-C", str(here.parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        subprocess.run(tracked, capture_output=True, check=True, timeout=10)
+        return subprocess.run(describe, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

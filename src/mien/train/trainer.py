@@ -22,7 +22,7 @@ from mien.train.augment import augment, resized
 from mien.train.nets import build_net
 from mien.train.optim import learning_rate, make_optimiser, side_at, update_average
 from mien.train.recipe import Recipe
-from mien.train.run import Epoch, load_tensors, save_tensors, write_for_people
+from mien.train.run import Epoch, load_tensors, save_tensors, source_commit, under, write_for_people
 from mien.types import FaceSet, batches
 
 Step = Callable[[int, int, float], None]  # called after each step: faces seen, of how many in the run, loss in nats
@@ -54,7 +54,7 @@ class Run:
             raise RunError(
                 f"a run needs labelled faces: {recipe.optim.batch} (a batch) to train, 1 valid; got {counts}"
             )
-        self.faces_hash = faces.hash
+        self.faces_hash, self.commit = faces.hash, source_commit()
         self.epochs: list[Epoch] = []
         self.fabric = Fabric(accelerator="cpu", devices=1, precision=recipe.optim.precision)
         self.net = build_net(recipe.net, classes=len(self.names), seed=recipe.seed)
@@ -78,24 +78,29 @@ class Run:
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "train_faces": len(self.train_faces),
-            "valid_faces": len(self.valid_faces),
         }
         write_text(self.out / "run.json", json.dumps(facts, indent=2) + "\n")
 
     def _facts(self) -> dict[str, Any]:
-        return {"recipe": self.recipe.to_toml(), "faces_hash": self.faces_hash, "labels": list(self.names)}
+        return {
+            "recipe": self.recipe.to_toml(),
+            "faces_hash": self.faces_hash,
+            "labels": list(self.names),
+            "train_faces": len(self.train_faces),
+            "valid_faces": len(self.valid_faces),
+            "commit": self.commit,
+        }
 
     def _restore(self, path: Path) -> None:
         tensors, self.epochs, facts = load_tensors(path)
-        for key, here in self._facts().items():
-            if facts.get(key) != here:
-                what = {"recipe": "another recipe", "faces_hash": "other faces"}.get(key, f"other {key}")
+        for key, what in (("recipe", "another recipe"), ("faces_hash", "other faces")):
+            if facts[key] != self._facts()[key]:
                 raise RunError(f"{self.out} holds a run of {what}: resume it with its own, or name another folder")
-        self.net.load_state_dict(_under("net.", tensors))
-        self.average.load_state_dict(_under("average.", tensors))
+        self.commit = facts["commit"]
+        self.net.load_state_dict(under("net.", tensors))
+        self.average.load_state_dict(under("average.", tensors))
         memory: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _under("optimiser.", tensors).items():
+        for name, tensor in under("optimiser.", tensors).items():
             index, _, key = name.partition(".")
             memory.setdefault(int(index), {})[key] = tensor
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": memory})
@@ -192,8 +197,3 @@ class Run:
         net = {f"net.{name}": tensor for name, tensor in self.net.state_dict().items()}
         save_tensors(self.out / "last.safetensors", {**net, **average, **memory}, self.epochs, self._facts())
         write_for_people(self.out, self.epochs)
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin with a prefix, without it."""
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

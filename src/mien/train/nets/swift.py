@@ -9,6 +9,13 @@ from torch import Tensor, nn
 from mien.train.recipe import Net
 
 
+class GlobalMean(nn.Module):
+    """(N, C, H, W) -> (N, C, 1, 1), the mean of each map; a single node in ONNX."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps.mean(dim=(2, 3), keepdim=True)
+
+
 class Squeeze(nn.Module):
     """Squeeze-and-excitation: each channel is weighed by what the whole map holds."""
 
@@ -16,7 +23,7 @@ class Squeeze(nn.Module):
         super().__init__()
         middle = max(8, channels // ratio)
         self.weigh = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
+            GlobalMean(),
             nn.Conv2d(channels, middle, 1),
             nn.ReLU(),
             nn.Conv2d(middle, channels, 1),
@@ -65,5 +72,5 @@ def swift(how: Net, classes: int) -> nn.Module:
             stride = 2 if stage and not block else 1
             layers.append(Block(before, width, stride=stride, squeeze=how.squeeze))
             before = width
-    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(how.dropout), nn.Linear(before, classes)]
+    head = [GlobalMean(), nn.Flatten(), nn.Dropout(how.dropout), nn.Linear(before, classes)]
     return nn.Sequential(*layers, *head)

@@ -1,0 +1,131 @@
+"""From a run to a model file: one ONNX graph that takes raw uint8 faces, gives probabilities, and says what it is."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mien import __version__
+from mien.errors import RunError
+from mien.files import written_whole
+from mien.metrics import Share
+from mien.train.augment import resized
+from mien.train.nets import FaceNet, build_net
+from mien.train.recipe import parse_recipe
+from mien.train.run import Epoch, load_tensors, under
+from mien.train.trainer import Run
+from mien.types import FACE_SIDE, ModelCard
+
+_SMALL = 1024  # numbers: an array shorter than this keeps 32 bits each
+
+
+class WholeModel(nn.Module):
+    """(N, 48, 48) uint8 -> (N, classes) float32 probabilities: all that a model file does."""
+
+    def __init__(self, net: FaceNet, *, side: int) -> None:
+        super().__init__()
+        self.net, self.side = net, side
+
+    def forward(self, faces: Tensor) -> Tensor:
+        return torch.softmax(self.net(resized(faces, side=self.side)), dim=1)
+
+
+def export(run: Run | Path | str, out: Path | str, *, name: str = "", note: str = "") -> ModelCard:
+    """Write the best epoch of a run as one self-describing ONNX file, its weights in half precision; return its card.
+
+    run: a run or its folder. name: the model's, else the file's. note: what a reader should know, licence and data.
+    Raises RunError where the folder holds no finished epoch, OutputError where the file cannot be written.
+    """
+    model, card = whole_model(run, name=name or Path(out).stem, note=note)
+    content = _onnx(model, card)
+    with written_whole(out) as file:
+        file.write(content)
+    return card
+
+
+def whole_model(run: Run | Path | str, *, name: str, note: str = "") -> tuple[WholeModel, ModelCard]:
+    """The best epoch of a run as a torch module that takes and gives what its model file will, and its card."""
+    folder = run.out if isinstance(run, Run) else Path(run)
+    path = folder / "best.safetensors"
+    if not path.exists():
+        raise RunError(f"{folder} holds no run with a finished epoch; make one with: mien train RECIPE -o {folder}")
+    tensors, epochs, facts = load_tensors(path)
+    recipe = parse_recipe(facts["recipe"], where=f"the recipe in {path}")
+    net = build_net(recipe.net, classes=len(facts["labels"]), seed=recipe.seed)
+    net.load_state_dict(under("average.", tensors))
+    card = ModelCard(
+        name=name,
+        labels=tuple(facts["labels"]),
+        parameters=sum(weight.numel() for weight in net.parameters()),
+        recipe=facts["recipe"],
+        faces_hash=facts["faces_hash"],
+        commit=facts["commit"],
+        version=__version__,
+        note=note,
+        scores=_scores(epochs, facts),
+    )
+    return WholeModel(net, side=epochs[-1].side).eval(), card
+
+
+def _scores(epochs: list[Epoch], facts: dict[str, Any]) -> dict[str, float]:
+    best, count = epochs[-1], int(facts["valid_faces"])
+    low, high = Share(round(best.valid_accuracy * count), count).interval
+    minutes = sum(epoch.seconds for epoch in epochs) / 60
+    return {
+        "valid_accuracy": best.valid_accuracy,
+        "valid_accuracy_low": low,
+        "valid_accuracy_high": high,
+        "valid_faces": count,
+        "epochs": best.number,
+        "minutes": round(minutes, 1),
+    }
+
+
+def _onnx(model: WholeModel, card: ModelCard) -> bytes:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's exporter warns of its own code
+        warnings.simplefilter("ignore", DeprecationWarning)
+        program = torch.onnx.export(
+            model,
+            (torch.zeros((2, FACE_SIDE, FACE_SIDE), dtype=torch.uint8),),
+            dynamo=True,
+            input_names=["faces"],
+            output_names=["probs"],
+            dynamic_shapes=({0: torch.export.Dim("N")},),
+            verbose=False,
+        )
+    if program is None:
+        raise RunError("torch could not export this net to ONNX")
+    proto = program.model_proto
+    _halve_weights(proto.graph)
+    for part in (
+        proto,
+        proto.graph,
+        *proto.graph.node,
+        *proto.graph.input,
+        *proto.graph.output,
+        *proto.graph.value_info,
+    ):
+        del part.metadata_props[:]  # the exporter's notes of where in the source each node comes from
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = "mien", card.to_json()
+    proto.doc_string = ""
+    content: bytes = proto.SerializeToString(deterministic=True)
+    return content
+
+
+def _halve_weights(graph: Any) -> None:
+    """Store each large float32 array as float16, with a cast back behind it: half the file, the same arithmetic."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for array in graph.initializer:
+        values, name = numpy_helper.to_array(array), array.name
+        if values.dtype == np.float32 and values.size >= _SMALL:
+            array.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+            casts.append(helper.make_node("Cast", [array.name], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
+    for place, cast in enumerate(casts):
+        graph.node.insert(place, cast)
