@@ -1,5 +1,13 @@
 """Training, the one part of mien that needs torch (the extra `train`)."""
 
+from mien.errors import ExtraError
+
+try:
+    import lightning_fabric as _fabric  # noqa: F401
+    import torch as _torch  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ExtraError("mien.train", extra="train") from error
+
 from mien.train.export import export
 from mien.train.recipe import Recipe, load_recipe
 from mien.train.run import Epoch

@@ -1,8 +1,9 @@
 """From a run to a model file: one ONNX graph that takes raw uint8 faces, gives probabilities, and says what it is."""
 
+import logging
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,14 +11,20 @@ from torch import Tensor, nn
 
 from mien import __version__
 from mien.errors import RunError
+from mien.evaluation.report import evaluate
 from mien.files import written_whole
+from mien.infer.classifier import OnnxClassifier
+from mien.infer.compose import Mirrored
 from mien.metrics import Share
 from mien.train.augment import resized
 from mien.train.nets import FaceNet, build_net
 from mien.train.recipe import parse_recipe
 from mien.train.run import Epoch, load_tensors, under
 from mien.train.trainer import Run
-from mien.types import FACE_SIDE, ModelCard
+from mien.types import FACE_SIDE, FaceSet, ModelCard
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 _SMALL = 1024  # numbers: an array shorter than this keeps 32 bits each
 
@@ -33,14 +40,22 @@ class WholeModel(nn.Module):
         return torch.softmax(self.net(resized(faces, side=self.side)), dim=1)
 
 
-def export(run: Run | Path | str, out: Path | str, *, name: str = "", note: str = "") -> ModelCard:
+def export(
+    run: Run | Path | str, out: Path | str, *, name: str = "", note: str = "", faces: FaceSet | None = None
+) -> ModelCard:
     """Write the best epoch of a run as one self-describing ONNX file, its weights in half precision; return its card.
 
     run: a run or its folder. name: the model's, else the file's. note: what a reader should know, licence and data.
+    faces: where given, the finished graph is measured on their valid split, and the card says how it did, with and
+    without mirror averaging.
     Raises RunError where the folder holds no finished epoch, OutputError where the file cannot be written.
     """
     model, card = whole_model(run, name=name or Path(out).stem, note=note)
-    content = _onnx(model, card)
+    proto = _graph(model)
+    content = _with_card(proto, card)
+    if faces is not None:
+        card = card.with_scores(**_measured(OnnxClassifier(content), faces))
+        content = _with_card(proto, card)
     with written_whole(out) as file:
         file.write(content)
     return card
@@ -71,48 +86,74 @@ def whole_model(run: Run | Path | str, *, name: str, note: str = "") -> tuple[Wh
 
 
 def _scores(epochs: list[Epoch], facts: dict[str, Any]) -> dict[str, float]:
-    best, count = epochs[-1], int(facts["valid_faces"])
-    low, high = Share(round(best.valid_accuracy * count), count).interval
-    minutes = sum(epoch.seconds for epoch in epochs) / 60
+    count = int(facts["valid_faces"])
+    accuracy = Share(round(epochs[-1].valid_accuracy * count), count)
+    low, high = accuracy.interval
     return {
-        "valid_accuracy": best.valid_accuracy,
+        "valid_accuracy": accuracy.value,
         "valid_accuracy_low": low,
         "valid_accuracy_high": high,
         "valid_faces": count,
-        "epochs": best.number,
-        "minutes": round(minutes, 1),
+        "epochs": epochs[-1].number,
+        "minutes": round(sum(epoch.seconds for epoch in epochs) / 60, 1),
     }
 
 
-def _onnx(model: WholeModel, card: ModelCard) -> bytes:
+def _measured(classifier: OnnxClassifier, faces: FaceSet) -> dict[str, float]:
+    valid, seen = faces[faces.splits == "valid"], faces[faces.splits == "train"]
+    report = evaluate(classifier, valid, seen=seen)
+    low, high = report.accuracy.interval
+    scores = {
+        "valid_accuracy": report.accuracy.value,
+        "valid_accuracy_low": low,
+        "valid_accuracy_high": high,
+        "valid_accuracy_mirrored": evaluate(Mirrored(classifier), valid).accuracy.value,
+        "valid_macro_f1": report.macro_f1,
+        "valid_ece": report.ece,
+        "valid_nll": report.nll,
+    }
+    return (
+        scores
+        if report.without_twins is None
+        else {**scores, "valid_accuracy_without_twins": report.without_twins.value}
+    )
+
+
+def _graph(model: WholeModel) -> "ModelProto":
+    import onnxscript  # noqa: F401  (torch's exporter needs it)
+
+    log = logging.getLogger("torch.onnx")
+    level = log.level
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch's exporter warns of its own code
         warnings.simplefilter("ignore", DeprecationWarning)
-        program = torch.onnx.export(
-            model,
-            (torch.zeros((2, FACE_SIDE, FACE_SIDE), dtype=torch.uint8),),
-            dynamo=True,
-            input_names=["faces"],
-            output_names=["probs"],
-            dynamic_shapes=({0: torch.export.Dim("N")},),
-            verbose=False,
-        )
+        log.setLevel(logging.ERROR)  # and remarks on packages that nobody asked for
+        try:
+            program = torch.onnx.export(
+                model,
+                (torch.zeros((2, FACE_SIDE, FACE_SIDE), dtype=torch.uint8),),
+                dynamo=True,
+                input_names=["faces"],
+                output_names=["probs"],
+                dynamic_shapes=({0: torch.export.Dim("N")},),
+                verbose=False,
+            )
+        finally:
+            log.setLevel(level)
     if program is None:
         raise RunError("torch could not export this net to ONNX")
     proto = program.model_proto
     _halve_weights(proto.graph)
-    for part in (
-        proto,
-        proto.graph,
-        *proto.graph.node,
-        *proto.graph.input,
-        *proto.graph.output,
-        *proto.graph.value_info,
-    ):
+    graph = proto.graph
+    for part in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
         del part.metadata_props[:]  # the exporter's notes of where in the source each node comes from
+    return proto
+
+
+def _with_card(proto: "ModelProto", card: ModelCard) -> bytes:
+    del proto.metadata_props[:]
     entry = proto.metadata_props.add()
     entry.key, entry.value = "mien", card.to_json()
-    proto.doc_string = ""
     content: bytes = proto.SerializeToString(deterministic=True)
     return content
 

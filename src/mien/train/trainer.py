@@ -25,11 +25,18 @@ from mien.train.recipe import Recipe
 from mien.train.run import Epoch, load_tensors, save_tensors, source_commit, under, write_for_people
 from mien.types import FaceSet, batches
 
-Step = Callable[[int, int, float], None]  # called after each step: faces seen, of how many in the run, loss in nats
+# Called after each step: epochs done (with a fraction), loss in nats, faces a second in this epoch.
+Step = Callable[[float, float, float], None]
 
 
 def train(
-    recipe: Recipe, faces: FaceSet, *, out: Path | str, resume: bool = False, on_step: Step | None = None
+    recipe: Recipe,
+    faces: FaceSet,
+    *,
+    out: Path | str,
+    resume: bool = False,
+    threads: int = 0,
+    on_step: Step | None = None,
 ) -> "Run":
     """Train a net by a recipe on the labelled train faces, judged on the valid ones. Iterate over it to make it happen.
 
@@ -37,6 +44,8 @@ def train(
     for bit, as if it had never stopped.
     Raises RunError where the faces do not do, the folder already holds a run, or the run is of other faces or recipe.
     """
+    if threads:
+        torch.set_num_threads(threads)
     return Run(recipe, faces, Path(out), resume=resume, on_step=on_step)
 
 
@@ -148,7 +157,7 @@ class Run:
         )
         order = torch.randperm(len(images), generator=generator)
         steps = len(images) // size  # the few left over have their turn in another epoch's order
-        losses, rate = [], 0.0
+        losses, rate, started = [], 0.0, time.perf_counter()
         self.net.train()
         for step in range(steps):
             done = index * steps + step
@@ -169,7 +178,8 @@ class Run:
                     f"the loss is {losses[-1]} in epoch {index + 1}: lower optim.lr; the epochs before are safe"
                 )
             if self.on_step:
-                self.on_step((done + 1) * size, how.epochs * steps * size, losses[-1])
+                pace = (step + 1) * size / (time.perf_counter() - started)
+                self.on_step(index + (step + 1) / steps, losses[-1], pace)
         return sum(losses) / len(losses), rate
 
     @torch.no_grad()
