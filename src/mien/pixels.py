@@ -117,24 +117,53 @@ def to_face(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(np.ascontiguousarray(face)).resize((FACE_SIDE, FACE_SIDE), _FILTER))
 
 
-def crop_face(picture: NDArray[np.uint8], box: ArrayLike, *, margin: float = 0.0) -> NDArray[np.uint8]:
+def crop_face(
+    picture: NDArray[np.uint8], box: ArrayLike, *, margin: float = 0.0, degrees: float = 0.0
+) -> NDArray[np.uint8]:
     """The square around a box of a picture, (H, W, 3) RGB or (H, W) grey -> (48, 48) uint8.
 
-    box: left, top, right, bottom in pixels; fractions count. The square has the box's centre and its longer side;
-    `margin` is added on every side, as a share of that side. Beyond the picture's edge its edge pixels go on.
+    box:     left, top, right, bottom in pixels; fractions count. The square has the box's centre and longer side.
+    margin:  what is added on every side, as a share of that side; negative takes away.
+    degrees: how far the square is turned clockwise; with a face's `tilt`, the face stands upright in it.
+
+    Beyond the picture's edge its edge pixels go on. Raises DataError where the picture is another array.
     """
     _require_picture(picture)
     left, top, right, bottom = np.asarray(box, np.float64)
-    half = max(right - left, bottom - top) * (0.5 + margin)
-    corner = np.array([(left + right) / 2 - half, (top + bottom) / 2 - half])
-    start = np.floor(corner).astype(int) - _MARGIN
-    side = int(np.ceil(2 * half)) + 1 + 2 * _MARGIN
-    columns, rows = (np.arange(first, first + side) for first in start)
+    side = max(right - left, bottom - top) * (1 + 2 * margin)
+    across = side / 2 * np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
+    down = np.array([-across[1], across[0]])
+    centre = np.array([left + right, top + bottom]) / 2
+    start = np.floor(centre - np.abs(across) - np.abs(down)).astype(int) - _MARGIN
+    end = np.ceil(centre + np.abs(across) + np.abs(down)).astype(int) + _MARGIN
+    region = Image.fromarray(_region(picture, start, end))
+    corner = centre - across - down - start
+    if not degrees:
+        return np.asarray(region.resize((FACE_SIDE, FACE_SIDE), _FILTER, box=(*corner, *(corner + side))))
+    fine = FACE_SIDE * max(1, int(np.ceil(side / FACE_SIDE)))  # at least the picture's own resolution
+    (a, d), (b, e), (c, f) = 2 * across / fine, 2 * down / fine, corner
+    turned = region.transform((fine, fine), Image.Transform.AFFINE, (a, b, c, d, e, f), _FILTER)
+    return np.asarray(turned.resize((FACE_SIDE, FACE_SIDE), _FILTER))
+
+
+def _region(picture: NDArray[np.uint8], start: NDArray[np.int_], end: NDArray[np.int_]) -> NDArray[np.uint8]:
+    """The picture in grey from x, y `start` up to `end`, its edge pixels repeated where that lies beyond it."""
     height, width = picture.shape[:2]
-    region = picture[rows.clip(0, height - 1)][:, columns.clip(0, width - 1)]
-    x, y = corner - start
-    inside = (x, y, x + 2 * half, y + 2 * half)
-    return np.asarray(Image.fromarray(grey(region)).resize((FACE_SIDE, FACE_SIDE), _FILTER, box=inside))
+    columns = np.arange(start[0], end[0]).clip(0, width - 1)
+    rows = np.arange(start[1], end[1]).clip(0, height - 1)
+    inside = grey(picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    region: NDArray[np.uint8] = inside[rows - rows[0]][:, columns - columns[0]]
+    return region
+
+
+def tilt(landmarks: NDArray[np.float32]) -> float:
+    """How far a face leans, in degrees clockwise: the slope of the line between its eyes.
+
+    landmarks: (5, 2) as in `Detections`; where they are not finite numbers, the face counts as upright.
+    """
+    x, y = landmarks[1] - landmarks[0]
+    degrees = float(np.degrees(np.arctan2(y, x)))
+    return degrees if np.isfinite(degrees) else 0.0
 
 
 def _require_picture(picture: NDArray[np.uint8]) -> None:
