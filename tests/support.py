@@ -1,6 +1,11 @@
 """What several test files share: small models and face sets that are made, never stored."""
 
+import io
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import onnx
@@ -9,6 +14,30 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mien.labels import EXPRESSIONS, VOTES
 from mien.types import FACE_SIDE, FaceSet, ModelCard
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended: its exit code, what it said on stdout and on stderr."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_mien(*arguments: str | Path) -> Outcome:
+    """Run the command line `mien ARGUMENTS...` in this process."""
+    from mien.apps.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    argv = ["mien", *map(str, arguments)]
+    with redirect_stdout(out), redirect_stderr(err), mock.patch.object(sys, "argv", argv):
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return Outcome(code, out.getvalue(), err.getvalue())
 
 
 def random_faces(
@@ -69,3 +98,17 @@ def tiny_model(
         helper.set_model_props(model, {"mien": text})
     onnx.save(model, str(path))
     return path
+
+
+def train_and_valid(train: int, valid: int, *, seed: int = 0) -> FaceSet:
+    """Noise faces of two splits, the place of their bright bands telling their class, so that a net can learn them."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(train + valid) % len(EXPRESSIONS)
+    stripes = 30 + 200 * (np.arange(FACE_SIDE)[None, :] // 4 % len(EXPRESSIONS) == labels[:, None])
+    noise = rng.integers(0, 25, (train + valid, FACE_SIDE, FACE_SIDE))
+    return FaceSet(
+        images=(stripes[:, :, None] + noise).clip(0, 255).astype(np.uint8),
+        labels=labels.astype(np.int64),
+        splits=np.array(["train"] * train + ["valid"] * valid),
+        ids=np.array([f"face{row}" for row in range(train + valid)]),
+    )

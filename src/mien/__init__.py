@@ -5,8 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mien.data.csvs import read_fer2013 as read_fer2013
+    from mien.data.export import write_fer2013 as write_fer2013
+    from mien.data.export import write_flat as write_flat
+    from mien.data.export import write_folder as write_folder
+    from mien.data.folders import read_flat as read_flat
+    from mien.data.folders import read_folder as read_folder
+    from mien.data.parquet import write_parquet as write_parquet
+    from mien.data.split import split_random as split_random
     from mien.data.store import load_faces as load_faces
     from mien.data.store import save_faces as save_faces
+    from mien.data.tables import read_parquet as read_parquet
     from mien.data.votes import add_votes as add_votes
     from mien.errors import DataError as DataError
     from mien.errors import ExtraError as ExtraError
@@ -15,6 +23,10 @@ if TYPE_CHECKING:
     from mien.errors import OutputError as OutputError
     from mien.errors import RecipeError as RecipeError
     from mien.errors import RunError as RunError
+    from mien.evaluation.bench import Speed as Speed
+    from mien.evaluation.bench import bench as bench
+    from mien.evaluation.report import Report as Report
+    from mien.evaluation.report import evaluate as evaluate
     from mien.infer.classifier import OnnxClassifier as OnnxClassifier
     from mien.infer.classifier import load as load
     from mien.infer.classifier import models as models
@@ -32,8 +44,16 @@ if TYPE_CHECKING:
 # Where each public name lives; it is loaded when it is first asked for.
 _HOME: dict[str, str] = {
     "read_fer2013": "data.csvs",
+    "write_fer2013": "data.export",
+    "write_flat": "data.export",
+    "write_folder": "data.export",
+    "read_flat": "data.folders",
+    "read_folder": "data.folders",
+    "write_parquet": "data.parquet",
+    "split_random": "data.split",
     "load_faces": "data.store",
     "save_faces": "data.store",
+    "read_parquet": "data.tables",
     "add_votes": "data.votes",
     "EXPRESSIONS": "labels",
     "DataError": "errors",
@@ -43,6 +63,10 @@ _HOME: dict[str, str] = {
     "OutputError": "errors",
     "RecipeError": "errors",
     "RunError": "errors",
+    "Speed": "evaluation.bench",
+    "bench": "evaluation.bench",
+    "Report": "evaluation.report",
+    "evaluate": "evaluation.report",
     "OnnxClassifier": "infer.classifier",
     "load": "infer.classifier",
     "models": "infer.classifier",

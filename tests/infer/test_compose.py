@@ -76,7 +76,8 @@ def test_names_say_what_it_is_made_of(models: list[OnnxClassifier]) -> None:
     assert name_of(Ensemble(a, b, weights=[3, 1])) == "0.75 net0 + 0.25 net1"
     assert name_of(Mirrored(Ensemble(a, b))) == "(net0 + net1) mirrored"
     assert name_of(Mirrored(Ensemble(a))) == "net0 mirrored"
-    assert name_of(_left) == "function"
+    assert name_of(_left) == "_left"
+    assert name_of(type("Mine", (), {"__call__": lambda _, images: _left(images)})()) == "Mine"
 
 
 def test_they_are_values(models: list[OnnxClassifier]) -> None:

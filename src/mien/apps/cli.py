@@ -7,6 +7,9 @@ from typing import Annotated
 import typer
 
 from mien import __version__
+from mien.apps.data import data
+from mien.apps.evaluate import bench, evaluate, models, show
+from mien.apps.train import export, train
 from mien.errors import MienError
 
 app = typer.Typer(
@@ -31,6 +34,15 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version.")
     ] = False,
 ) -> None: ...
+
+
+app.add_typer(data, name="data")
+app.command()(train)
+app.command()(export)
+app.command()(evaluate)
+app.command()(bench)
+app.command()(models)
+app.command()(show)
 
 
 def main() -> None:

@@ -73,8 +73,9 @@ class Ensemble:
 
 
 def name_of(classifier: Classifier) -> str:
-    """What to call a classifier in a report: its `name` where it has one, else its type."""
-    return str(getattr(classifier, "name", type(classifier).__name__))
+    """What to call a classifier in a report: its `name`, a function's own name, or else its type's."""
+    own = getattr(classifier, "name", None) or getattr(classifier, "__name__", None)
+    return str(own or type(classifier).__name__)
 
 
 def parts(classifier: Classifier) -> tuple[Classifier, ...]:
