@@ -1,0 +1,45 @@
+"""Which faces to train on, and which to choose by."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import DataError
+from mien.types import FaceSet
+
+
+def split_random(faces: FaceSet, *, valid: float, seed: int, stratified: bool = True) -> FaceSet:
+    """Move faces that are drawn at random from train to valid; all others stay where they are.
+
+    valid: how many (a whole number), or which share of those in train (a fraction below 1). stratified: each class
+    gives the same share, to within one face, and so do the faces without a label. The same faces and seed give the
+    same split. Raises DataError where there are not so many, or none would be left in train.
+    """
+    train = np.flatnonzero(faces.splits == "train")
+    count = _count(valid, len(train))
+    random = np.random.default_rng(seed)
+    shuffled = random.permutation(train)
+    chosen = _alike(shuffled, faces.labels, count) if stratified else shuffled[:count]
+    splits = faces.splits.copy()
+    splits[chosen] = "valid"
+    return replace(faces, splits=splits)
+
+
+def _count(valid: float, available: int) -> int:
+    whole = isinstance(valid, int)
+    if not (valid >= 1 if whole else 0 < valid < 1):
+        raise DataError(f"valid must be a number of faces, or a share between 0 and 1, got {valid}")
+    count = int(valid) if whole else round(valid * available)
+    if not 0 < count < available:
+        raise DataError(f"valid must leave faces in both splits: {count} of the {available} train faces were asked for")
+    return count
+
+
+def _alike(shuffled: NDArray[np.intp], labels: NDArray[np.int64], count: int) -> NDArray[np.intp]:
+    """`count` of the shuffled faces, of each class its share; what rounding leaves goes to the largest remainders."""
+    groups = [shuffled[labels[shuffled] == label] for label in np.unique(labels[shuffled])]
+    shares = np.array([len(group) for group in groups]) * (count / len(shuffled))
+    counts = np.floor(shares + 1e-9).astype(int)
+    counts[np.argsort(counts - shares, kind="stable")[: count - counts.sum()]] += 1
+    return np.concatenate([group[:size] for group, size in zip(groups, counts.tolist(), strict=True)])
