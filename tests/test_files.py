@@ -1,0 +1,93 @@
+"""Whole or not at all, whatever stops the writing."""
+
+import errno
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mien.errors import OutputError
+from mien.files import write_text, written_whole
+
+
+def test_what_was_written_is_there_and_nothing_else(tmp_path: Path) -> None:
+    with written_whole(tmp_path / "a.bin") as file:
+        file.write(b"one ")
+        file.write(b"two")
+        assert not (tmp_path / "a.bin").exists()
+    assert (tmp_path / "a.bin").read_bytes() == b"one two"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_text_is_utf_8(tmp_path: Path) -> None:
+    write_text(str(tmp_path / "a.txt"), "é\n")
+    assert (tmp_path / "a.txt").read_bytes() == b"\xc3\xa9\n"
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), OutputError("of another file")])
+def test_an_error_leaves_what_was_there_and_is_passed_on(tmp_path: Path, error: BaseException) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def write() -> None:
+        with written_whole(path) as file:
+            file.write(b"new")
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        write()
+    assert caught.value is error
+    assert path.read_text() == "old"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OutputError, match=r"cannot write .*a\.txt: No space left on device"):
+        write_text(tmp_path / "a.txt", "new")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_device_that_is_full_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.txt.part").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match="No space left on device"):
+        write_text(tmp_path / "a.txt", "new")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_none_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    for place, said in (
+        ("no/a.txt", "No such file or directory"),
+        ("file/a.txt", "Not a directory"),
+        ("folder", "Is a directory"),
+        ("x" * 300, "File name too long"),
+    ):
+        with pytest.raises(OutputError, match=f"cannot write .*{place}: {said}"):
+            write_text(tmp_path / place, "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_killed_writer_leaves_what_was_there_and_does_not_block_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    killed = f"""
+import os, signal
+from mien.files import written_whole
+with written_whole({str(path)!r}) as file:
+    file.write(b"new" * 100_000)
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", killed], check=False).returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+    write_text(path, "newer")
+    assert path.read_text() == "newer"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]

@@ -1,0 +1,277 @@
+"""Each value refuses what it must not hold, cannot change, and is selected as a whole."""
+
+import hashlib
+import json
+from dataclasses import FrozenInstanceError, replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mien.errors import DataError, ModelError
+from mien.labels import EXPRESSIONS, VOTES
+from mien.types import Detections, FaceSet, ModelCard, Prediction, Scores, batches
+from support import random_faces
+
+
+def _scores(count: int, seed: int = 0) -> Scores:
+    return Scores(np.random.default_rng(seed).dirichlet(np.ones(7), count).astype(np.float32))
+
+
+def _detections(count: int, *, landmarks: bool = True) -> Detections:
+    rng = np.random.default_rng(count)
+    corner = rng.uniform(-5, 50, (count, 2))
+    return Detections(
+        np.concatenate([corner, corner + rng.uniform(5, 90, (count, 2))], axis=1).astype(np.float32),
+        rng.random(count).astype(np.float32),
+        rng.random((count, 5, 2)).astype(np.float32) if landmarks else None,
+    )
+
+
+# FaceSet
+
+
+@pytest.mark.parametrize(
+    ("flaw", "said"),
+    [
+        ({"images": np.zeros((3, 48, 47), np.uint8)}, r"images must be \(N, 48, 48\) uint8, got \(3, 48, 47\)"),
+        ({"images": np.zeros((3, 48, 48), np.float32)}, "got .* float32"),
+        ({"images": np.zeros((3, 48, 48, 1), np.uint8)}, r"got \(3, 48, 48, 1\)"),
+        ({"labels": np.zeros(2, np.int64)}, r"labels must be \(3,\), one for each image, got \(2,\)"),
+        ({"labels": np.array([0.0, 1.5, 2.0])}, "labels must be whole numbers, got float64"),
+        ({"labels": np.array([0, 7, 1])}, r"labels must be -1 to 6, got \[7\]"),
+        ({"labels": np.array([0, -2, 1])}, r"got \[-2\]"),
+        ({"splits": np.array(["train", "dev", "test"])}, r"splits must be train, valid, test, got \['dev'\]"),
+        ({"splits": np.array("train")}, r"splits must be \(3,\)"),
+        ({"ids": np.array(["a", "b", "a"])}, r"ids must be unique, got \['a'\] more than once"),
+        ({"ids": np.array(["a"])}, r"ids must be \(3,\)"),
+        ({"votes": np.zeros((3, 7))}, r"votes must be \(3, 10\), got \(3, 7\)"),
+        ({"votes": np.full((3, 10), -1.0)}, "votes must be 0 or more"),
+        ({"votes": np.full((3, 10), np.nan)}, "votes must be 0 or more"),
+    ],
+)
+def test_a_face_set_refuses(flaw: dict[str, NDArray[np.generic]], said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        replace(random_faces(3), **flaw)
+
+
+def test_a_face_set_cannot_be_changed() -> None:
+    faces = random_faces(3, votes=True)
+    for array in (faces.images, faces.labels, faces.splits, faces.ids, faces.votes):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = array[1]
+    with pytest.raises(FrozenInstanceError):
+        faces.labels = np.zeros(3)
+
+
+def test_a_face_set_keeps_its_types() -> None:
+    faces = FaceSet(np.zeros((2, 48, 48), np.uint8), np.array([1, -1], np.int8), ["train", "test"], ["a", "b"])
+    assert faces.labels.dtype == np.int64
+    assert faces.ids.dtype.kind == faces.splits.dtype.kind == "U"
+    assert replace(faces, votes=np.ones((2, 10), np.int64)).votes.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "chosen", [np.array([True, False, True, True]), np.array([2, 0]), [3, 1], slice(1, 3), [], np.zeros(4, bool)]
+)
+@pytest.mark.parametrize("votes", [True, False])
+def test_a_face_set_is_selected_as_a_whole(chosen: NDArray[np.int64] | list[int] | slice, votes: bool) -> None:
+    faces = random_faces(4, votes=votes)
+    rows = np.arange(4)[np.array(chosen, np.int64) if isinstance(chosen, list) else chosen]
+    some = faces[chosen]
+    assert len(some) == len(rows)
+    for name in ("images", "labels", "splits", "ids"):
+        np.testing.assert_array_equal(getattr(some, name), getattr(faces, name)[rows])
+    assert (some.votes is None) == (not votes)
+    if votes:
+        np.testing.assert_array_equal(some.votes, faces.votes[rows])
+
+
+def test_one_face_is_not_a_selection() -> None:
+    with pytest.raises(TypeError, match="takes a mask"):
+        random_faces(3)[np.int64(1)]
+
+
+def test_a_face_may_be_chosen_once_only() -> None:
+    with pytest.raises(DataError, match="unique"):
+        random_faces(3)[[0, 0]]
+
+
+def test_the_hash_is_of_all_that_is_held_and_stays() -> None:
+    faces = random_faces(3, votes=True)
+    assert faces.hash == random_faces(3, votes=True).hash == faces[[0, 1, 2]].hash
+    images = faces.images.copy()
+    images[2, 47, 47] ^= 1
+    others = [
+        replace(faces, images=images),
+        replace(faces, labels=(faces.labels + 1) % 7),
+        replace(faces, splits=np.full(3, "test")),
+        replace(faces, ids=np.array(["a", "b", "c"])),
+        replace(faces, votes=faces.votes + 1),
+        replace(faces, votes=None),
+        faces[[1, 0, 2]],
+        faces[:2],
+    ]
+    assert len({faces.hash, *(other.hash for other in others)}) == 9
+
+
+def test_the_hash_of_a_known_set_never_changes() -> None:
+    faces = FaceSet(np.full((1, 48, 48), 7, np.uint8), np.array([3]), np.array(["train"]), np.array(["é"]))
+    content = b"\x07" * 2304 + (3).to_bytes(8, "little") + b"none" + "train\né".encode()
+    assert faces.hash == hashlib.sha256(content).hexdigest()
+    wide = replace(faces, ids=np.array(["é"], dtype="U50"))
+    assert wide.hash == faces.hash
+
+
+def test_the_plurality_is_clear_or_none() -> None:
+    votes = np.zeros((5, len(VOTES)), np.float32)
+    votes[0, 3], votes[0, 6] = 6, 4
+    votes[1, 3] = votes[1, 6] = 5
+    votes[2, VOTES.index("contempt")] = 10
+    votes[3, 0] = 1
+    faces = replace(random_faces(5), votes=votes)
+    assert faces.plurality.tolist() == [3, -1, -1, 0, -1]
+    assert faces.plurality.dtype == np.int64
+    with pytest.raises(DataError, match=r"no FER\+ votes; add them with"):
+        _ = random_faces(2).plurality
+
+
+# Scores
+
+
+@pytest.mark.parametrize(
+    "probs",
+    [
+        np.full((2, 7), 0.2),
+        np.array([[1.5, -0.5, 0, 0, 0, 0, 0]]),
+        np.full((1, 7), np.nan),
+        np.array([[np.inf, 0, 0, 0, 0, 0, 0]]),
+    ],
+)
+def test_scores_refuse_what_is_no_distribution(probs: NDArray[np.float64]) -> None:
+    with pytest.raises(ModelError, match="must be probabilities that sum to 1"):
+        Scores(probs)
+
+
+@pytest.mark.parametrize("shape", [(7,), (2, 6), (2, 7, 1)])
+def test_scores_refuse_another_shape(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ModelError, match=r"probs must be \(N, 7\)"):
+        Scores(np.zeros(shape))
+
+
+def test_scores_name_the_top_class() -> None:
+    scores = Scores(np.array([[0.2, 0.7, 0.1], [0.5, 0.2, 0.3]]), ("a", "b", "c"))
+    assert scores.probs.dtype == np.float32
+    assert scores.top.tolist() == [1, 0]
+    assert scores.confidence.tolist() == pytest.approx([0.7, 0.5])
+    assert scores[scores.top == 1].probs.shape == (1, 3)
+    assert scores[scores.top == 1].names == ("a", "b", "c")
+
+
+def test_scores_may_be_of_no_face() -> None:
+    scores = Scores(np.zeros((0, 7)))
+    assert len(scores) == len(scores.top) == len(scores.confidence) == 0
+    assert scores.names == EXPRESSIONS
+
+
+# Detections
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((np.zeros((2, 3)), np.zeros(2)), r"boxes must be \(M, 4\), got \(2, 3\)"),
+        ((np.array([[0, 0, np.nan, 5]]), np.ones(1)), "boxes must be finite"),
+        ((np.array([[5, 0, 5, 9]]), np.ones(1)), "positive sides"),
+        ((np.array([[0, 9, 5, 2]]), np.ones(1)), "positive sides"),
+        ((np.array([[0, 0, 5, 5]]), np.ones(2)), r"confidence must be \(1,\), got \(2,\)"),
+        ((np.array([[0, 0, 5, 5]]), np.ones(1), np.zeros((1, 4, 2))), r"landmarks must be \(1, 5, 2\)"),
+    ],
+)
+def test_detections_refuse(arguments: tuple[NDArray[np.float64], ...], said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        Detections(*arguments)
+
+
+def test_detections_are_largest_first_with_all_that_is_theirs() -> None:
+    boxes = np.array([[0, 0, 2, 2], [0, 0, 9, 9], [1, 1, 4, 4]], np.float32)
+    faces = Detections(boxes, np.array([0.1, 0.2, 0.3]), np.arange(30).reshape(3, 5, 2))
+    assert faces.boxes.tolist() == boxes[[1, 2, 0]].tolist()
+    assert faces.confidence.tolist() == pytest.approx([0.2, 0.3, 0.1])
+    assert faces.landmarks[:, 0, 0].tolist() == [10, 20, 0]
+    some = faces[faces.confidence < 0.25]
+    assert some.boxes.tolist() == boxes[[1, 0]].tolist()
+    assert some.landmarks[:, 0, 0].tolist() == [10, 0]
+    assert _detections(3, landmarks=False)[:2].landmarks is None
+
+
+def test_detections_may_be_none() -> None:
+    for boxes in ([], np.zeros((0, 4))):
+        faces = Detections(boxes, np.zeros(0), np.zeros((0, 5, 2)))
+        assert (len(faces), faces.boxes.shape, faces.landmarks.shape) == (0, (0, 4), (0, 5, 2))
+
+
+# Prediction
+
+
+def test_a_prediction_has_a_row_of_plain_values_for_each_face() -> None:
+    faces, scores = _detections(3), _scores(3)
+    rows = Prediction("a b.jpg", 0.0, faces, scores).rows()
+    assert json.loads(json.dumps(rows, allow_nan=False)) == rows
+    assert [list(row) for row in rows] == [
+        ["source", "face", "left", "top", "right", "bottom", "detection", "expression", "confidence", *EXPRESSIONS]
+    ] * 3
+    for face, row in enumerate(rows):
+        assert (row["source"], row["face"]) == ("a b.jpg", face)
+        assert [row[side] for side in ("left", "top", "right", "bottom")] == faces.boxes[face].tolist()
+        assert row["expression"] == EXPRESSIONS[scores.probs[face].argmax()]
+        assert row["confidence"] == row[row["expression"]] == pytest.approx(scores.probs[face].max())
+        assert row["detection"] == pytest.approx(faces.confidence[face])
+        assert {type(value) for value in row.values()} == {str, int, float}
+
+
+def test_a_prediction_in_a_video_has_its_time_and_track() -> None:
+    rows = Prediction("v.mp4", 1.5, _detections(2), _scores(2), np.array([7, 4])).rows()
+    assert [(row["seconds"], row["track"]) for row in rows] == [(1.5, 7), (1.5, 4)]
+    assert json.loads(json.dumps(rows)) == rows
+
+
+def test_a_prediction_without_faces_has_no_rows() -> None:
+    assert Prediction("a.jpg", 0.0, _detections(0), _scores(0)).rows() == []
+
+
+def test_a_prediction_refuses_what_does_not_fit() -> None:
+    with pytest.raises(ModelError, match="scores must have 2 rows, one a face, got 3"):
+        Prediction("a.jpg", 0.0, _detections(2), _scores(3))
+    with pytest.raises(ModelError, match=r"tracks must be \(2,\), got \(1,\)"):
+        Prediction("a.jpg", 0.0, _detections(2), _scores(2), np.array([1]))
+
+
+# ModelCard
+
+
+def test_a_card_comes_back_from_its_text() -> None:
+    card = ModelCard("m", EXPRESSIONS, temperature=1.25, parameters=9, recipe="lr = 1\n", note="é", scores={"a": 0.5})
+    assert ModelCard.from_json(card.to_json()) == card
+    assert card.with_scores(b=1.0).scores == {"a": 0.5, "b": 1.0}
+    assert card.with_scores(b=1.0).name == "m"
+    assert card.scores == {"a": 0.5}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nonsense", "[]", "3", "null", '{"name": "m"}', '{"name": "m", "labels": 3}', '{"labels": []}']
+)
+def test_a_text_that_is_no_card_is_refused(text: str) -> None:
+    with pytest.raises(ModelError, match="card is not one that this version of mien reads"):
+        ModelCard.from_json(text)
+
+
+# batches
+
+
+@pytest.mark.parametrize(("count", "size"), [(0, 4), (1, 4), (4, 4), (5, 4), (12, 5)])
+def test_batches_cover_everything_once(count: int, size: int) -> None:
+    parts = [list(range(count))[rows] for rows in batches(count, size)]
+    assert [each for part in parts for each in part] == list(range(count))
+    assert all(0 < len(part) <= size for part in parts)
+    assert all(rows.stop <= count for rows in batches(count, size))
