@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,7 +35,7 @@ _MARGIN = 4  # pixels around a crop that the filter may look at
 _QUIET = threading.Lock()  # `warnings.catch_warnings` changes what all threads see
 
 
-def read_picture(source: Path | str | BinaryIO) -> NDArray[np.uint8]:
+def read_picture(source: Path | str | IO[bytes]) -> NDArray[np.uint8]:
     """Read a picture file as (H, W, 3) uint8 RGB, upright.
 
     Applies the EXIF orientation; lays transparent pictures on white; scales 16-bit and floating-point pictures to

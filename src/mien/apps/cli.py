@@ -9,6 +9,7 @@ import typer
 from mien import __version__
 from mien.apps.data import data
 from mien.apps.evaluate import bench, evaluate, models, show
+from mien.apps.predict import demo, predict
 from mien.apps.train import export, train
 from mien.errors import MienError
 
@@ -39,6 +40,8 @@ def _root(
 app.add_typer(data, name="data")
 app.command()(train)
 app.command()(export)
+app.command()(predict)
+app.command()(demo)
 app.command()(evaluate)
 app.command()(bench)
 app.command()(models)

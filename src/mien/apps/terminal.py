@@ -22,6 +22,13 @@ def progress_bar(title: str) -> Iterator[ProgressCall]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+    bar = Progress(
+        *columns,
+        console=stderr,
+        transient=True,
+        disable=not stderr.is_terminal,
+        redirect_stdout=stdout.is_terminal,  # results go above the bar, but never from a file to the terminal
+    )
+    with bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)

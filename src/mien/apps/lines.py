@@ -1,0 +1,69 @@
+"""Predictions as lines of a table on a terminal, printed as they come, since there may be very many."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from mien.apps.terminal import stdout
+from mien.labels import COLOURS, EXPRESSIONS
+
+if TYPE_CHECKING:
+    from mien.types import Prediction
+
+_SHORTEST, _LONGEST = 12, 40  # characters of a picture's name
+_WIDTHS = {"face": 4, "left": 4, "top": 4, "right": 5, "bottom": 6, "detection": 9, "expression": 10, "confidence": 10}
+
+
+class Lines:
+    """Prints predictions as lines below one heading. names: of all pictures, for the width of the first column."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        others = sum(2 + width for width in _WIDTHS.values())
+        longest = max((len(name) for name in names), default=0)
+        self._name = max(_SHORTEST, min(longest, _LONGEST, stdout.width - others))
+        wide = stdout.width >= self._name + others + sum(2 + _width(name) for name in EXPRESSIONS)
+        self._probs = EXPRESSIONS if wide else ()  # columns for all probabilities, where they fit
+        self._begun = False
+
+    def show(self, prediction: "Prediction") -> None:
+        """Print a line for each face, or one that says that there is none."""
+        if not self._begun:
+            self._begun = True
+            self._print(self._heading())
+        rows = prediction.rows()
+        for row in rows:
+            self._print(self._line(row))
+        if not rows:
+            self._print(Text(f"{self._short(prediction.source)}  no face", style="dim"))
+
+    def _heading(self) -> Text:
+        fields = [f"{name:<{width}}" if name == "expression" else f"{name:>{width}}" for name, width in _WIDTHS.items()]
+        fields += [f"{name:>{_width(name)}}" for name in self._probs]
+        return Text("  ".join([f"{'source':<{self._name}}", *fields]), style="bold")
+
+    def _line(self, row: dict[str, str | int | float]) -> Text:
+        places = [f"{row[name]:>{_WIDTHS[name]}.0f}" for name in ("face", "left", "top", "right", "bottom")]
+        places.append(f"{row['detection']:>{_WIDTHS['detection']}.0%}")
+        line = Text("  ".join([self._short(str(row["source"])), *places, ""]))
+        name = str(row["expression"])
+        red, green, blue = COLOURS.get(name, (160, 160, 160))
+        line.append("\N{BLACK SQUARE} ", style=f"rgb({red},{green},{blue})")
+        line.append(f"{name:<{_WIDTHS['expression'] - 2}}", style="bold")
+        line.append(f"  {row['confidence']:>{_WIDTHS['confidence']}.0%}")
+        for name in self._probs:
+            line.append(f"  {row.get(name, 0):>{_width(name)}.0%}", style="dim")
+        return line
+
+    def _short(self, source: str) -> str:
+        """The name in the width of its column; of a long one its end, which tells pictures apart."""
+        text = source if len(source) <= self._name else f"\N{HORIZONTAL ELLIPSIS}{source[1 - self._name :]}"
+        return f"{text:<{self._name}}"
+
+    def _print(self, line: Text) -> None:
+        stdout.print(line, soft_wrap=True)
+
+
+def _width(name: str) -> int:
+    """Characters of the column of a probability."""
+    return max(len(name), len("100%"))
