@@ -1,6 +1,7 @@
 """What several test files share: small models and face sets that are made, never stored."""
 
 import io
+import re
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -38,6 +39,12 @@ def run_mien(*arguments: str | Path) -> Outcome:
         except SystemExit as end:
             code = int(end.code or 0)
     return Outcome(code, out.getvalue(), err.getvalue())
+
+
+def python_of(page: str) -> str:
+    """The Python that a page of docs/ shows."""
+    text = (Path(__file__).parent.parent / "docs" / page).read_text(encoding="utf-8")
+    return "\n".join(re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE))
 
 
 def random_faces(

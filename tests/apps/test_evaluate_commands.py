@@ -10,7 +10,7 @@ import mien
 from mien.infer import classifier as home
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet, ModelCard
-from support import random_faces, run_mien, tiny_model
+from support import python_of, random_faces, run_mien, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,14 @@ def test_evaluate_several_models_mirrored(folder: Path, tmp_path: Path) -> None:
     assert content["model"] == "(tiny + other) mirrored"
     assert content["confusion"] == wanted.confusion.tolist()
     assert len(set(content["model_hashes"])) == 2
+
+
+@pytest.mark.usefixtures("_ships")
+def test_the_documented_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(python_of("evaluate.md"), {})  # noqa: S102 (it is ours)
+    out = capsys.readouterr().out
+    assert "Share(right=" in out
+    assert json.loads(out[out.index("{") :])["model"] == "tiny mirrored"
 
 
 def test_evaluate_takes_the_split_that_is_asked_for() -> None:

@@ -16,7 +16,7 @@ from mien.infer import classifier as home
 from mien.infer.classifier import OnnxClassifier, load, models, shipped
 from mien.labels import EXPRESSIONS
 from mien.types import ModelCard
-from support import random_faces, tiny_model
+from support import python_of, random_faces, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,18 @@ def test_probabilities_are_those_of_the_graph(path: Path) -> None:
     np.testing.assert_allclose(scores.probs, _by_hand(path, images), atol=1e-5)
     assert scores.probs.dtype == np.float32
     assert scores.names == EXPRESSIONS
+
+
+def test_it_runs_without_mien_as_documented(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_model(path.with_name("model.onnx"))
+    monkeypatch.chdir(path.parent)
+    code = python_of("model-file.md")
+    assert "import mien" not in code
+    exec(code, {})  # noqa: S102 (it is ours)
+    black = OnnxClassifier("model.onnx")(np.zeros((1, 48, 48), np.uint8))
+    assert capsys.readouterr().out.strip() == EXPRESSIONS[black.top[0]]
 
 
 def test_the_card_comes_with_it(path: Path) -> None:

@@ -131,7 +131,7 @@ def evaluate(
     faces: FaceSet,
     *,
     seen: FaceSet | None = None,
-    batch: int = 1024,
+    batch: int = 256,
     progress: Progress | None = None,
 ) -> Report:
     """Measure a classifier on faces, of which only the labelled count.
