@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from mien.infer.classifier import models as models
     from mien.infer.compose import Ensemble as Ensemble
     from mien.infer.compose import Mirrored as Mirrored
+    from mien.infer.draw import draw as draw
+    from mien.infer.predictor import Predictor as Predictor
     from mien.labels import EXPRESSIONS as EXPRESSIONS
+    from mien.pixels import read_picture as read_picture
     from mien.types import Classifier as Classifier
     from mien.types import Detections as Detections
     from mien.types import Detector as Detector
@@ -72,6 +75,9 @@ _HOME: dict[str, str] = {
     "models": "infer.classifier",
     "Ensemble": "infer.compose",
     "Mirrored": "infer.compose",
+    "draw": "infer.draw",
+    "Predictor": "infer.predictor",
+    "read_picture": "pixels",
     "Classifier": "types",
     "Detections": "types",
     "Detector": "types",
