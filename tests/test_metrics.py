@@ -91,9 +91,9 @@ def test_ece_of_sure_and_right_is_0_and_of_sure_and_wrong_is_1() -> None:
 
 
 def test_ece_bin_holds_its_upper_end() -> None:
-    # 0.6 ends the third of five bins: it shares that bin with 0.5 (gaps cancel), not the next one with 0.7.
-    probs = np.array([[0.5, 0.5], [0.6, 0.4]])
-    assert metrics.ece(np.array([1, 0]), probs, bins=5) == pytest.approx(abs(-0.5 + 0.4) / 2)
+    # 0.5 ends the second of four bins: it shares that bin with 0.4, so that their gaps nearly cancel.
+    probs = np.array([[0.4, 0.3, 0.3], [0.5, 0.3, 0.2]])
+    assert metrics.ece(np.array([1, 0]), probs, bins=4) == pytest.approx(abs(-0.4 + 0.5) / 2)
 
 
 def test_nll_of_an_impossible_class_is_finite() -> None:
