@@ -11,7 +11,7 @@ from mien.files import written_whole
 from mien.labels import COLOURS
 from mien.types import Prediction
 
-_SHORTEST = 320  # pixels: smaller pictures are enlarged, so that the words fit
+_SHORTEST, _LONGEST = 320, 1024  # pixels: smaller pictures are enlarged, so that the words fit, but not beyond
 _DARK, _LIGHT = (24, 24, 27), (244, 244, 245)
 _OTHER = (160, 160, 160)  # of a class that has no colour
 _OPACITY = 0.8  # of the panel behind the bars
@@ -23,9 +23,11 @@ _Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 def draw(picture: NDArray[np.uint8], prediction: Prediction) -> NDArray[np.uint8]:
     """The picture, (H, W, 3) uint8 RGB, with its predictions drawn into a copy.
 
-    A copy whose shorter side is under 320 pixels is enlarged by a whole number, so that words can be read.
+    A copy whose shorter side is under 320 pixels is enlarged by a whole number, so that words can be read, as long as
+    the longer one stays below 1024.
     """
-    factor = -(-_SHORTEST // min(picture.shape[:2])) if min(picture.shape[:2]) < _SHORTEST else 1
+    shorter, longer = sorted(picture.shape[:2])
+    factor = max(1, min(-(-_SHORTEST // shorter), _LONGEST // longer))
     image = Image.fromarray(np.ascontiguousarray(picture))
     if factor > 1:
         image = image.resize((image.width * factor, image.height * factor), Image.Resampling.BICUBIC)

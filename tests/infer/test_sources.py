@@ -1,0 +1,103 @@
+import io
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.errors import DataError
+from mien.infer.sources import find_pictures, printable, read_frames
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with pictures at two depths, one that is hidden and files that are none."""
+    for number, name in enumerate(["b.png", "a.jpg", "Zürich am See.PNG", "inner/c.webp", ".hidden.png", ".git/d.png"]):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (6, 4), number * 10).save(path)
+    (tmp_path / "photos" / "notes.txt").write_text("none")
+    return tmp_path / "photos"
+
+
+def test_a_folder_stands_for_its_pictures_in_order(photos: Path) -> None:
+    names = [os.path.relpath(name, photos) for name in find_pictures(photos)]
+    assert names == ["Zürich am See.PNG", "a.jpg", "b.png", "inner/c.webp"]
+
+
+def test_names_stay_as_they_were_spelt(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photos)
+    assert list(find_pictures("./inner")) == ["./inner/c.webp"]
+    assert list(find_pictures("inner/")) == ["inner/c.webp"]
+    assert list(find_pictures(Path("a.jpg"))) == ["a.jpg"]
+    assert list(find_pictures(["b.png", "*.jpg", "-", "inner"])) == ["b.png", "a.jpg", "-", "inner/c.webp"]
+
+
+def test_patterns_match_pictures_only(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photos)
+    assert list(find_pictures("*")) == ["Zürich am See.PNG", "a.jpg", "b.png"]
+    assert list(find_pictures("**/*.webp")) == ["inner/c.webp"]
+
+
+def test_a_file_is_taken_by_its_name_whatever_is_in_it(photos: Path) -> None:
+    strange = photos / "a[1]*.data"
+    strange.write_bytes((photos / "b.png").read_bytes())
+    assert list(find_pictures(strange)) == [str(strange)]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: folder / "none.png", "none.png: there is no such file or folder"),
+        (lambda folder: folder / "*.bmp", "must match pictures, got 0 files"),
+        (lambda folder: folder / "*.txt", "must match pictures, got 1 files and none of them one"),
+        (lambda folder: folder / ".git" / "empty", "must hold pictures"),
+    ],
+)
+def test_a_source_that_gives_nothing_is_an_error(photos: Path, make: Callable[[Path], Path], message: str) -> None:
+    (photos / ".git" / "empty").mkdir()
+    with pytest.raises(DataError) as error:
+        list(find_pictures(make(photos)))
+    assert message in str(error.value)
+
+
+def test_frames_are_read_one_by_one(photos: Path) -> None:
+    frames = read_frames([photos / "b.png", photos / "a.jpg"])
+    (photos / "a.jpg").write_bytes((photos / "inner" / "c.webp").read_bytes())  # after the stream has begun
+    first, second = frames
+    assert (first.source, first.seconds, first.picture.shape) == (str(photos / "b.png"), 0.0, (4, 6, 3))
+    assert (second.picture > 25).all()
+
+
+def test_what_cannot_be_read_is_reported_and_the_rest_goes_on(photos: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (photos / "a.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    told: list[tuple[str, str]] = []
+    frames = list(read_frames(photos, on_error=lambda name, error: told.append((name, str(error)))))
+    assert len(frames) == 3
+    assert [name for name, _ in told] == [str(photos / "a.jpg")]
+    assert "a.jpg" in told[0][1]
+    assert len(list(read_frames(photos))) == 3
+    assert "left out" in caplog.text
+
+
+def test_a_dash_is_standard_input(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = io.BytesIO((photos / "b.png").read_bytes())
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=content))
+    (frame,) = read_frames("-")
+    assert frame.source == "-"
+    assert frame.picture.shape == (4, 6, 3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_name_that_is_no_text_is_read_and_told_of_as_text(tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    image = io.BytesIO()
+    Image.fromarray(np.zeros((3, 3), np.uint8)).save(image, "PNG")
+    Path(os.fsdecode(name)).write_bytes(image.getvalue())
+    (frame,) = read_frames(tmp_path)
+    assert frame.source == str(tmp_path / "caf\ufffd.png")
+    assert printable(os.fsdecode(name)) == frame.source
