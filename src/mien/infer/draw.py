@@ -15,6 +15,7 @@ _SHORTEST, _LONGEST = 320, 1024  # pixels: smaller pictures are enlarged, so tha
 _DARK, _LIGHT = (24, 24, 27), (244, 244, 245)
 _OTHER = (160, 160, 160)  # of a class that has no colour
 _OPACITY = 0.8  # of the panel behind the bars
+_FINEST = 4.0  # pixels: the smallest letters
 _BARS_FROM = 6.0  # line heights: a face's height, from which on it has bars
 
 _Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
@@ -70,7 +71,7 @@ class _Canvas:
         for grown, ink in ((1, _DARK), (0, colour)):  # a thin dark rim lets every colour stand out
             edges = (left - grown, top - grown, right + grown, bottom + grown)
             self.brush.rectangle(edges, outline=ink, width=self.line + 2 * grown)
-        size = min(max(self._least_size(), (bottom - top) / 8), min(self.image.size) / 14)
+        size = max(_FINEST, min(max(self._least_size(), (bottom - top) / 8), min(self.image.size) / 14))
         self._name(box, f"{name} {probs[name]:.0%}", colour, size)
         if bottom - top >= _BARS_FROM * size:
             self._bars(box, probs, size * 0.8)
