@@ -230,7 +230,8 @@ def test_standard_input_is_a_picture(photo: Path, model: Path, tmp_path: Path, m
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
 def test_an_interrupt_leaves_no_half_output(crops: Path, model: Path, tmp_path: Path) -> None:
     output = tmp_path / "p.csv"
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\nfrom mien.apps.cli import main; main()"
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heed}; from mien.apps.cli import main; main()"
     arguments = ["predict", crops, "-", "-m", model, "-o", output]  # standard input never ends
     command = [sys.executable, "-c", code, *map(str, arguments)]
     job = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
