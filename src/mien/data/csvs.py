@@ -5,7 +5,6 @@ one of them is written in any unusual way they are read one by one, in plain Pyt
 """
 
 import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +92,7 @@ def read_fer2013(path: Path | str, *, on_bad: OnBad | None = None, progress: Pro
 
 def _header(file: BinaryIO, path: Path) -> _Columns:
     line = file.readline(_LONGEST).removeprefix(b"\xef\xbb\xbf")
-    names = [field.decode("utf-8", "replace") for field in _fields(line)]
+    names = [field.decode("utf-8", "replace") for field in _fields(line, 0)]
     places = {name.lower(): place for place, name in reversed(list(enumerate(names))) if name}
     emotion, usage = places.get("emotion"), places.get("usage")
     if "pixels" not in places or (emotion is None and len(places) > 1):
@@ -106,13 +105,15 @@ def _header(file: BinaryIO, path: Path) -> _Columns:
     return _Columns(len(names), places["pixels"], emotion, usage)
 
 
-def _fields(line: bytes) -> list[bytes]:
-    """The fields of a line, without quotes and outer spaces."""
-    if line.count(b'"') and b'","' not in line.replace(b" ", b""):  # commas may be within quotes
+def _fields(line: bytes, count: int) -> list[bytes]:
+    """The fields of a line that should have `count`, without quotes and outer spaces."""
+    fields = line.split(b",")
+    if len(fields) != count and b'"' in line:  # there may be commas within quotes
         text = line.decode("utf-8", "surrogateescape").strip()
-        row = next(csv.reader(io.StringIO(text), skipinitialspace=True), [])
-        return [field.strip().encode("utf-8", "surrogateescape") for field in row]
-    return [field.strip(b' "\t\r\n') for field in line.split(b",")]
+        fields = [
+            field.encode("utf-8", "surrogateescape") for field in next(csv.reader([text], skipinitialspace=True), [])
+        ]
+    return [field.strip(b' "\t\r\n') for field in fields]
 
 
 def _blocks(
@@ -128,6 +129,8 @@ def _blocks(
         try:
             block.append(_row(line, count, number, columns))
         except ValueError as error:
+            yield block  # what is wrong with rows before this one comes first
+            block = []
             refuse(DataError(f"{path} line {count}: {error}"), on_bad)
         number += 1
         if len(block) == _ROWS:
@@ -142,7 +145,7 @@ def _blocks(
 
 def _row(line: bytes, count: int, number: int, columns: _Columns) -> _Row:
     """A line taken apart, its pixels not yet read. Raises ValueError that says what is wrong with it."""
-    fields = _fields(line)
+    fields = _fields(line, columns.count)
     if len(fields) != columns.count:
         raise ValueError(f"must have {columns.count} columns as the header has, got {len(fields)}")
     label, split = -1, "test"
@@ -169,7 +172,8 @@ def _faces(block: list[_Row], path: Path, on_bad: OnBad | None) -> tuple[NDArray
     images = _plain_pixels([row.pixels for row in block])
     if images is not None:
         return images, block
-    faces, good = [np.zeros((0, FACE_SIDE, FACE_SIDE), np.uint8)], []
+    faces = [np.zeros((0, FACE_SIDE, FACE_SIDE), np.uint8)]
+    good: list[_Row] = []
     for row in block:
         try:
             faces.append(_any_pixels(row.pixels)[None])
@@ -185,26 +189,23 @@ def _plain_pixels(fields: list[bytes]) -> NDArray[np.uint8] | None:
     None where one holds anything else. Every byte is read as if a number ended there, from the digits at and before
     it; then those are kept where one does end.
     """
-    text = np.frombuffer(b"   " + b"\n".join(fields) + b"\n", np.uint8)
-    units = text - np.uint8(ord("0"))
-    digit = units < 10
-    if np.count_nonzero(digit) + np.count_nonzero(text == ord(" ")) + len(fields) != len(text):
+    text = np.frombuffer(b"  " + b" ".join(fields) + b" ", np.uint8)
+    digit = text - np.uint8(ord("0")) < 10
+    if np.count_nonzero(digit) + np.count_nonzero(text == ord(" ")) != len(text):
         return None
-    two = digit[3:-1] & digit[2:-2]
-    three = two & digit[1:-3]
-    if np.any(three & digit[:-4]):
+    two = digit[1:] & digit[:-1]
+    ends = np.flatnonzero(digit[2:-1] > digit[3:])  # counted from the third byte
+    if np.any(two[2:] & two[:-2]) or len(ends) != len(fields) * _PIXELS:
         return None
-    ends = np.flatnonzero(digit[3:-1] & ~digit[4:])
-    if len(ends) != len(fields) * _PIXELS:
-        return None
-    values = units[3:-1] + units[2:-2] * two * np.uint8(10) + units[1:-3] * three * np.uint16(100)
-    values = values[ends].reshape(-1, FACE_SIDE, FACE_SIDE)
+    value = text & np.uint8(15)  # of a digit; 0 of a space
+    below_hundred = value[2:-1] + value[1:-2] * np.uint8(10)
+    hundreds = value[:-3] * digit[1:-2]
+    values: NDArray[np.uint16] = (below_hundred + hundreds * np.uint16(100)).take(ends)
     after = np.cumsum([len(field) + 1 for field in fields])  # where the next row starts
     rows = ends.reshape(-1, _PIXELS)
     if np.any(rows[:, -1] >= after) or np.any(rows[1:, 0] < after[:-1]) or values.max(initial=0) > 255:
         return None
-    images: NDArray[np.uint8] = values.astype(np.uint8)
-    return images
+    return values.astype(np.uint8).reshape(-1, FACE_SIDE, FACE_SIDE)
 
 
 def _any_pixels(field: bytes) -> NDArray[np.uint8]:
