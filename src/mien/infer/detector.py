@@ -15,9 +15,9 @@ from PIL import Image
 from mien.errors import DataError, ModelError
 from mien.types import Detections
 
-SMALLEST = 12  # pixels: the width from which on the network finds faces
-_LEAST = 192  # pixels: what a small picture, or a face that fills it, is enlarged to
-_CLOSE_UP, _CLOSE_UP_SIDE = 448, 320  # pixels: what is longer than the first is also looked at at the second
+SMALLEST = 16  # pixels: the width from which on the network finds upright faces
+_SIDE = 192  # pixels: no picture's longer side is looked at with fewer, so that a face that fills it is found
+_LARGE, _CLOSE_UP = 400, 256  # pixels: longer sides than the first are looked at a second time, with the second
 _STEP = 32  # pixels: the network takes sides that are multiples of this
 _BAND = 1 << 24  # pixels of a huge picture that are reduced at a time
 
@@ -36,11 +36,11 @@ class YuNet:
     Raises ModelError where one of these is out of range. May be pickled, and called from several threads at once.
     """
 
-    min_face: float = 24
+    min_face: float = 20
     threshold: float = 0.65
     overlap: float = 0.3
     max_side: int | None = 2048
-    threads: int = 0
+    threads: int = 1
 
     def __post_init__(self) -> None:
         sides = np.inf if self.max_side is None else self.max_side
@@ -70,9 +70,9 @@ class YuNet:
 
     def _sides(self, longest: int) -> list[int]:
         """The longest sides, in pixels, that a picture is looked at with, largest first."""
-        side = max(longest * min(1.0, SMALLEST / self.min_face), _LEAST)
+        side = max(longest * min(1.0, SMALLEST / self.min_face), _SIDE)
         side = round(min(side, self.max_side or side))
-        return [side, _CLOSE_UP_SIDE] if side > _CLOSE_UP else [side]
+        return [side, _CLOSE_UP] if side > _LARGE else [side]
 
     def _look(self, picture: NDArray[np.uint8], scale: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
         """Scores, boxes and landmarks, times the scale (2,), of all cells above the threshold."""
