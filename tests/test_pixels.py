@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from mien.errors import DataError
-from mien.pixels import crop_face, grey, read_picture, to_face
+from mien.pixels import crop_face, grey, read_picture, tilt, to_face
 
 RAMP = np.arange(48 * 48, dtype=np.uint16).reshape(48, 48) * 28  # 0 to 64484
 
@@ -238,6 +238,26 @@ def test_crop_face_is_square_around_a_long_box() -> None:
     wide, tall = crop_face(x.astype(np.uint8), (50, 90, 150, 110)), crop_face(x.astype(np.uint8), (90, 50, 110, 150))
     assert (wide == tall).all()
     assert wide[24, [0, -1]].tolist() == [51, 148]
+
+
+@pytest.mark.parametrize("degrees", [0.001, 20, -35, 90, 180])
+def test_crop_face_turns_the_square_clockwise(degrees: float) -> None:
+    y, x = np.mgrid[0:400, 0:400]
+    turn, across = np.radians(degrees), (np.arange(48) + 0.5) / 48 - 0.5
+    for ramp, right, down in ((x, np.cos(turn), -np.sin(turn)), (y, np.sin(turn), np.cos(turn))):
+        face = crop_face((ramp / 2).astype(np.uint8), (140, 140, 240, 240), degrees=degrees)
+        expected = (190 - 0.5 + 100 * (across[None] * right + across[:, None] * down)) / 2
+        assert np.abs(face - expected).max() <= 1.5
+
+
+def test_tilt_is_the_slope_between_the_eyes() -> None:
+    landmarks = np.zeros((5, 2), np.float32)
+    landmarks[1] = (10, 10)
+    assert tilt(landmarks) == pytest.approx(45)
+    landmarks[1] = (10, -10)
+    assert tilt(landmarks) == pytest.approx(-45)
+    landmarks[1] = (np.nan, 3)
+    assert tilt(landmarks) == 0
 
 
 def test_beyond_the_edge_the_edge_goes_on() -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mien.errors import DataError, ModelError
 from mien.infer.detector import YuNet, whole
-from mien.infer.predictor import MIN_FACE, Predictor
+from mien.infer.predictor import MARGIN, MIN_FACE, Predictor
 from mien.labels import EXPRESSIONS
 from mien.pixels import crop_face, grey, to_face
 from mien.types import Detections, Scores
@@ -75,7 +75,31 @@ def test_crops_are_the_square_around_the_box() -> None:
     picture = skimage.data.astronaut()
     box = np.array([[180.5, 60, 270, 175.25]], np.float32)
     Predictor(classifier, detector=lambda _: Detections(box, np.ones(1, np.float32)))(picture)
-    assert (seen[0] == crop_face(picture, box[0])[None]).all()
+    assert (seen[0] == crop_face(picture, box[0], margin=MARGIN)[None]).all()
+
+
+def test_a_leaning_face_is_turned_upright() -> None:
+    seen: list[NDArray[np.uint8]] = []
+
+    def classifier(images: NDArray[np.uint8]) -> Scores:
+        seen.append(images)
+        return Scores(np.eye(7, dtype=np.float32)[np.zeros(len(images), int)])
+
+    def detector(degrees: float) -> Detections:
+        """Her face, and her eyes, had she leant her head."""
+        turn = np.radians(degrees)
+        eyes = np.array([[-20, -18], [20, -18], [0, 0], [-15, 20], [15, 20]]) @ np.array(
+            [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
+        )
+        box = np.array([[172.5, 72.5, 272.5, 172.5]], np.float32)
+        return Detections(box, np.ones(1, np.float32), (eyes + (222.5, 122.5))[None])
+
+    upright = Image.fromarray(skimage.data.astronaut())
+    for degrees in (0.0, 25.0, -40.0):
+        leaning = upright.rotate(-degrees, Image.Resampling.BICUBIC, center=(222.5, 122.5))
+        Predictor(classifier, detector=lambda _, degrees=degrees: detector(degrees))(np.asarray(leaning))
+    for crops in seen[1:]:
+        assert np.abs(crops.astype(int) - seen[0]).mean() < 3
 
 
 def test_a_picture_without_a_face_is_no_error_and_no_work() -> None:
@@ -209,8 +233,8 @@ def test_a_real_face_is_found_and_cropped_as_fer2013_shows_faces() -> None:
     assert left < 203 < 243 < right  # her eyes
     assert top < 105 < 145 < bottom  # her eyes and mouth
     # The same region by another library's resampling looks the same.
-    middle, side = (left + right) / 2, bottom - top
-    region = grey(picture)[round(top) : round(bottom), round(middle - side / 2) : round(middle + side / 2)]
+    across, down, half = (left + right) / 2, (top + bottom) / 2, (bottom - top) / 2 * (1 + 2 * MARGIN)
+    region = grey(picture)[round(down - half) : round(down + half), round(across - half) : round(across + half)]
     by_hand = skimage.transform.resize(region, (48, 48), anti_aliasing=True, order=3) * 255
     assert np.corrcoef(by_hand.ravel(), seen[0][0].ravel())[0, 1] > 0.98
 

@@ -15,6 +15,7 @@ from mien.types import FACE_SIDE, Classifier, Detections, Detector, Prediction, 
 
 DEFAULT_MODEL = "swift"
 MIN_FACE = YuNet.min_face  # pixels
+MARGIN = -0.04  # share of a box's longer side: what makes a crop show what FER2013's show (benchmarks/crop_margin.py)
 
 
 class Predictor:
@@ -89,7 +90,10 @@ class Predictor:
             return faces, to_face(picture)[None]
         faces = faces[faces.boxes[:, 2] - faces.boxes[:, 0] >= self._min_face]
         tilts = [0.0] * len(faces) if faces.landmarks is None else [tilt(points) for points in faces.landmarks]
-        crops = [crop_face(picture, box, degrees=degrees) for box, degrees in zip(faces.boxes, tilts, strict=True)]
+        crops = [
+            crop_face(picture, box, margin=MARGIN, degrees=degrees)
+            for box, degrees in zip(faces.boxes, tilts, strict=True)
+        ]
         return faces, np.array(crops, np.uint8).reshape(-1, FACE_SIDE, FACE_SIDE)
 
     def _classified(self, seen: list[tuple[str, float, Detections, NDArray[np.uint8]]]) -> Iterator[Prediction]:
