@@ -1,0 +1,196 @@
+"""Which faces are the same picture: identical ones by their bytes, near-identical ones by their detail.
+
+Two pictures are near-identical when the detail of one correlates with that of the other, or of its mirror image, by
+`NEAR` or more. Detail is what is left of a picture when its Gaussian blur of 3 pixels is taken away, so brightness,
+contrast and lighting hardly count. The correlation is the cosine between both details where the pictures overlap, the
+best over all shifts of up to 2 pixels across and down.
+
+All pairs are looked at. A first pass compares 100 low cosine frequencies of each picture, shifted by a pixel each way
+(matrix products of blocks, as a mirror image only turns the sign of the odd frequencies); only pairs that pass it are
+measured.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.types import FACE_SIDE, Progress, batches
+
+NEAR = 0.70  # docs/audit.md says how it was chosen
+
+_BLUR = 3.0  # pixels, the standard deviation of the blur that is taken away
+_REACH = 2  # pixels, the largest shift across and down
+_FLAT = 0.5  # grey levels: a picture whose detail deviates less has none, and is near to nothing
+_FREQUENCIES = 10  # across and down, in the first pass
+_PASSES = 0.80  # cosine between the frequencies of two pictures, from which they are measured
+_BLOCK = 1024
+_WIDTH = FACE_SIDE + _REACH  # of a row of pixels with zeros behind it
+_SHIFTS = (2 * _REACH + 1, 2 * _REACH + 1)
+
+Floats = NDArray[np.float32]
+
+
+def identical(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """(N, 48, 48) -> (N,) int64: the first row that has the very same pixels, which is a face's own where it is new."""
+    seen: dict[bytes, int] = {}
+    return np.array([seen.setdefault(image.tobytes(), row) for row, image in enumerate(images)], np.int64)
+
+
+def near_pairs(
+    images: NDArray[np.uint8], *, near: float = NEAR, progress: Progress | None = None
+) -> tuple[NDArray[np.int64], Floats]:
+    """Near-identical pairs of different pictures: (M, 2) int64 rows in rising order, (M,) float32 correlations.
+
+    Of rows with the very same pixels only the first is compared.
+    """
+    rows = np.unique(identical(images))
+    candidates = _candidates(images[rows], progress)
+    correlation = _detail_correlation(images[rows], candidates)
+    kept = correlation >= near
+    return rows[candidates[kept]], correlation[kept]
+
+
+def connected(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(count,) int64: the smallest row that each row is joined to by a chain of pairs (M, 2)."""
+    parent = list(range(count))
+
+    def root(row: int) -> int:
+        while parent[row] != row:
+            parent[row] = parent[parent[row]]
+            row = parent[row]
+        return row
+
+    for one, other in pairs.tolist():
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+    return np.array([root(row) for row in range(count)], np.int64)
+
+
+def members(groups: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """The rows of each group of two or more, in order; `groups` names each row's group by a row, as above."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    return [rows for rows in np.split(order, starts[1:]) if len(rows) > 1]
+
+
+def _candidates(images: NDArray[np.uint8], progress: Progress | None) -> NDArray[np.int64]:
+    """(M, 2): the pairs whose low frequencies are alike enough to measure."""
+    plain = _low_frequencies(images)
+    shifted = [_low_frequencies(_shifted(images, down, right)) for down in (-1, 1) for right in (-1, 1)]
+    found = [np.zeros((0, 2), np.int64)]
+    total = sum(1 for _ in _blocks(len(images)))
+    for done, (one, other) in enumerate(_blocks(len(images)), 1):
+        alike = _alike([(even[one], odd[one]) for even, odd in shifted], (plain[0][other], plain[1][other]))
+        rows, columns = np.divmod(np.flatnonzero(alike >= _PASSES), alike.shape[1])
+        pairs = np.stack([rows + one.start, columns + other.start], axis=1)
+        found.append(pairs[pairs[:, 0] < pairs[:, 1]])
+        if progress:
+            progress(done, total)
+    return np.concatenate(found)
+
+
+def _blocks(count: int) -> Iterator[tuple[slice, slice]]:
+    """Pairs of row blocks that hold every pair of rows once."""
+    for one in batches(count, _BLOCK):
+        for other in batches(count - one.start, _BLOCK):
+            yield one, slice(other.start + one.start, other.stop + one.start)
+
+
+def _alike(queries: list[tuple[Floats, Floats]], others: tuple[Floats, Floats]) -> Floats:
+    """The best cosine of any query with each other picture or its mirror image, whose odd frequencies change sign."""
+    best: Floats | None = None
+    for even, odd in queries:
+        mirrored = odd @ others[1].T
+        cosine = even @ others[0].T
+        cosine += np.abs(mirrored, out=mirrored)
+        best = cosine if best is None else np.maximum(best, cosine, out=best)
+    return np.zeros((0, 0), np.float32) if best is None else best
+
+
+def _low_frequencies(images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+    """The low cosine frequencies of pictures, those that are even and those that are odd from left to right.
+
+    The mean is left out, and high frequencies, of which natural pictures hold less, are weighted up; the two halves
+    together have length 1.
+    """
+    number = np.arange(_FREQUENCIES)
+    place = (np.arange(FACE_SIDE) + 0.5) * np.pi / FACE_SIDE
+    waves = np.cos(number[:, None] * place).astype(np.float32)
+    waves[0] /= np.sqrt(2)
+    radius = np.hypot(number[:, None], number)
+    weights = (radius**1.5 * np.exp(-((radius / 6) ** 2) / 2)).astype(np.float32)
+    found = np.concatenate([waves @ images[rows].astype(np.float32) @ waves.T for rows in batches(len(images), 4096)])
+    found *= weights
+    found /= np.maximum(np.linalg.norm(found, axis=(1, 2), keepdims=True), 1e-3)
+    even, odd = found[:, :, ::2], found[:, :, 1::2]
+    return np.ascontiguousarray(even).reshape(len(found), -1), np.ascontiguousarray(odd).reshape(len(found), -1)
+
+
+def _shifted(images: NDArray[np.uint8], down: int, right: int) -> NDArray[np.uint8]:
+    rows, columns = ((np.arange(FACE_SIDE) - shift).clip(0, FACE_SIDE - 1) for shift in (down, right))
+    return images[:, rows[:, None], columns]
+
+
+def _detail_correlation(images: NDArray[np.uint8], pairs: NDArray[np.int64]) -> Floats:
+    """(M,) float32 in [-1, 1]: the correlation of the details of each pair of rows (M, 2)."""
+    rows, places = np.unique(pairs, return_inverse=True)
+    details = _details(images[rows])
+    energies = _energies(details)
+    correlation = np.full(len(pairs), -1, np.float32)
+    for part in batches(len(pairs), 1024):
+        one, other = places.reshape(-1, 2)[part].T
+        sides = _products(details[one], details[other]), _products(details[one], details[other][:, :, ::-1])
+        weights = energies[other][:, ::-1, ::-1], energies[other][:, ::-1, :]  # of the window that the shift is over
+        for products, weight in zip(sides, weights, strict=True):
+            best = (products / np.sqrt(energies[one] * weight)).max(axis=(1, 2))
+            np.maximum(correlation[part], best, out=correlation[part])
+    return correlation
+
+
+def _details(images: NDArray[np.uint8]) -> Floats:
+    """(N, 48, 48) float32: pictures without their blur; beyond the edges, the edge pixels go on."""
+    reach = int(4 * _BLUR)
+    weights = np.exp(-((np.arange(-reach, reach + 1) / _BLUR) ** 2) / 2)
+    blur = np.zeros((FACE_SIDE, FACE_SIDE), np.float32)
+    for pixel in range(FACE_SIDE):
+        sources = np.arange(pixel - reach, pixel + reach + 1).clip(0, FACE_SIDE - 1)
+        np.add.at(blur[pixel], sources, weights / weights.sum())
+    details = images.astype(np.float32)
+    for part in batches(len(images), 4096):
+        details[part] -= blur @ details[part] @ blur.T
+    return details
+
+
+def _energies(details: Floats) -> Floats:
+    """(N, 5, 5) float32: the sum of squares in the part of each picture that a shifted one lies over."""
+    floor = _FLAT**2 * FACE_SIDE**2
+    energies = np.empty((len(details), *_SHIFTS), np.float32)
+    for part in batches(len(details), 1024):
+        squares = details[part] ** 2
+        for down, right in np.ndindex(_SHIFTS):
+            window = squares[:, _over(down - _REACH), _over(right - _REACH)].sum(axis=(1, 2))
+            energies[part, down, right] = np.where(window < floor, np.inf, window)
+    return energies
+
+
+def _over(shift: int) -> slice:
+    """What of a row of pixels lies over another row that is shifted so far to the right."""
+    return slice(max(0, shift), FACE_SIDE + min(0, shift))
+
+
+def _products(one: Floats, other: Floats) -> Floats:
+    """(M, 5, 5) float32: the sums of products of M pairs of details, the other one shifted down and right.
+
+    Laid out in one row with zeros between and around, so that a shift in both directions is a shift of the whole.
+    """
+    guard = _REACH * _WIDTH + _REACH
+    rows = np.zeros((2, len(one), guard + FACE_SIDE * _WIDTH + guard), np.float32)
+    for plane, details in zip(rows, (one, other), strict=True):
+        plane[:, guard:-guard].reshape(-1, FACE_SIDE, _WIDTH)[:, :, :FACE_SIDE] = details
+    inner = rows[1][:, guard:-guard]
+    products = np.empty((len(one), *_SHIFTS), np.float32)
+    for down, right in np.ndindex(_SHIFTS):
+        start = down * _WIDTH + right
+        products[:, down, right] = np.einsum("np,np->n", rows[0][:, start : start + inner.shape[1]], inner)
+    return products
