@@ -88,10 +88,12 @@ def read_parquet(
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Turns what pyarrow raises into DataErrors that name the file."""
+    """Turns what pyarrow and `FaceSet` raise into DataErrors that name the file."""
     arrow, _ = pyarrow_or_error()
     try:
         yield
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except arrow.ArrowException as error:
@@ -167,13 +169,14 @@ def _faces(table: _Table, start: int, rows: list[dict[str, Any]], on_bad: OnBad 
     images, kept = faces_of(len(rows), read, on_bad=on_bad)
     good = [parsed[place] for place in kept]
     votes = [row.votes for row in good if row.votes is not None]
-    return FaceSet(
-        images=images,
-        labels=np.array([row.label for row in good], np.int64),
-        splits=np.array([row.split for row in good], np.str_),
-        ids=np.array([row.id for row in good], np.str_),
-        votes=np.array(votes, np.float32).reshape(-1, len(VOTES)) if len(votes) == len(good) else None,
-    )
+    with _naming(table.path):
+        return FaceSet(
+            images=images,
+            labels=np.array([row.label for row in good], np.int64),
+            splits=np.array([row.split for row in good], np.str_),
+            ids=np.array([row.id for row in good], np.str_),
+            votes=np.array(votes, np.float32).reshape(-1, len(VOTES)) if len(votes) == len(good) else None,
+        )
 
 
 def _row(table: _Table, number: int, values: dict[str, Any]) -> _Row:
@@ -214,7 +217,7 @@ def _joined(parts: list[FaceSet], path: Path) -> FaceSet:
     if not sum(len(part) for part in parts):
         raise DataError(f"{path} holds no faces: there is no row that can be read")
     votes = [part.votes for part in parts if part.votes is not None]
-    try:
+    with _naming(path):
         return FaceSet(
             images=np.concatenate([part.images for part in parts]),
             labels=np.concatenate([part.labels for part in parts]),
@@ -222,5 +225,3 @@ def _joined(parts: list[FaceSet], path: Path) -> FaceSet:
             ids=np.concatenate([part.ids for part in parts]),
             votes=np.concatenate(votes) if len(votes) == len(parts) else None,
         )
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
