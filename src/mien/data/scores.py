@@ -1,11 +1,9 @@
 """One file that holds what a classifier said of faces, each by its id: an .npz archive of plain arrays.
 
-Its entries are version (1), ids (N,) UTF-8 bytes, probs (N, K) float32, names (K,) UTF-8 bytes, which are the classes in
-the order of the columns, and held_out, whether each face was scored by a model that was not trained on it.
+Its entries are version (1), ids (N,) UTF-8 bytes, probs (N, K) float32, names (K,) UTF-8 bytes, which are the classes
+in the order of the columns, and held_out, whether each face was scored by a model that was not trained on it.
 """
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.data.arrays import read_arrays, write_arrays
 from mien.errors import DataError, ModelError
-from mien.files import written_whole
 from mien.labels import EXPRESSIONS, expression_named
 from mien.types import FaceSet, Scores
 
@@ -71,22 +69,12 @@ def save_scores(scored: FaceScores, path: Path | str) -> None:
         "names": np.char.encode(np.array(scored.scores.names), "utf-8"),
         "held_out": np.array(scored.held_out),
     }
-    with written_whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in arrays.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
+    write_arrays(path, arrays)
 
 
 def load_scores(path: Path | str) -> FaceScores:
     """Read a file that `save_scores` wrote. Raises DataError where it is missing, damaged or something else."""
-    path = Path(path)
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, EOFError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} is damaged, or no file of scores: {error}") from error
+    arrays = read_arrays(path, what="file of scores")
     missing = [name for name in _ENTRIES if name not in arrays]
     if missing:
         raise DataError(f"{path} is no file of scores: {', '.join(missing)} is missing, got {', '.join(arrays)}")

@@ -4,22 +4,20 @@ The images lie in the archive as they are: deflate makes FER2013's 85 MB a mere 
 to write them and 1 to read them where 0.2 are enough.
 """
 
-import zipfile
-import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.data.arrays import read_arrays, write_arrays
 from mien.data.parquet import pyarrow_or_error, write_parquet
 from mien.data.tables import read_parquet
 from mien.errors import DataError, OutputError
-from mien.files import written_whole
-from mien.types import FaceSet
+from mien.types import FaceSet, Progress
 
 _VERSION = 1
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that an archive can say a file is of
 
 
 def require_faces_path(path: Path | str) -> None:
@@ -33,16 +31,19 @@ def require_faces_path(path: Path | str) -> None:
         pyarrow_or_error()
 
 
-def save_faces(faces: FaceSet, path: Path | str) -> None:
+def save_faces(
+    faces: FaceSet, path: Path | str, *, history: Sequence[str] = (), progress: Progress | None = None
+) -> None:
     """Write faces to one file, whole or not at all; equal faces give equal bytes.
 
     An .npz file has the entries version (1), images (N, 48, 48) uint8, labels (N,) int64, splits and ids (N,) UTF-8
     bytes and, where there are votes, votes (N, 10) float32. A path that ends in .parquet is written by `write_parquet`.
-    Raises OutputError.
+    history: how the faces came about, a line each, which an .npz file keeps beside them; see `load_history`.
+    progress: only Parquet takes long enough to be followed. Raises OutputError.
     """
     require_faces_path(path)
     if Path(path).suffix.lower() == ".parquet":
-        write_parquet(faces, path)
+        write_parquet(faces, path, progress=progress)
         return
     arrays: dict[str, NDArray[Any]] = {
         "version": np.array(_VERSION, np.int64),
@@ -53,30 +54,38 @@ def save_faces(faces: FaceSet, path: Path | str) -> None:
     }
     if faces.votes is not None:
         arrays["votes"] = faces.votes
-    with written_whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in arrays.items():
-            entry = zipfile.ZipInfo(f"{name}.npy", date_time=_EPOCH)
-            with archive.open(entry, "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
+    if history:
+        arrays["history"] = np.char.encode(np.array(history), "utf-8")
+    write_arrays(path, arrays)
 
 
-def load_faces(path: Path | str) -> FaceSet:
-    """Read a file that `save_faces` wrote. Raises DataError where it is missing, damaged or something else."""
+def load_faces(path: Path | str, *, progress: Progress | None = None) -> FaceSet:
+    """Read a file that `save_faces` wrote. Raises DataError where it is missing, damaged or something else.
+
+    progress: only Parquet takes long enough to be followed.
+    """
     path = Path(path)
     try:
         with path.open("rb") as file:
             start = file.read(4)
         if start == b"PAR1":
-            return read_parquet(path)
+            return read_parquet(path, progress=progress)
         if start != b"PK\x03\x04":
             raise DataError(f"{path} is no file of faces; make one with: mien data import SOURCE -o faces.npz")
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} is damaged, or no file of faces: {error}") from error
-    return _checked(arrays, path)
+    return _checked(read_arrays(path, what="file of faces"), path)
+
+
+def load_history(path: Path | str) -> tuple[str, ...]:
+    """How the faces of a file came about, as `save_faces` was told: lines of JSON, the oldest first; mostly none.
+
+    Raises DataError where the file cannot be read.
+    """
+    if Path(path).suffix.lower() == ".parquet":
+        return ()
+    lines = read_arrays(path, what="file of faces").get("history", np.zeros(0, np.bytes_))
+    return tuple(np.char.decode(lines, "utf-8").tolist())
 
 
 def _checked(arrays: dict[str, NDArray[Any]], path: Path) -> FaceSet:

@@ -1,0 +1,39 @@
+"""Plain numpy arrays by name in one .npz archive that is written whole, and the same to the byte each time."""
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import DataError
+from mien.files import written_whole
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that an archive can say a file is of
+
+
+def write_arrays(path: Path | str, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays by name, none of them of Python objects, as they lie in memory. Raises OutputError."""
+    with written_whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy", date_time=_EPOCH)
+            with archive.open(entry, "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
+
+
+def read_arrays(path: Path | str, *, what: str) -> dict[str, NDArray[Any]]:
+    """The arrays of a file that `write_arrays` wrote. Raises DataError, which says that it is no `what`."""
+    try:
+        with Path(path).open("rb") as file:
+            if file.read(4) != b"PK\x03\x04":
+                raise DataError(f"{path} is no {what}")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path} is damaged, or no {what}: {error}") from error
