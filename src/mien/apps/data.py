@@ -45,7 +45,9 @@ def import_faces(
     stratified: Annotated[bool, typer.Option(help="Draw the same share of each class.")] = True,
 ) -> None:
     """Read faces from any form of FER2013 into one file."""
-    from mien.apps.terminal import stdout
+    from rich.markup import escape
+
+    from mien.apps.terminal import progress_bar, stdout
     from mien.data.split import split_random
     from mien.data.store import require_faces_path, save_faces
     from mien.data.votes import add_votes
@@ -58,7 +60,8 @@ def import_faces(
         faces = add_votes(faces, votes, left_out=len(left_out))
     if valid is not None:
         faces = split_random(faces, valid=valid, seed=seed, stratified=stratified)
-    save_faces(faces, out)
+    with progress_bar(escape(f"Writing {out}")) as progress:
+        save_faces(faces, out, progress=progress)
     stdout.print(f"{out}: {len(faces):,} faces, {out.stat().st_size / 1e6:.1f} MB", markup=False)
     stdout.print(_counts(faces))
 
@@ -77,10 +80,9 @@ def show_faces(
 ) -> None:
     """Count the faces by expression and split, and look at them."""
     from mien.apps.terminal import stderr, stdout
-    from mien.data.store import load_faces
     from mien.labels import EXPRESSIONS
 
-    chosen = load_faces(faces)
+    chosen = _load(faces)
     if split is not None:
         chosen = chosen[chosen.splits == split]
     if expression is not None:
@@ -101,12 +103,13 @@ def export_faces(
     layout: Annotated[Layout, typer.Option("--as", help="In which form.", show_default=False)],
 ) -> None:
     """Write faces back in any of the forms that they come in."""
+    from rich.markup import escape
+
     from mien.apps.terminal import progress_bar, stderr, stdout
     from mien.data.export import LOST, WRITERS
-    from mien.data.store import load_faces
 
-    loaded = load_faces(faces)
-    with progress_bar(f"Writing {out}") as progress:
+    loaded = _load(faces)
+    with progress_bar(escape(f"Writing {out}")) as progress:
         WRITERS[layout](loaded, out, progress=progress)
     stdout.print(f"{out}: {len(loaded):,} faces", markup=False)
     lost = [what for what in LOST[layout] if what != "votes" or loaded.votes is not None]
@@ -138,17 +141,29 @@ def _bad_ones(skip: bool) -> "Iterator[tuple[OnBad | None, list[Exception]]]":
 
 
 def _read(source: Path, layout: Layout | None, names: str, on_bad: "OnBad | None") -> "FaceSet":
+    from rich.markup import escape
+
     from mien.apps.terminal import progress_bar
     from mien.data.readers import READERS, layout_of
     from mien.data.tables import read_parquet
 
     form = layout or layout_of(source)
-    with progress_bar(f"Reading {source}" + (" (MB)" if form == "fer2013" else "")) as progress:
+    with progress_bar(escape(f"Reading {source}") + (", MB" if form == "fer2013" else "")) as progress:
         if not names:
             return READERS[form](source, on_bad=on_bad, progress=progress)
         if form != "parquet":
             raise typer.BadParameter(f"goes with Parquet files, and {source} is read as {form}", param_hint="--names")
         return read_parquet(source, names=names.split(","), on_bad=on_bad, progress=progress)
+
+
+def _load(faces: Path) -> "FaceSet":
+    from rich.markup import escape
+
+    from mien.apps.terminal import progress_bar
+    from mien.data.store import load_faces
+
+    with progress_bar(escape(f"Reading {faces}")) as progress:
+        return load_faces(faces, progress=progress)
 
 
 def _counts(faces: "FaceSet") -> "Table":
