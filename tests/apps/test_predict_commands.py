@@ -18,7 +18,7 @@ import mien
 from mien.infer import classifier
 from mien.infer.predictor import MIN_FACE
 from mien.labels import EXPRESSIONS
-from support import run_mien, tiny_model
+from support import python_of, run_mien, tiny_model
 
 COLUMNS = ["source", "face", "left", "top", "right", "bottom", "detection", "expression", "confidence", *EXPRESSIONS]
 
@@ -269,3 +269,15 @@ def test_the_portrait_is_credited() -> None:
         assert words in credit
     portrait = mien.read_picture(folder / "portrait.jpg")
     assert np.abs(portrait.astype(int) - skimage.data.astronaut()).mean() < 5
+
+
+def test_the_python_of_the_page_runs(
+    photo: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(classifier, "shipped", lambda: {"swift": model})
+    monkeypatch.chdir(photo.parent)
+    (photo.parent / "photos").mkdir()
+    for path in (Path("photo.jpg"), Path("photos/a.jpg")):
+        path.write_bytes(photo.read_bytes())
+    exec(python_of("predict.md"), {})  # noqa: S102 (it is ours)
+    assert "'source': 'photos/a.jpg'" in capsys.readouterr().out

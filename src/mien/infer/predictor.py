@@ -15,7 +15,7 @@ from mien.types import FACE_SIDE, Classifier, Detections, Detector, Prediction, 
 
 DEFAULT_MODEL = "swift"
 MIN_FACE = YuNet.min_face  # pixels
-MARGIN = -0.04  # share of a box's longer side: what makes a crop show what FER2013's show (benchmarks/crop_margin.py)
+MARGIN = -0.03  # share of a box's longer side: what makes a crop show what FER2013's show (benchmarks/crop_margin.py)
 
 
 class Predictor:
