@@ -38,7 +38,7 @@ def _layout_of_folder(folder: Path) -> str:
         entries = [entry for entry in folder.iterdir() if not entry.name.startswith((".", "__"))]
     except OSError as error:
         raise DataError(f"cannot read the folder {folder}: {error.strerror or error}") from error
-    if any(folder.rglob("*.parquet")):
+    if any(entry for pattern in ("*.parquet", "*/*.parquet") for entry in folder.glob(pattern)):
         return "parquet"
     if any(entry.is_dir() for entry in entries):
         return "folder"
