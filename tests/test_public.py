@@ -12,6 +12,7 @@ import pytest
 import mien
 
 PUBLIC = {
+    "Audit",
     "Classifier",
     "DataError",
     "Detections",
@@ -20,6 +21,7 @@ PUBLIC = {
     "Ensemble",
     "ExtraError",
     "FaceSet",
+    "Finding",
     "MienError",
     "Mirrored",
     "ModelCard",
@@ -35,7 +37,9 @@ PUBLIC = {
     "Speed",
     "__version__",
     "add_votes",
+    "audit",
     "bench",
+    "clean",
     "draw",
     "evaluate",
     "load",

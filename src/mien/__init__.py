@@ -4,10 +4,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mien.data.audit import audit as audit
+    from mien.data.clean import clean as clean
     from mien.data.csvs import read_fer2013 as read_fer2013
     from mien.data.export import write_fer2013 as write_fer2013
     from mien.data.export import write_flat as write_flat
     from mien.data.export import write_folder as write_folder
+    from mien.data.findings import Audit as Audit
+    from mien.data.findings import Finding as Finding
     from mien.data.folders import read_flat as read_flat
     from mien.data.folders import read_folder as read_folder
     from mien.data.parquet import write_parquet as write_parquet
@@ -46,6 +50,8 @@ if TYPE_CHECKING:
 
 # Where each public name lives; it is loaded when it is first asked for.
 _HOME: dict[str, str] = {
+    "audit": "data.audit",
+    "clean": "data.clean",
     "read_fer2013": "data.csvs",
     "write_fer2013": "data.export",
     "write_flat": "data.export",
@@ -54,6 +60,8 @@ _HOME: dict[str, str] = {
     "read_folder": "data.folders",
     "write_parquet": "data.parquet",
     "split_random": "data.split",
+    "Audit": "data.findings",
+    "Finding": "data.findings",
     "load_faces": "data.store",
     "save_faces": "data.store",
     "read_parquet": "data.tables",

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mien import __version__
+from mien.apps.audit import audit, clean
 from mien.apps.data import data
 from mien.apps.evaluate import bench, evaluate, models, show
 from mien.apps.predict import demo, predict
@@ -38,6 +39,8 @@ def _root(
 
 
 app.add_typer(data, name="data")
+data.command()(audit)
+data.command()(clean)
 app.command()(train)
 app.command()(export)
 app.command()(predict)

@@ -10,7 +10,7 @@ from mien.labels import VOTES
 from mien.types import FACE_SIDE, Detector, FaceSet, Progress
 
 MOST = 0.5  # share of the votes from which a picture is no face
-BLIND = 0.1  # confidence of the detector below which a picture is no face; docs/audit.md says how good that is
+BLIND = 0.05  # confidence of the detector below which a picture is no face; docs/audit.md says how good that is
 _LEAST = 0.1  # share of the picture that a face in it must cover
 
 
