@@ -13,6 +13,7 @@ import pytest
 import skimage.data
 from PIL import Image
 from pyarrow import parquet
+from rich.cells import cell_len
 
 import mien
 from mien.infer import classifier
@@ -81,6 +82,21 @@ def test_a_terminal_gets_a_table(photo: Path, model: Path, monkeypatch: pytest.M
         assert ("disgust" in lines[0]) is probabilities
         assert "größte.jpg" in lines[1]
         assert "wall.png  no face" in lines[2]
+
+
+def test_names_are_cut_to_their_end_and_keep_columns_straight(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.apps import terminal
+
+    monkeypatch.setattr(terminal.stdout, "_force_terminal", True)
+    monkeypatch.chdir(tmp_path)
+    for name in ("顔顔顔.png", "a\nb\x1b[31m.png", f"{'long' * 30}.png"):
+        Image.fromarray(np.full((48, 48), 9, np.uint8)).save(name)
+    lines = run_mien("predict", ".", "--crops", "-m", model).out.splitlines()
+    assert len(lines) == 4
+    assert len({cell_len(line[: line.index("100%")]) for line in lines[1:]}) == 1
+    assert "\x1b[31m.png" not in "".join(lines)
 
 
 def test_crops_are_read_as_they_are(crops: Path, model: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from mien.apps.terminal import stdout
@@ -20,7 +21,7 @@ class Lines:
 
     def __init__(self, names: Iterable[str]) -> None:
         others = sum(2 + width for width in _WIDTHS.values())
-        longest = max((len(name) for name in names), default=0)
+        longest = max(map(cell_len, names), default=0)
         self._name = max(_SHORTEST, min(longest, _LONGEST, stdout.width - others))
         wide = stdout.width >= self._name + others + sum(2 + _width(name) for name in EXPRESSIONS)
         self._probs = EXPRESSIONS if wide else ()  # columns for all probabilities, where they fit
@@ -57,8 +58,10 @@ class Lines:
 
     def _short(self, source: str) -> str:
         """The name in the width of its column; of a long one its end, which tells pictures apart."""
-        text = source if len(source) <= self._name else f"\N{HORIZONTAL ELLIPSIS}{source[1 - self._name :]}"
-        return f"{text:<{self._name}}"
+        text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in source)
+        if cell_len(text) > self._name:
+            text = f"\N{HORIZONTAL ELLIPSIS}{text[1 - self._name :]}"
+        return set_cell_size(text, self._name)
 
     def _print(self, line: Text) -> None:
         stdout.print(line, soft_wrap=True)

@@ -195,7 +195,7 @@ class _Tally:
         self._faceless = 0
         self._expressions: Counter[str] = Counter()
         self._failed: list[DataError] = []
-        self._progress: Callable[[int, int], None] = lambda done, total: None  # noqa: ARG005
+        self._progress: Callable[[int, int], None] = lambda _done, _total: None
 
     @contextmanager
     def progress_bar(self) -> Iterator[None]:
@@ -212,9 +212,8 @@ class _Tally:
         self._expressions.update(prediction.scores.names[top] for top in prediction.scores.top.tolist())
         self._progress(self._pictures + len(self._failed), self._total)
 
-    def refuse(self, name: str, error: "DataError") -> None:
-        """Count a picture that cannot be read, and name it where there are others."""
-        del name  # the error names it
+    def refuse(self, _name: str, error: "DataError") -> None:
+        """Count a picture that cannot be read, and tell of it, as its error does, where there are others."""
         self._failed.append(error)
         if self._total > 1:
             _remark(f"left out: {error}")

@@ -37,7 +37,7 @@ def draw(picture: NDArray[np.uint8], prediction: Prediction) -> NDArray[np.uint8
     for face in reversed(range(len(boxes))):  # the largest last, on top
         probs = dict(zip(prediction.scores.names, prediction.scores.probs[face].tolist(), strict=True))
         canvas.face(boxes[face], probs)
-    return np.asarray(image)
+    return np.array(image)
 
 
 def save_picture(picture: NDArray[np.uint8], path: Path | str) -> None:
