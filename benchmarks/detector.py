@@ -1,6 +1,6 @@
 """How fast the face detector is and what it finds: by size and rotation in made scenes, and where there is no face.
 
-    python benchmarks/detector.py [--faces faces.npz] [--scenes 20]
+    OMP_NUM_THREADS=1 python benchmarks/detector.py [--faces faces.npz] [--scenes 20]
 
 The scenes are the head and shoulders of scikit-image's astronaut, pasted on its textures at random places and
 brightnesses; a face is as wide as its box. `--faces`, a file that `mien data import` wrote, adds tight crops of many

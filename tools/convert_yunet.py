@@ -223,10 +223,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file to write")
     output = parser.parse_args().output
-    weights = read_weights()
-    output.write_bytes(build(weights).SerializeToString(deterministic=True))
-    count = sum(array.size for name, array in weights.items())
-    print(f"{output}: {count:,} numbers, {output.stat().st_size:,} bytes")
+    output.write_bytes(build(read_weights()).SerializeToString(deterministic=True))
+    print(f"{output}: {output.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

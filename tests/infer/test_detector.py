@@ -62,10 +62,12 @@ def test_finds_what_the_compiled_library_finds(name: str) -> None:
     assert sorted(rows) == sorted(expected)
 
 
-@pytest.mark.parametrize("size", [(128, 128), (700, 700), (1024, 1024), (2300, 2300), (640, 540)])
-def test_boxes_and_landmarks_are_in_the_pixels_of_the_picture(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("min_face", [20, 32])
+@pytest.mark.parametrize("size", [(128, 128), (700, 700), (1024, 1024), (1300, 1301), (640, 540)])
+def test_boxes_and_landmarks_are_in_the_pixels_of_the_picture(size: tuple[int, int], min_face: float) -> None:
     scale = np.array(size) / 512
-    found = YuNet()(resized(ASTRONAUT, *size))
+    found = YuNet(min_face=min_face)(resized(ASTRONAUT, *size))
+    assert len(found) == 1
     assert overlaps(FACE * np.tile(scale, 2), found.boxes)[0] > 0.75
     assert found.landmarks is not None
     left_eye, right_eye, nose, left_mouth, right_mouth = found.landmarks[0] / scale

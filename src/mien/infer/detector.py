@@ -38,7 +38,7 @@ class YuNet:
     Raises ModelError where one of these is out of range. May be pickled, and called from several threads at once.
     """
 
-    min_face: float = 24
+    min_face: float = 20
     threshold: float = 0.65
     overlap: float = 0.3
     max_side: int | None = 2048
