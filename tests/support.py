@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from mien.labels import EXPRESSIONS, VOTES
 from mien.types import FACE_SIDE, FaceSet, ModelCard
@@ -119,3 +120,34 @@ def train_and_valid(train: int, valid: int, *, seed: int = 0) -> FaceSet:
         splits=np.array(["train"] * train + ["valid"] * valid),
         ids=np.array([f"face{row}" for row in range(train + valid)]),
     )
+
+
+def drawn_faces(count: int, *, seed: int = 0, split: str = "train") -> FaceSet:
+    """`count` soft pictures with detail of a face's size, no two alike, each expression in turn."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.normal(0, 45, (count, 12, 12)) + rng.normal(0, 25, (count, 1, 1))
+    images = [np.asarray(Image.fromarray(each.astype(np.float32)).resize((FACE_SIDE,) * 2)) + 128 for each in coarse]
+    return FaceSet(
+        images=np.clip(images, 0, 255).astype(np.uint8).reshape(count, FACE_SIDE, FACE_SIDE),
+        labels=np.arange(count) % len(EXPRESSIONS),
+        splits=np.full(count, split),
+        ids=np.array([f"{split}{seed}-{row}" for row in range(count)], dtype=np.str_),
+    )
+
+
+def altered(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A copy of a face as sites make them: shifted by up to 2 pixels, brighter or darker, perhaps mirrored, a JPEG."""
+    down, right = rng.integers(-2, 3, 2)
+    copy = np.pad(image, 2, mode="edge")[2 + down : 50 + down, 2 + right : 50 + right].astype(float)
+    copy = copy[:, ::-1] if rng.random() < 0.5 else copy
+    copy = (copy - copy.mean()) * rng.uniform(0.6, 1.3) + copy.mean() + rng.uniform(-30, 30)
+    stream = io.BytesIO()
+    Image.fromarray(copy.clip(0, 255).astype(np.uint8)).save(stream, "JPEG", quality=int(rng.integers(50, 96)))
+    return np.asarray(Image.open(stream))
+
+
+def joined(*sets: FaceSet) -> FaceSet:
+    """Face sets one after the other, with votes where all have them."""
+    votes = [each.votes for each in sets if each.votes is not None]
+    columns = [np.concatenate([getattr(each, name) for each in sets]) for name in ("images", "labels", "splits", "ids")]
+    return FaceSet(*columns, np.concatenate(votes) if len(votes) == len(sets) else None)

@@ -76,11 +76,11 @@ def clean(
     out: Annotated[Path, typer.Option("-o", "--out", help="The file of clean faces, .npz.", show_default=False)],
     audit: Annotated[
         Path | None,
-        typer.Argument(metavar="[AUDIT]", help="Their audit. Without it, they are audited now.", show_default=False),
+        typer.Argument(metavar="AUDIT", help="Their audit. Without it, they are audited now.", show_default=False),
     ] = None,
     review: Annotated[
         Path | None,
-        typer.Argument(metavar="[REVIEW]", help="A person's choices, from the audit's page.", show_default=False),
+        typer.Argument(metavar="REVIEW", help="A person's choices, from the audit's page.", show_default=False),
     ] = None,
     drop: Annotated[
         str, typer.Option(help="Kinds of findings whose faces go: blank,leak,...", show_default=False)

@@ -120,11 +120,14 @@ def _low_frequencies(images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     waves[0] /= np.sqrt(2)
     radius = np.hypot(number[:, None], number)
     weights = (radius**1.5 * np.exp(-((radius / 6) ** 2) / 2)).astype(np.float32)
-    found = np.concatenate([waves @ images[rows].astype(np.float32) @ waves.T for rows in batches(len(images), 4096)])
+    found = np.empty((len(images), _FREQUENCIES, _FREQUENCIES), np.float32)
+    for rows in batches(len(images), 4096):
+        found[rows] = waves @ images[rows].astype(np.float32) @ waves.T
     found *= weights
     found /= np.maximum(np.linalg.norm(found, axis=(1, 2), keepdims=True), 1e-3)
     even, odd = found[:, :, ::2], found[:, :, 1::2]
-    return np.ascontiguousarray(even).reshape(len(found), -1), np.ascontiguousarray(odd).reshape(len(found), -1)
+    half = (len(found), even[0].size if len(found) else 1)
+    return np.ascontiguousarray(even).reshape(half), np.ascontiguousarray(odd).reshape(half)
 
 
 def _shifted(images: NDArray[np.uint8], down: int, right: int) -> NDArray[np.uint8]:
