@@ -3,11 +3,12 @@
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from support import altered, drawn_faces, joined, random_faces
 
 import mien
 from mien.data.audit import audit, blanks, described, wrong_labels
@@ -18,16 +19,15 @@ from mien.data.folders import read_folder
 from mien.data.scores import FaceScores
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS, VOTES
-from mien.types import Scores
+from mien.types import FaceSet, Scores
+from support import altered, drawn_faces, joined, random_faces
 
-ASKED = (
-    "faces blank constant duplicate_groups redundant_copies near_duplicate_groups leak_valid leak_test conflict_groups"
-    " nonface label"
-).split()
+ASKED = ["faces", "blank", "constant", "duplicate_groups", "redundant_copies", "near_duplicate_groups", "leak_valid"]
+ASKED += ["leak_test", "conflict_groups", "nonface", "label"]
 
 
 @pytest.fixture(scope="module")
-def faulty():
+def faulty() -> FaceSet:
     """40 train, 10 valid and 10 test faces, and: a copy each way, near copies, blanks, a non-face."""
     rng = np.random.default_rng(0)
     sets = [drawn_faces(40), drawn_faces(10, seed=1, split="valid"), drawn_faces(10, seed=2, split="test")]
@@ -46,11 +46,11 @@ def faulty():
     return mien.FaceSet(images, labels, splits, faces.ids, votes)
 
 
-def _rows(found, kind):
+def _rows(found: Audit, kind: str) -> list[int]:
     return [each.row for each in found.of_kind(kind)]
 
 
-def test_every_planted_fault_is_found_and_no_other(faulty):
+def test_every_planted_fault_is_found_and_no_other(faulty: FaceSet) -> None:
     found = audit(faulty)
     assert {kind: sorted(_rows(found, kind)) for kind in KINDS} == {
         "blank": [7, 8],
@@ -68,7 +68,7 @@ def test_every_planted_fault_is_found_and_no_other(faulty):
     assert (found.summary["near_leak_test"], found.summary["near_redundant_copies"]) == (1, 2)
 
 
-def test_no_finding_suggests_a_label_for_a_test_face(faulty):
+def test_no_finding_suggests_a_label_for_a_test_face(faulty: FaceSet) -> None:
     scores = FaceScores(faulty.ids, Scores(np.eye(7, dtype=np.float32)[np.arange(60) % 3]), held_out=True)
     found = audit(replace(faulty, labels=np.arange(60) % 7), scores=scores)
     assert any(each.suggestion is not None for each in found.findings)
@@ -76,7 +76,7 @@ def test_no_finding_suggests_a_label_for_a_test_face(faulty):
     assert all(faulty.splits[row] != "test" for row in _rows(found, "label"))
 
 
-def test_worst_first_and_the_kinds_that_were_asked_for(faulty):
+def test_worst_first_and_the_kinds_that_were_asked_for(faulty: FaceSet) -> None:
     found = audit(faulty, kinds={"leak", "blank"})
     assert [each.kind for each in found.findings] == ["blank", "blank", "leak", "leak"]
     assert _rows(found, "blank") == [7, 8]
@@ -84,7 +84,7 @@ def test_worst_first_and_the_kinds_that_were_asked_for(faulty):
     assert found.summary["duplicate_groups"] == 3
 
 
-def test_blank_is_by_deviation():
+def test_blank_is_by_deviation() -> None:
     faces = drawn_faces(3)
     images = faces.images.copy()
     images[1] = np.where(np.indices((48, 48)).sum(axis=0) % 2, 100, 118)  # deviates by 9
@@ -92,7 +92,7 @@ def test_blank_is_by_deviation():
     assert list(blanks(replace(faces, images=images), below=9.0)) == []
 
 
-def test_wrong_labels_are_found_by_scores():
+def test_wrong_labels_are_found_by_scores() -> None:
     faces = drawn_faces(70)
     rng = np.random.default_rng(0)
     probs = 0.86 * np.eye(7)[faces.labels] + 0.1 * rng.dirichlet(np.ones(7), 70)
@@ -106,7 +106,7 @@ def test_wrong_labels_are_found_by_scores():
     assert all(each.measure > 0.8 and each.severity > 0.9 for each in found)
 
 
-def test_description_against_numpy():
+def test_description_against_numpy() -> None:
     faces = joined(drawn_faces(30), drawn_faces(7, seed=1, split="valid"))
     facts = described(faces)
     assert facts["pixel_mean"] == pytest.approx(faces.images.mean() / 255, abs=1e-6)
@@ -117,13 +117,13 @@ def test_description_against_numpy():
     json.dumps(facts)
 
 
-def test_no_faces_at_all():
+def test_no_faces_at_all() -> None:
     found = audit(random_faces(5)[[]])
     assert found.findings == ()
     assert found.summary["faces"] == 0
 
 
-def test_json_round_trip(faulty, tmp_path):
+def test_json_round_trip(faulty: FaceSet, tmp_path: Path) -> None:
     found = audit(faulty)
     text = found.to_json()
     content = json.loads(text)
@@ -137,13 +137,13 @@ def test_json_round_trip(faulty, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"findings": []}', '{"findings": [{"kind": "blank"}]}'])
-def test_other_json_is_refused(text, tmp_path):
+def test_other_json_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(DataError, match=r"a\.json: this is no audit of mien"):
         load_audit(tmp_path / "a.json")
 
 
-def test_a_finding_of_no_face_is_refused(faulty):
+def test_a_finding_of_no_face_is_refused(faulty: FaceSet) -> None:
     found = audit(faulty, kinds=("blank",))
     beyond = Audit(found.faces_hash, found.settings, found.summary, (Finding("blank", 60, "x", None, 1, 0),))
     with pytest.raises(DataError, match="a row that is not there"):
@@ -159,12 +159,12 @@ def test_a_finding_of_no_face_is_refused(faulty):
         ({"near": float("nan")}, "near must be over 0"),
     ],
 )
-def test_settings_out_of_range(settings, message):
+def test_settings_out_of_range(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         audit(drawn_faces(2), **settings)
 
 
-def test_the_same_faces_in_any_form_have_the_same_faults(faulty, tmp_path):
+def test_the_same_faces_in_any_form_have_the_same_faults(faulty: FaceSet, tmp_path: Path) -> None:
     faces = replace(faulty, votes=None)
     write_fer2013(faces, tmp_path / "f.csv")
     write_folder(faces, tmp_path / "png")

@@ -6,20 +6,22 @@ import json
 import re
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from support import drawn_faces
 
 from mien.data.audit import audit
 from mien.data.audit_page import audit_page
 from mien.data.findings import KINDS, Audit, Finding
 from mien.errors import DataError
+from mien.types import FaceSet
+from support import drawn_faces
 
 
 @pytest.fixture(scope="module")
-def faces():
+def faces() -> FaceSet:
     drawn = drawn_faces(400)
     images = drawn.images.copy()
     images[200:] = images[:200]
@@ -29,12 +31,12 @@ def faces():
     return replace(drawn, images=images, ids=ids)
 
 
-def _content(page):
+def _content(page: str) -> dict[str, Any]:
     (text,) = re.findall(r'<script id="content" type="application/json">(.*?)</script>', page, re.DOTALL)
     return json.loads(text)
 
 
-def test_every_finding_and_every_thumbnail_is_in_it(faces):
+def test_every_finding_and_every_thumbnail_is_in_it(faces: FaceSet) -> None:
     found = audit(faces)
     page = audit_page(found, faces, title="these")
     assert page == audit_page(found, faces, title="these")
@@ -54,25 +56,25 @@ def test_every_finding_and_every_thumbnail_is_in_it(faces):
         assert np.abs(thumbnail - faces.images[row_of[name]]).mean() < 6
 
 
-def test_it_needs_no_network(faces):
+def test_it_needs_no_network(faces: FaceSet) -> None:
     page = audit_page(audit(faces), faces)
     assert not re.findall(r"https?://|//cdn|@import|<link|src=", page)
     assert "default-src 'none'" in page
 
 
-def test_votes_are_told(faces):
+def test_votes_are_told(faces: FaceSet) -> None:
     votes = np.zeros((400, 10), np.float32)
     votes[7, [1, 4]] = 3, 7
     content = _content(audit_page(audit(replace(faces, votes=votes)), replace(faces, votes=votes)))
     assert next(face[4] for face in content["faces"] if face[0] == faces.ids[7]) == "sad 7, disgust 3"
 
 
-def test_of_other_faces_it_is_refused(faces):
+def test_of_other_faces_it_is_refused(faces: FaceSet) -> None:
     with pytest.raises(DataError, match="must be of these faces"):
         audit_page(audit(faces), faces[1:])
 
 
-def test_many_findings_are_quick_and_small():
+def test_many_findings_are_quick_and_small() -> None:
     faces = drawn_faces(5000)
     findings = tuple(Finding("label", row, str(faces.ids[row]), None, 0.9, 0.9, 2) for row in range(5000))
     started = time.perf_counter()

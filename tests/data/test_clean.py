@@ -2,24 +2,25 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from support import drawn_faces, joined
 
 from mien.data.audit import audit
-from mien.data.clean import Review, clean, load_review
+from mien.data.clean import Cleaned, Review, clean, load_review
 from mien.data.findings import Audit, Finding
 from mien.data.store import load_faces, load_history, save_faces
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet
+from support import drawn_faces, joined
 
 HAPPY, SAD = EXPRESSIONS.index("happy"), EXPRESSIONS.index("sad")
 
 
 @pytest.fixture(scope="module")
-def faces():
+def faces() -> FaceSet:
     """Ten train faces and two test faces: 0 is blank, 1 is 2, 3 and 4 are also in test, 5 to 7 are one picture."""
     whole = joined(drawn_faces(10), drawn_faces(2, seed=1, split="test"))
     images, labels = whole.images.copy(), np.full(12, HAPPY)
@@ -32,11 +33,11 @@ def faces():
 
 
 @pytest.fixture(scope="module")
-def found(faces):
+def found(faces: FaceSet) -> Audit:
     return audit(faces)
 
 
-def _gone(faces, cleaned):
+def _gone(faces: FaceSet, cleaned: Cleaned) -> list[int]:
     return [row for row, name in enumerate(faces.ids.tolist()) if name not in cleaned.faces.ids]
 
 
@@ -51,7 +52,7 @@ def _gone(faces, cleaned):
         (("blank", "leak", "conflict"), [0, 3, 4, 5]),
     ],
 )
-def test_each_policy(faces, found, drop, gone):
+def test_each_policy(faces: FaceSet, found: Audit, drop: tuple[str, ...], gone: list[int]) -> None:
     cleaned = clean(faces, found, drop=drop)
     assert _gone(faces, cleaned) == gone
     assert sum(cleaned.dropped.values()) == len(gone)
@@ -59,13 +60,13 @@ def test_each_policy(faces, found, drop, gone):
     np.testing.assert_array_equal(cleaned.faces.images, faces.images[np.delete(np.arange(12), gone)])
 
 
-def test_after_leak_and_duplicate_nothing_is_there_twice(faces, found):
+def test_after_leak_and_duplicate_nothing_is_there_twice(faces: FaceSet, found: Audit) -> None:
     cleaned = clean(faces, found, drop=("leak", "duplicate"))
     summary = audit(cleaned.faces).summary
     assert (summary["duplicate_groups"], summary["leak_test"]) == (0, 0)
 
 
-def test_a_suggestion_is_taken_when_it_is_sure_enough_and_saves_the_face(faces, found):
+def test_a_suggestion_is_taken_when_it_is_sure_enough_and_saves_the_face(faces: FaceSet, found: Audit) -> None:
     cleaned = clean(faces, found, drop=("conflict",), relabel=0.6)
     assert cleaned.relabelled == 1
     assert _gone(faces, cleaned) == []
@@ -74,25 +75,25 @@ def test_a_suggestion_is_taken_when_it_is_sure_enough_and_saves_the_face(faces, 
     assert (unsure.relabelled, _gone(faces, unsure)) == (0, [5])
 
 
-def test_a_relabelled_face_still_goes_for_other_reasons(faces, found):
+def test_a_relabelled_face_still_goes_for_other_reasons(faces: FaceSet, found: Audit) -> None:
     assert 5 in _gone(faces, clean(faces, found, drop=("duplicate",), relabel=0.6))
 
 
-def test_only_touches_the_splits_that_are_named(faces):
+def test_only_touches_the_splits_that_are_named(faces: FaceSet) -> None:
     flipped = replace(faces, splits=np.where(faces.splits == "test", "valid", "train"))
     everything = audit(flipped)
     kept = clean(flipped, everything, drop=("blank", "leak"), only=("valid",))
     assert len(kept.faces) == len(flipped)
 
 
-def test_the_surest_suggestion_wins(faces):
+def test_the_surest_suggestion_wins(faces: FaceSet) -> None:
     summary = {"faces": len(faces)}
     two = [Finding("label", 8, "", None, 1, measure, label) for measure, label in ((0.9, 1), (0.95, 2), (0.6, 4))]
     cleaned = clean(faces, Audit(faces.hash, {}, summary, tuple(two)), relabel=0.5)
     assert cleaned.faces.labels[8] == 2
 
 
-def test_a_person_comes_before_the_policies(faces, found):
+def test_a_person_comes_before_the_policies(faces: FaceSet, found: Audit) -> None:
     ids = faces.ids.tolist()
     choices = {ids[0]: "keep", ids[9]: "drop", ids[5]: "keep", ids[8]: "fear", ids[3]: "sad"}
     cleaned = clean(faces, found, drop=("blank", "leak"), relabel=0.6, review=Review(found.hash, choices))
@@ -102,14 +103,14 @@ def test_a_person_comes_before_the_policies(faces, found):
     assert [labels[ids[row]] for row in (0, 5, 8, 3)] == [HAPPY, SAD, EXPRESSIONS.index("fear"), SAD]
 
 
-def test_a_person_may_drop_a_test_face_but_not_label_it(faces, found):
+def test_a_person_may_drop_a_test_face_but_not_label_it(faces: FaceSet, found: Audit) -> None:
     name = str(faces.ids[10])
     assert 10 in _gone(faces, clean(faces, found, review=Review(found.hash, {name: "drop"})))
     with pytest.raises(DataError, match="test faces are never relabelled"):
         clean(faces, found, review=Review(found.hash, {name: "happy"}))
 
 
-def test_the_same_bytes_again_and_the_history(faces, found, tmp_path):
+def test_the_same_bytes_again_and_the_history(faces: FaceSet, found: Audit, tmp_path: Path) -> None:
     for name in ("1.npz", "2.npz"):
         cleaned = clean(faces, found, drop=("blank", "leak"), review=Review(found.hash, {}))
         save_faces(cleaned.faces, tmp_path / name, history=("imported", cleaned.history))
@@ -125,7 +126,7 @@ def test_the_same_bytes_again_and_the_history(faces, found, tmp_path):
     assert load_faces(plain).hash == load_faces(tmp_path / "1.npz").hash
 
 
-def test_what_does_not_belong_together_is_refused(faces, found):
+def test_what_does_not_belong_together_is_refused(faces: FaceSet, found: Audit) -> None:
     with pytest.raises(DataError, match="must be of these faces"):
         clean(faces[1:], found)
     with pytest.raises(DataError, match="must be of the audit whose hash begins"):
@@ -138,7 +139,7 @@ def test_what_does_not_belong_together_is_refused(faces, found):
         clean(faces, found, relabel=1.5)
 
 
-def test_review_files(tmp_path):
+def test_review_files(tmp_path: Path) -> None:
     review = Review("abc", {"ü": "keep", "a": "happy"})
     (tmp_path / "r.json").write_text(review.to_json(), encoding="utf-8")
     assert load_review(tmp_path / "r.json") == review

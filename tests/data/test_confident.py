@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mien.data.confident import confident_joint, suspicious, thresholds
 from mien.errors import DataError
 
 
-def _noisy(seed, count=2000, classes=7):
+def _noisy(
+    seed: int, count: int = 2000, classes: int = 7
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Labels of which a fifth are wrong, and the probabilities of a fair model."""
     rng = np.random.default_rng(seed)
     true = rng.choice(classes, count, p=np.array([4, 1, 4, 7, 5, 3, 5]) / 29)
@@ -17,7 +20,7 @@ def _noisy(seed, count=2000, classes=7):
     return true, labels, (probs / probs.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def test_joint_as_the_paper_defines_it():
+def test_joint_as_the_paper_defines_it() -> None:
     _, labels, probs = _noisy(0, count=400)
     wide = probs.astype(float)
     limits = [np.mean([row[k] for row, label in zip(wide, labels, strict=True) if label == k]) for k in range(7)]
@@ -31,7 +34,7 @@ def test_joint_as_the_paper_defines_it():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_cleanlab_says_the_same(seed):
+def test_cleanlab_says_the_same(seed: int) -> None:
     pytest.importorskip("cleanlab", reason="cleanlab, the oracle, is not installed")
     from cleanlab.count import compute_confident_joint
     from cleanlab.filter import find_label_issues
@@ -44,7 +47,7 @@ def test_cleanlab_says_the_same(seed):
     assert suspicious(labels, probs).tolist() == issues.tolist()
 
 
-def test_wrong_labels_come_first():
+def test_wrong_labels_come_first() -> None:
     true, labels, probs = _noisy(1)
     rows = suspicious(labels, probs)
     wrong = true != labels
@@ -52,7 +55,7 @@ def test_wrong_labels_come_first():
     assert wrong[rows].sum() > 0.7 * wrong.sum()
 
 
-def test_a_class_without_faces_is_never_suggested():
+def test_a_class_without_faces_is_never_suggested() -> None:
     labels = np.array([0, 0, 1, 1])
     probs = np.array([[0.1, 0.1, 0.8], [0.8, 0.1, 0.1], [0.7, 0.2, 0.1], [0.1, 0.8, 0.1]])
     assert thresholds(labels, probs)[2] == np.inf
@@ -68,6 +71,6 @@ def test_a_class_without_faces_is_never_suggested():
         (np.array([0]), np.full((2, 3), 1 / 3), r"labels must be \(N,\)"),
     ],
 )
-def test_refused(labels, probs, message):
+def test_refused(labels: NDArray[np.int64], probs: NDArray[np.float64], message: str) -> None:
     with pytest.raises(DataError, match=message):
         suspicious(labels, probs)

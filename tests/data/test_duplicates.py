@@ -6,11 +6,11 @@ from scipy.ndimage import gaussian_filter
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from skimage.data import astronaut
-from support import altered, drawn_faces
 
 from mien.data import duplicates
 from mien.data.duplicates import NEAR, connected, identical, members, near_pairs
 from mien.pixels import crop_face
+from support import altered, drawn_faces
 
 
 def _brute_force(images: np.ndarray) -> np.ndarray:
@@ -28,12 +28,12 @@ def _brute_force(images: np.ndarray) -> np.ndarray:
     return best
 
 
-def test_identical_names_the_first_row_with_the_same_pixels():
+def test_identical_names_the_first_row_with_the_same_pixels() -> None:
     images = drawn_faces(5).images[[0, 1, 0, 2, 1, 0]]
     assert identical(images).tolist() == [0, 1, 0, 3, 1, 0]
 
 
-def test_every_altered_copy_is_found_and_nothing_else():
+def test_every_altered_copy_is_found_and_nothing_else() -> None:
     rng = np.random.default_rng(3)
     images = drawn_faces(300, seed=1).images
     copied = rng.choice(300, 80, replace=False)
@@ -43,7 +43,7 @@ def test_every_altered_copy_is_found_and_nothing_else():
     assert correlation.min() >= NEAR
 
 
-def test_the_measure_is_the_one_that_is_stated():
+def test_the_measure_is_the_one_that_is_stated() -> None:
     rng = np.random.default_rng(0)
     images = drawn_faces(8, seed=2).images
     whole = np.concatenate([images, [altered(image, rng) for image in images]])
@@ -56,7 +56,7 @@ def test_the_measure_is_the_one_that_is_stated():
 
 
 @pytest.mark.parametrize("change", ["mirror", "shift", "darker", "low contrast", "inverted"])
-def test_changes_to_a_photo(change):
+def test_changes_to_a_photo(change: str) -> None:
     face = crop_face(astronaut(), (180, 70, 270, 160))
     changed = {
         "mirror": face[:, ::-1],
@@ -69,13 +69,13 @@ def test_changes_to_a_photo(change):
     assert len(pairs) == (change != "inverted")
 
 
-def test_flat_pictures_are_near_to_nothing():
+def test_flat_pictures_are_near_to_nothing() -> None:
     flat = np.arange(4, dtype=np.uint8)[:, None, None] + np.zeros((4, 48, 48), np.uint8)
     flat[2:, 0, 0] = 9
     assert len(near_pairs(flat)[0]) == 0
 
 
-def test_blocks_change_nothing(monkeypatch):
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(5)
     images = drawn_faces(40, seed=4).images
     images = np.concatenate([images, images[:3], [altered(image, rng) for image in images]])
@@ -91,13 +91,13 @@ def test_blocks_change_nothing(monkeypatch):
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_too_few_to_pair(count):
+def test_too_few_to_pair(count: int) -> None:
     pairs, correlation = near_pairs(drawn_faces(count).images)
     assert pairs.shape == (0, 2)
     assert correlation.shape == (0,)
 
 
-def test_chains_are_groups_as_scipy_says():
+def test_chains_are_groups_as_scipy_says() -> None:
     rng = np.random.default_rng(0)
     for count, edges in ((50, 20), (200, 150), (10, 0)):
         pairs = rng.integers(0, count, (edges, 2))

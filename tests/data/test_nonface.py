@@ -4,25 +4,26 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from skimage.data import astronaut
-from support import drawn_faces
 
 from mien.data.nonface import face_confidence, nonfaces
 from mien.infer.detector import YuNet
 from mien.labels import VOTES
 from mien.pixels import crop_face
-from mien.types import Detections
+from mien.types import Detections, Detector
+from support import drawn_faces
 
 
-def _detector(confidence, side=40.0):
-    def detect(picture):
+def _detector(confidence: float, side: float = 40.0) -> Detector:
+    def detect(picture: NDArray[np.uint8]) -> Detections:
         assert picture.shape == (48, 48, 3)
         return Detections(np.array([[0, 0, side, side]], np.float32), np.array([confidence], np.float32))
 
     return detect
 
 
-def test_votes_tell_where_there_are_any_and_the_detector_elsewhere():
+def test_votes_tell_where_there_are_any_and_the_detector_elsewhere() -> None:
     votes = np.zeros((4, len(VOTES)), np.float32)
     votes[:3, VOTES.index("nonface")] = [10, 5, 4]
     votes[:3, 0] = [0, 5, 6]
@@ -35,18 +36,18 @@ def test_votes_tell_where_there_are_any_and_the_detector_elsewhere():
     assert [each.row for each in nonfaces(faces, _detector(0.9))] == [0, 1]
 
 
-def test_without_votes_or_detector_nothing_is_known():
+def test_without_votes_or_detector_nothing_is_known() -> None:
     assert list(nonfaces(drawn_faces(3))) == []
 
 
-def test_a_face_must_fill_a_good_part():
+def test_a_face_must_fill_a_good_part() -> None:
     image = drawn_faces(1).images[0]
     assert face_confidence(image, _detector(0.5)) == pytest.approx(0.5)
     assert face_confidence(image, _detector(0.5, side=10)) == 0
     assert face_confidence(image, lambda _: Detections(np.zeros((0, 4)), np.zeros(0))) == 0
 
 
-def test_the_detector_that_ships_tells_a_face_from_noise():
+def test_the_detector_that_ships_tells_a_face_from_noise() -> None:
     detector = YuNet(threshold=0.01)
     noise = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
     assert face_confidence(crop_face(astronaut(), (180, 70, 270, 160)), detector) > 0.5

@@ -1,21 +1,23 @@
 """The file of scores: what is written comes back, and what is none is refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from support import random_faces
 
 from mien.data.scores import FaceScores, load_scores, save_scores
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS
 from mien.types import Scores
+from support import random_faces
 
 
-def _scored(ids, names=EXPRESSIONS):
+def _scored(ids: list[str], names: tuple[str, ...] = EXPRESSIONS) -> FaceScores:
     probs = np.random.default_rng(0).dirichlet(np.ones(7), len(ids)).astype(np.float32)
     return FaceScores(np.array(ids), Scores(probs, names), held_out=True)
 
 
-def test_round_trip_to_the_byte(tmp_path):
+def test_round_trip_to_the_byte(tmp_path: Path) -> None:
     scored = _scored(["a", "ü/2", "c"])
     for name in ("1.npz", "2.npz"):
         save_scores(scored, tmp_path / name)
@@ -27,7 +29,7 @@ def test_round_trip_to_the_byte(tmp_path):
     np.testing.assert_array_equal(read.scores.probs, scored.scores.probs)
 
 
-def test_rows_are_found_by_id_and_columns_by_name():
+def test_rows_are_found_by_id_and_columns_by_name() -> None:
     faces = random_faces(4)
     names = ("Neutral", "surprise", "sadness", "happiness", "fear", "disgust", "anger")
     scored = _scored([faces.ids[3], "elsewhere", faces.ids[1]], names)
@@ -36,7 +38,7 @@ def test_rows_are_found_by_id_and_columns_by_name():
     np.testing.assert_array_equal(probs, scored.scores.probs[[2, 0]][:, ::-1])
 
 
-def test_scores_of_other_faces_or_classes_are_refused():
+def test_scores_of_other_faces_or_classes_are_refused() -> None:
     with pytest.raises(DataError, match="of other faces"):
         _scored(["x"]).of(random_faces(2))
     with pytest.raises(DataError, match="scores must be of angry"):
@@ -48,13 +50,13 @@ def test_scores_of_other_faces_or_classes_are_refused():
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"text"])
-def test_other_files_are_refused(tmp_path, content):
+def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "s.npz").write_bytes(content)
     with pytest.raises(DataError, match=r"s\.npz"):
         load_scores(tmp_path / "s.npz")
 
 
-def test_other_archives_are_refused(tmp_path):
+def test_other_archives_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", a=1)
     with pytest.raises(DataError, match="version, ids, probs, names, held_out is missing, got a"):
         load_scores(tmp_path / "other.npz")
