@@ -1,0 +1,104 @@
+"""Augmentation: each operation does what it says, nothing more, and repeats by its seed."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from mien.train.augment import augment, resized
+from mien.train.recipe import Augment
+
+NOTHING = Augment(
+    mirror=0, rotate_degrees=0, scale=0, shift_pixels=0, contrast=0, brightness=0, erase=0, erase_side=0.35
+)
+
+
+def drawn(how: Augment, images: torch.Tensor, *, side: int = 48, seed: int = 0) -> torch.Tensor:
+    return augment(images, how, side=side, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture
+def faces() -> torch.Tensor:
+    """64 smooth blobs on a grey ground, off centre and unlike their mirror images."""
+    rng = np.random.default_rng(0)
+    images = [ndimage.gaussian_filter(rng.uniform(0, 255, (48, 48)), 3) for _ in range(64)]
+    scaled = [(image - image.min()) / (image.max() - image.min()) * 155 + 50 for image in images]
+    return torch.from_numpy(np.stack(scaled).astype(np.uint8))
+
+
+def test_nothing_changes_nothing(faces: torch.Tensor) -> None:
+    torch.testing.assert_close(drawn(NOTHING, faces)[:, 0], faces.float(), atol=1e-2, rtol=0)
+
+
+def test_the_same_seed_gives_the_same_faces(faces: torch.Tensor) -> None:
+    assert torch.equal(drawn(Augment(), faces, seed=3), drawn(Augment(), faces, seed=3))
+    assert not torch.equal(drawn(Augment(), faces, seed=3), drawn(Augment(), faces, seed=4))
+
+
+def test_torchs_own_generator_is_left_alone(faces: torch.Tensor) -> None:
+    before = torch.random.get_rng_state()
+    drawn(Augment(), faces)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_mirror_always(faces: torch.Tensor) -> None:
+    mirrored = drawn(dataclasses.replace(NOTHING, mirror=1), faces)[:, 0]
+    torch.testing.assert_close(mirrored, faces.flip(2).float(), atol=1e-2, rtol=0)
+
+
+def test_mirror_half_the_time(faces: torch.Tensor) -> None:
+    made = drawn(dataclasses.replace(NOTHING, mirror=0.5), faces)[:, 0]
+    kept = [(face - was).abs().max() < 0.1 for face, was in zip(made, faces.float(), strict=True)]
+    turned = [(face - was.flip(1)).abs().max() < 0.1 for face, was in zip(made, faces.float(), strict=True)]
+    assert all(a != b for a, b in zip(kept, turned, strict=True))
+    assert 16 < sum(kept) < 48
+
+
+def test_shift_moves_by_pixels_and_repeats_the_edge(faces: torch.Tensor) -> None:
+    made = drawn(dataclasses.replace(NOTHING, shift_pixels=3), faces)[:, 0].numpy()
+    for face, was in zip(made[:8], faces[:8].numpy(), strict=True):
+        best = min(
+            (np.abs(ndimage.shift(was.astype(float), (down, across), order=1, mode="nearest") - face).mean())
+            for down in np.arange(-3, 3.01, 0.25)
+            for across in np.arange(-3, 3.01, 0.25)
+        )
+        assert best < 1
+
+
+def test_rotation_keeps_within_its_degrees(faces: torch.Tensor) -> None:
+    made = drawn(dataclasses.replace(NOTHING, rotate_degrees=20), faces)[:, 0].numpy()
+    angles = np.arange(-30, 30.1, 1.0)
+    found = []
+    for face, was in zip(made[:16], faces[:16].numpy(), strict=True):
+        errors = [
+            np.abs(ndimage.rotate(was.astype(float), angle, reshape=False, order=1, mode="nearest") - face)[12:36, 12:36]
+            for angle in angles
+        ]
+        found.append(angles[int(np.argmin([error.mean() for error in errors]))])
+    assert np.abs(found).max() <= 21
+    assert np.std(found) > 5
+
+
+def test_contrast_and_brightness_stay_in_range(faces: torch.Tensor) -> None:
+    made = drawn(dataclasses.replace(NOTHING, contrast=0.9, brightness=0.9), faces)
+    assert made.min() >= 0
+    assert made.max() <= 255
+    spread = made.std(dim=(1, 2, 3)) / faces.float().std(dim=(1, 2))
+    assert spread.std() > 0.2
+
+
+def test_erasing_fills_one_square_with_the_mean(faces: torch.Tensor) -> None:
+    made = drawn(dataclasses.replace(NOTHING, erase=1, erase_side=0.25), faces)[:, 0]
+    for face, was in zip(made, faces.float(), strict=True):
+        rows, columns = torch.nonzero((face - was).abs() > 0.05, as_tuple=True)
+        assert rows.max() - rows.min() < 12
+        assert columns.max() - columns.min() < 12
+        assert (face[rows, columns] - was.mean()).abs().max() < 0.1
+
+
+def test_smaller_side_is_the_same_picture(faces: torch.Tensor) -> None:
+    made = drawn(NOTHING, faces, side=32)
+    assert made.shape == (64, 1, 32, 32)
+    torch.testing.assert_close(made, resized(faces, side=32), atol=1.0, rtol=0)

@@ -1,0 +1,92 @@
+"""Recipes: what loads, what is refused, and that every shipped one makes a step."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from mien.errors import RecipeError
+from mien.train import Recipe, load_recipe, train
+from mien.train.recipe import Net, Optim, parse_recipe
+from support import train_and_valid
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
+
+
+def test_defaults_survive_toml() -> None:
+    assert parse_recipe(Recipe().to_toml()) == Recipe()
+
+
+def test_changed_values_survive_toml() -> None:
+    recipe = Recipe(seed=7, net=Net(widths=(8, 16), dropout=0.0), optim=Optim(sizes=((32, 0.5), (48, 0.5)), lr=1e-05))
+    assert parse_recipe(recipe.to_toml()) == recipe
+
+
+def test_settings_replace_the_files(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text("[optim]\nlr = 0.5\nepochs = 3\n")
+    recipe = load_recipe(path, ["optim.lr=0.2", "net.widths=[8, 16]", "seed=3"])
+    assert (recipe.optim.lr, recipe.optim.epochs, recipe.net.widths, recipe.seed) == (0.2, 3, (8, 16), 3)
+
+
+def test_a_whole_number_does_for_a_float() -> None:
+    rate = parse_recipe("[optim]\nlr = 1\n").optim.lr
+    assert rate == 1.0
+    assert isinstance(rate, float)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[optim]\nlerning = 1", "unknown key optim.lerning"),
+        ("[optim]\nepoch = 1", "did you mean optim.epochs"),
+        ("[optimum]\nlr = 1", "did you mean optim"),
+        ("seed = 1.5", "seed .* must be int"),
+        ('[optim]\nlr = "fast"', "optim.lr .* must be float"),
+        ("[optim]\nlr = true", "optim.lr .* must be float"),
+        ("optim = 3", "optim .* must be a table"),
+        ("[net]\nwidths = 40", "net.widths"),
+        ("[net]\nwidths = []", "net.widths must be one or more"),
+        ("[net]\ndropout = 1.0", r"net.dropout must be in \[0, 1\), got 1.0"),
+        ("[optim]\nsizes = [[32, 0.5], [48, 0.4]]", "must sum to 1"),
+        ("[optim]\nsizes = [[32, 0.5, 1]]", "optim.sizes"),
+        ('[optim]\nprecision = "16"', "must be one of 32-true, bf16-mixed"),
+        ("[augment]\nmirror = 2", "augment.mirror"),
+        ("[loss]\nsmoothing = -0.1", "loss.smoothing"),
+        ("[optim\n", "not TOML"),
+    ],
+)
+def test_refused(text: str, complaint: str) -> None:
+    with pytest.raises(RecipeError, match=complaint) as refusal:
+        parse_recipe(text)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("change", ["optim.lr", "net.name=swift", "seed.x=1", "optim.lr.x=1"])
+def test_settings_refused(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text("seed = 1\n[optim]\nlr = 0.5\n")
+    with pytest.raises(RecipeError):
+        load_recipe(path, [change])
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no.toml"):
+        load_recipe(tmp_path / "no.toml")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_shipped_recipe_makes_an_epoch(path: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(path, ["optim.epochs=1", "optim.batch=8", "net.widths=[4, 8, 8, 8]"])
+    faces = train_and_valid(16, 8)
+    (epoch,) = train(recipe, faces, out=tmp_path / "run", threads=1)
+    assert epoch.number == 1
+
+
+def test_recipes_are_found() -> None:
+    assert "swift" in [path.stem for path in RECIPES]
+
+
+def test_every_value_is_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Recipe().seed = 2

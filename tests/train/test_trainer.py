@@ -1,0 +1,220 @@
+"""The trainer: it learns, says what it did, and a run that was killed ends with the same bits as one that was not."""
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mien.data.store import save_faces
+from mien.errors import RunError
+from mien.train import Recipe, train
+from mien.train.recipe import parse_recipe
+from mien.types import FaceSet
+from support import train_and_valid
+
+SMALL = """
+[net]
+widths = [4, 8, 8, 8]
+blocks = 1
+dropout = 0.1
+[optim]
+epochs = 4
+batch = 16
+lr = 0.05
+ema = 0.9
+sizes = [[32, 0.5], [48, 0.5]]
+"""
+
+
+def small(changes: tuple[str, ...] = ()) -> Recipe:
+    return parse_recipe(SMALL, changes)
+
+
+@pytest.fixture
+def faces() -> FaceSet:
+    return train_and_valid(70, 28)
+
+
+def same_bits(one: Path, other: Path) -> bool:
+    ours, theirs = load_file(one / "last.safetensors"), load_file(other / "last.safetensors")
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_it_learns(faces: FaceSet, tmp_path: Path) -> None:
+    plain = ("augment.mirror=0", "augment.shift_pixels=0", "augment.rotate_degrees=0", "augment.scale=0", "augment.erase=0")
+    steady = ("optim.epochs=10", "loss.smoothing=0", "net.dropout=0", "optim.sizes=[[32, 1.0]]", "optim.ema=0.8")
+    run = train(small((*plain, *steady, "net.widths=[8, 16, 16, 16]")), faces, out=tmp_path / "run", threads=1)
+    epochs = list(run)
+    assert epochs[-1].train_loss < 0.7 * epochs[0].train_loss
+    assert run.best is not None
+    assert run.best.valid_accuracy > 0.5  # chance is 1/7
+
+
+def test_what_an_epoch_says(faces: FaceSet, tmp_path: Path) -> None:
+    epochs = list(train(small(), faces, out=tmp_path / "run", threads=1))
+    assert [epoch.number for epoch in epochs] == [1, 2, 3, 4]
+    assert [epoch.side for epoch in epochs] == [32, 32, 48, 48]
+    assert epochs[-1].lr == pytest.approx(0, abs=1e-9)
+    assert max(epoch.lr for epoch in epochs) < 0.05
+    assert all(epoch.seconds > 0 and epoch.faces_per_second > 0 for epoch in epochs)
+    assert all(0 <= epoch.valid_accuracy <= 1 and math.isfinite(epoch.valid_loss) for epoch in epochs)
+
+
+def test_validation_is_of_the_averaged_weights_in_the_file(faces: FaceSet, tmp_path: Path) -> None:
+    from mien.train.export import whole_model
+
+    run = train(small(), faces, out=tmp_path / "run", threads=1)
+    list(run)
+    model, _ = whole_model(run, name="x")
+    valid = faces[faces.splits == "valid"]
+    with torch.no_grad():
+        top = model(torch.from_numpy(valid.images.copy())).argmax(dim=1).numpy()
+    assert run.best is not None
+    assert np.mean(top == valid.labels) == pytest.approx(run.best.valid_accuracy)
+
+
+def test_the_folder(faces: FaceSet, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    list(train(small(), faces, out=out, threads=1))
+    wanted = {"recipe.toml", "run.json", "last.safetensors", "best.safetensors", "metrics.csv", "curve.png"}
+    assert {path.name for path in out.iterdir()} == wanted
+    with (out / "metrics.csv").open() as file:
+        assert [row["number"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]
+    facts = json.loads((out / "run.json").read_text())
+    assert facts["faces_hash"] == faces.hash
+    assert parse_recipe((out / "recipe.toml").read_text()) == small()
+
+
+def test_two_runs_are_the_same_to_the_bit(faces: FaceSet, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        list(train(small(), faces, out=tmp_path / name, threads=1))
+    assert same_bits(tmp_path / "one", tmp_path / "two")
+
+
+def test_another_seed_is_another_run(faces: FaceSet, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        list(train(small((f"seed={seed}",)), faces, out=tmp_path / str(seed), threads=1))
+    assert not same_bits(tmp_path / "1", tmp_path / "2")
+
+
+def test_a_broken_off_run_goes_on_to_the_same_bits(faces: FaceSet, tmp_path: Path) -> None:
+    list(train(small(), faces, out=tmp_path / "whole", threads=1))
+    for epoch in train(small(), faces, out=tmp_path / "broken", threads=1):
+        if epoch.number == 2:
+            break
+    rest = list(train(small(), faces, out=tmp_path / "broken", resume=True, threads=1))
+    assert [epoch.number for epoch in rest] == [3, 4]
+    assert same_bits(tmp_path / "whole", tmp_path / "broken")
+    for name in ("best.safetensors", "last.safetensors"):
+        assert set(load_file(tmp_path / "whole" / name)) == set(load_file(tmp_path / "broken" / name))
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(faces: FaceSet, tmp_path: Path) -> None:
+    """SIGKILL at three moments: before anything is saved, in the middle, and while a checkpoint is being written."""
+    recipe, data, out = tmp_path / "r.toml", tmp_path / "f.npz", tmp_path / "killed"
+    recipe.write_text(SMALL)
+    save_faces(faces, data)
+    list(train(small(), faces, out=tmp_path / "whole", threads=1))
+    for moment in ("epoch 0 step 2", "epoch 1 step 3", "writing last.safetensors of epoch 2"):
+        ended = subprocess.run(
+            [sys.executable, "-c", KILLED, str(recipe), str(data), str(out), moment], capture_output=True, text=True
+        )
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+    list(train(small(), faces, out=out, resume=True, threads=1))
+    assert same_bits(tmp_path / "whole", out)
+    assert not list(out.glob("*.part"))
+
+
+# Trains like the command line does, but kills itself at the moment that its last argument names.
+KILLED = """
+import os, signal, sys
+from mien.data.store import load_faces
+from mien.train import load_recipe, train
+import mien.files
+
+recipe, data, out, moment = sys.argv[1:]
+run = train(load_recipe(recipe), load_faces(data), out=out, resume=True, threads=1)
+die = lambda: os.kill(os.getpid(), signal.SIGKILL)
+
+def on_step(epochs, loss, pace):
+    if moment == f"epoch {int(epochs - 1e-9)} step {round((epochs - int(epochs - 1e-9)) * 4)}":
+        die()
+
+real_sync = os.fsync
+def sync(number):
+    target = os.readlink(f"/proc/self/fd/{number}")
+    if moment == f"writing last.safetensors of epoch {len(run.epochs)}" and target.endswith("last.safetensors.part"):
+        die()
+    real_sync(number)
+
+os.fsync = sync
+run.on_step = on_step
+list(run)
+"""
+
+
+def test_refusals(faces: FaceSet, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    list(train(small(), faces, out=out, threads=1))
+    before = (out / "last.safetensors").read_bytes()
+    with pytest.raises(RunError, match="already holds a run"):
+        train(small(), faces, out=out)
+    with pytest.raises(RunError, match="other faces"):
+        train(small(), faces[:-1], out=out, resume=True)
+    with pytest.raises(RunError, match="another recipe"):
+        train(small(("optim.lr=0.01",)), faces, out=out, resume=True)
+    assert (out / "last.safetensors").read_bytes() == before
+
+
+def test_a_damaged_checkpoint_is_named(faces: FaceSet, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    list(train(small(), faces, out=out, threads=1))
+    whole = (out / "last.safetensors").read_bytes()
+    (out / "last.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(RunError, match="last.safetensors is no checkpoint"):
+        train(small(), faces, out=out, resume=True)
+
+
+def test_too_few_faces(faces: FaceSet, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="got 70 train and 0 valid"):
+        train(small(), faces[faces.splits == "train"], out=tmp_path / "run")
+    with pytest.raises(RunError, match="got 3 train and 28 valid"):
+        train(small(), faces[67:], out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_what_there_is(faces: FaceSet, tmp_path: Path) -> None:
+    run = train(small(), faces, out=tmp_path / "run", threads=1)
+    epochs = iter(run)
+    next(epochs)
+    before = (tmp_path / "run" / "last.safetensors").read_bytes()
+    with torch.no_grad():
+        next(iter(run.net.parameters())).fill_(float("nan"))
+    with pytest.raises(RunError, match=r"loss is nan in epoch 2.*lower optim\.lr"):
+        next(epochs)
+    assert (tmp_path / "run" / "last.safetensors").read_bytes() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this platform has no /dev/full")
+def test_a_full_disk_is_one_clear_error(faces: FaceSet, tmp_path: Path) -> None:
+    from mien.errors import OutputError
+
+    run = train(small(), faces, out=tmp_path / "run", threads=1)
+    os.symlink("/dev/full", tmp_path / "run" / "best.safetensors.part")
+    with pytest.raises(OutputError, match=r"best.safetensors: No space left"):
+        list(run)
+
+
+def test_training_leaves_torchs_generator_alone(faces: FaceSet, tmp_path: Path) -> None:
+    before = torch.random.get_rng_state()
+    list(train(small(("optim.epochs=1",)), faces, out=tmp_path / "run", threads=1))
+    assert torch.equal(before, torch.random.get_rng_state())
