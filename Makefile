@@ -1,0 +1,29 @@
+# make demo: a first look. make test: the tests. Each makes the environment it needs, from Python and pip alone.
+PYTHON ?= python3
+
+.PHONY: demo test lint clean
+
+demo: .venv-demo/made
+	.venv-demo/bin/mien demo
+
+test: .venv/made
+	.venv/bin/python -m pytest
+
+lint: .venv/made
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+clean:
+	rm -rf .venv .venv-demo
+
+.venv-demo/made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt .
+	touch $@
+
+.venv/made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
