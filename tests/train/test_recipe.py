@@ -71,7 +71,7 @@ def test_settings_refused(tmp_path: Path, change: str) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="no.toml"):
+    with pytest.raises(RecipeError, match=r"no\.toml"):
         load_recipe(tmp_path / "no.toml")
 
 

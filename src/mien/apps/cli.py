@@ -1,6 +1,5 @@
 """The command line: a verb is the public function of the same name. Nothing heavy is imported before a command runs."""
 
-import os
 import sys
 from typing import Annotated
 
@@ -58,9 +57,3 @@ def main() -> None:
     except MienError as error:
         sys.stderr.write(f"mien: {error}\n")
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("mien: interrupted\n")
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
