@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from browser import browsing, missing, wait_for
+from mien.data.clean import Review
 from mien.data.findings import load_audit
 from mien.data.scores import FaceScores, save_scores
 from mien.data.store import load_faces, load_history, save_faces
+from mien.files import write_text
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet, Scores
 from support import Outcome, drawn_faces, joined, random_faces, run_mien, tiny_model
@@ -193,3 +195,19 @@ def test_a_person_chooses_on_the_page_and_cleans_with_it(file: Path, faces: Face
     cleaned = load_faces(clean)
     assert set(ids) - set(cleaned.ids.tolist()) == {ids[0], ids[4]}
     assert cleaned.labels[np.isin(cleaned.ids, [ids[8], ids[9]])].tolist() == [1, 1]
+
+
+def test_the_documentation_runs(file: Path, faces: FaceSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every `mien data` command of docs/audit.md, where small files of those names lie."""
+    monkeypatch.chdir(file.parent)
+    file.rename("faces.npz")
+    _scores(faces, Path("scores.npz"))
+    page = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
+    commands = [line.split("#")[0].split()[1:] for line in page.splitlines() if line.startswith("    mien data ")]
+    assert len(commands) == 8
+    for command in commands:
+        if "review.json" in command:
+            write_text("review.json", Review(load_audit("audit.json").hash, {}).to_json())
+        with mock.patch.object(sys, "stdin", io.StringIO("y\n" * 9)):
+            done = run_mien(*command)
+        assert done.code == 0, f"{command}: {done.err}"

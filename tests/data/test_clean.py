@@ -123,6 +123,8 @@ def test_the_same_bytes_again_and_the_history(faces: FaceSet, found: Audit, tmp_
     plain = tmp_path / "plain.npz"
     save_faces(cleaned.faces, plain)
     assert load_history(plain) == ()
+    save_faces(cleaned.faces, tmp_path / "f.parquet")
+    assert load_history((tmp_path / "f.parquet").rename(tmp_path / "f.faces")) == ()
     assert load_faces(plain).hash == load_faces(tmp_path / "1.npz").hash
 
 

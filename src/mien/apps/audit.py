@@ -65,7 +65,7 @@ def audit(
     write_text(out, audited.to_json())
     _show(audited, faces)
     if page is not None:
-        with progress_bar(f"Writing {page}") as progress:
+        with progress_bar("Drawing the page") as progress:
             write_text(page, audit_page(audited, loaded, title=faces.name, progress=progress))
         stderr.print(f"open {page} in a browser, choose, download review.json, then:", markup=False, soft_wrap=True)
         stderr.print(f"  mien data clean {faces} {out} review.json -o clean.npz", markup=False, soft_wrap=True)

@@ -80,6 +80,7 @@ def show_faces(
 ) -> None:
     """Count the faces by expression and split, and look at them."""
     from mien.apps.terminal import stderr, stdout
+    from mien.data.store import load_history
     from mien.labels import EXPRESSIONS
 
     chosen = _load(faces)
@@ -89,6 +90,8 @@ def show_faces(
         chosen = chosen[chosen.labels == (EXPRESSIONS.index(expression) if expression in EXPRESSIONS else -1)]
     stdout.print(_counts(chosen))
     stdout.print(_figures(chosen), soft_wrap=True)
+    for line in load_history(faces):
+        stdout.print(f"came about by     {line}", markup=False, soft_wrap=True)
     if draw is not None:
         _draw(chosen[:first], draw)
         stderr.print(f"the first {min(first, len(chosen))} faces are drawn in {draw}", markup=False)

@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,18 @@ def write_arrays(path: Path | str, arrays: Mapping[str, NDArray[Any]]) -> None:
                 np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
 
 
-def read_arrays(path: Path | str, *, what: str) -> dict[str, NDArray[Any]]:
-    """The arrays of a file that `write_arrays` wrote. Raises DataError, which says that it is no `what`."""
+def read_arrays(path: Path | str, *, what: str, only: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
+    """The arrays of a file that `write_arrays` wrote, or those of them that are named.
+
+    Raises DataError, which says that the file is no `what`.
+    """
     try:
         with Path(path).open("rb") as file:
             if file.read(4) != b"PK\x03\x04":
                 raise DataError(f"{path} is no {what}")
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
+                return {name: archive[name] for name in archive.files if only is None or name in only}
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:

@@ -76,12 +76,14 @@ def members(groups: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 
 def _candidates(images: NDArray[np.uint8], progress: Progress | None) -> NDArray[np.int64]:
     """(M, 2): the pairs whose low frequencies are alike enough to measure."""
-    plain = _low_frequencies(images)
-    shifted = [_low_frequencies(_shifted(images, down, right)) for down in (-1, 1) for right in (-1, 1)]
+    even, odd = _low_frequencies(images)
+    shifts = [(down, right) for down in (-1, 1) for right in (-1, 1)]
+    shifted = [_low_frequencies(_shifted(images, *shift)) for shift in shifts]
+    shifted_even, shifted_odd = (np.stack(each) for each in zip(*shifted, strict=True))  # (4, N, D)
     found = [np.zeros((0, 2), np.int64)]
     total = sum(1 for _ in _blocks(len(images)))
     for done, (one, other) in enumerate(_blocks(len(images)), 1):
-        alike = _alike([(even[one], odd[one]) for even, odd in shifted], (plain[0][other], plain[1][other]))
+        alike = _alike(shifted_even[:, one], shifted_odd[:, one], even[other], odd[other])
         rows, columns = np.divmod(np.flatnonzero(alike >= _PASSES), alike.shape[1])
         pairs = np.stack([rows + one.start, columns + other.start], axis=1)
         found.append(pairs[pairs[:, 0] < pairs[:, 1]])
@@ -97,15 +99,17 @@ def _blocks(count: int) -> Iterator[tuple[slice, slice]]:
             yield one, slice(other.start + one.start, other.stop + one.start)
 
 
-def _alike(queries: list[tuple[Floats, Floats]], others: tuple[Floats, Floats]) -> Floats:
-    """The best cosine of any query with each other picture or its mirror image, whose odd frequencies change sign."""
-    best: Floats | None = None
-    for even, odd in queries:
-        mirrored = odd @ others[1].T
-        cosine = even @ others[0].T
-        cosine += np.abs(mirrored, out=mirrored)
-        best = cosine if best is None else np.maximum(best, cosine, out=best)
-    return np.zeros((0, 0), np.float32) if best is None else best
+def _alike(shifted_even: Floats, shifted_odd: Floats, even: Floats, odd: Floats) -> Floats:
+    """(A, B) the best cosine of any shift of A pictures (4, A, D) with B others (B, D) or their mirror images.
+
+    A mirror image has the same even frequencies, and the odd ones with their sign turned.
+    """
+    size = shifted_even.shape[-1]
+    mirrored = shifted_odd.reshape(-1, size) @ odd.T  # one large product each, as threads wait for each other
+    cosine = shifted_even.reshape(-1, size) @ even.T
+    cosine += np.abs(mirrored, out=mirrored)
+    best: Floats = cosine.reshape(len(shifted_even), -1, len(even)).max(axis=0)
+    return best
 
 
 def _low_frequencies(images: NDArray[np.uint8]) -> tuple[Floats, Floats]:

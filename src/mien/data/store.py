@@ -82,9 +82,13 @@ def load_history(path: Path | str) -> tuple[str, ...]:
 
     Raises DataError where the file cannot be read.
     """
-    if Path(path).suffix.lower() == ".parquet":
-        return ()
-    lines = read_arrays(path, what="file of faces").get("history", np.zeros(0, np.bytes_))
+    try:
+        with Path(path).open("rb") as file:
+            if file.read(4) == b"PAR1":
+                return ()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    lines = read_arrays(path, what="file of faces", only=("history",)).get("history", np.zeros(0, np.bytes_))
     return tuple(np.char.decode(lines, "utf-8").tolist())
 
 
