@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from mien.data.split import split_random
+from mien.data.split import fold_of_each, split_random
 from mien.errors import DataError
 from mien.types import FaceSet
 from support import random_faces
@@ -79,3 +79,36 @@ def test_splits_that_cannot_be(valid: float) -> None:
 def test_nothing_to_split() -> None:
     with pytest.raises(DataError, match="of the 0 train faces"):
         split_random(random_faces(5, split="test"), valid=2, seed=0)
+
+
+def test_folds_are_even_in_each_expression() -> None:
+    faces = random_faces(700)
+    fold = fold_of_each(faces, folds=5, seed=1)
+    assert set(fold.tolist()) == set(range(5))
+    for expression in range(7):
+        counts = np.bincount(fold[faces.labels == expression], minlength=5)
+        assert counts.max() - counts.min() <= 1
+
+
+def test_identical_twins_share_a_fold() -> None:
+    faces = random_faces(50)
+    pair = FaceSet(
+        np.concatenate([faces.images, faces.images]),
+        np.concatenate([faces.labels, (faces.labels + 1) % 7]),
+        np.concatenate([faces.splits, faces.splits]),
+        np.array([f"face{row}" for row in range(100)]),
+    )
+    fold = fold_of_each(pair, folds=4, seed=2)
+    assert (fold[:50] == fold[50:]).all()
+
+
+def test_folds_come_from_the_seed() -> None:
+    faces = random_faces(60)
+    assert (fold_of_each(faces, folds=3, seed=1) == fold_of_each(faces, folds=3, seed=1)).all()
+    assert (fold_of_each(faces, folds=3, seed=1) != fold_of_each(faces, folds=3, seed=2)).any()
+
+
+@pytest.mark.parametrize("folds", [0, 1, 9])
+def test_folds_out_of_range_are_refused(folds: int) -> None:
+    with pytest.raises(DataError, match="folds must be 2 to 8"):
+        fold_of_each(random_faces(8), folds=folds, seed=1)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mien.train import Run
+    from mien.train import Recipe, Run
+    from mien.types import FaceSet
 
 
 def train(
@@ -20,21 +21,23 @@ def train(
         bool, typer.Option("--resume", help="Go on with the run in that folder, to the same bits.")
     ] = False,
     threads: Annotated[int, typer.Option(help="Processor threads; 0: as many as there are cores.", min=0)] = 0,
+    folds: Annotated[
+        int, typer.Option(help="Train this many nets, each without one part of the train faces, and score that.", min=0)
+    ] = 0,
 ) -> None:
     """Train a net by a recipe. May be killed at any moment, and gone on with by --resume."""
-    from mien.apps.terminal import stderr, stdout
+    from mien.apps.terminal import stderr
     from mien.data.store import load_faces
     from mien.train import load_recipe
     from mien.train import train as train_
 
-    run = train_(load_recipe(recipe, changes or ()), load_faces(faces), out=out, resume=resume, threads=threads)
-    if run.epochs:
-        stderr.print(f"going on after epoch {run.epochs[-1].number} of {run.recipe.optim.epochs}")
-    _show_epochs(run)
-    best = run.best
-    if best:
-        stdout.print(f"{out}: best valid accuracy {best.valid_accuracy:.4f}, in epoch {best.number}")
-        stderr.print(f"next: mien export {out} -o model.onnx")
+    how, loaded = load_recipe(recipe, changes or ()), load_faces(faces)
+    if folds:
+        _train_folds(how, loaded, out, folds=folds, resume=resume, threads=threads)
+        return
+    run = train_(how, loaded, out=out, resume=resume, threads=threads)
+    _finish(run)
+    stderr.print(f"next: mien export {out} -o model.onnx --faces {faces}", markup=False, soft_wrap=True)
 
 
 def export(
@@ -52,8 +55,39 @@ def export(
     from mien.train import export as export_
 
     card = export_(run, out, name=name, note=note, faces=load_faces(faces) if faces else None)
-    figures = ", ".join(f"{key} {value:.4g}" for key, value in card.scores.items())
-    stdout.print(f"{out}: {card.name}, {card.parameters:,} parameters, {out.stat().st_size / 1e6:.1f} MB; {figures}")
+    size = out.stat().st_size / 1e6
+    stdout.print(f"{out}: {card.name}, {card.parameters:,} parameters, {size:.1f} MB", markup=False, soft_wrap=True)
+    for figure, value in card.scores.items():
+        stdout.print(f"{figure.replace('_', ' '):<30} {value:.4g}")
+
+
+def _train_folds(how: "Recipe", faces: "FaceSet", out: Path, *, folds: int, resume: bool, threads: int) -> None:
+    from mien.apps.terminal import stderr
+    from mien.data.scores import save_scores
+    from mien.train import fold_runs, held_out_scores
+
+    runs: list[Run] = []
+    for run in fold_runs(how, faces, out=out, folds=folds, resume=resume, threads=threads):
+        stderr.print(f"fold {len(runs) + 1} of {folds}")
+        _finish(run)
+        runs.append(run)
+    save_scores(held_out_scores(runs), out / "scores.npz")
+    stderr.print(
+        f"next: mien data audit FACES -o audit.json --scores {out / 'scores.npz'}", markup=False, soft_wrap=True
+    )
+
+
+def _finish(run: "Run") -> None:
+    """Train what is left of a run, and say what came of it."""
+    from mien.apps.terminal import stderr, stdout
+
+    if run.epochs:
+        stderr.print(f"going on after epoch {run.epochs[-1].number} of {run.recipe.optim.epochs}")
+    _show_epochs(run)
+    best = run.best
+    if best:
+        text = f"{run.out}: best valid accuracy {best.valid_accuracy:.4f}, in epoch {best.number}"
+        stdout.print(text, markup=False, soft_wrap=True)
 
 
 def _show_epochs(run: "Run") -> None:

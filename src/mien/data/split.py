@@ -43,3 +43,19 @@ def _alike(shuffled: NDArray[np.intp], labels: NDArray[np.int64], count: int) ->
     counts = np.floor(shares + 1e-9).astype(int)
     counts[np.argsort(counts - shares, kind="stable")[: count - counts.sum()]] += 1
     return np.concatenate([group[:size] for group, size in zip(groups, counts.tolist(), strict=True)])
+
+
+def fold_of_each(faces: FaceSet, *, folds: int, seed: int) -> NDArray[np.int64]:
+    """(N,) int64: the fold, 0 to folds - 1, of each face; drawn at random, each expression spread evenly.
+
+    Faces with the very same pixels are in one fold, so that none is judged by a model that has seen its twin.
+    Raises DataError where there are fewer than 2 folds, or fewer different faces than folds.
+    """
+    _, first, group = np.unique(faces.images.reshape(len(faces), -1), axis=0, return_index=True, return_inverse=True)
+    if not 2 <= folds <= len(first):
+        raise DataError(f"folds must be 2 to {len(first)}, the number of different faces, got {folds}")
+    shuffled = np.random.default_rng(seed).permutation(len(first))
+    dealt = shuffled[np.argsort(faces.labels[first][shuffled], kind="stable")]  # one expression after the other
+    fold = np.empty(len(first), np.int64)
+    fold[dealt] = np.arange(len(first)) % folds
+    return fold[group.reshape(-1)]

@@ -1,0 +1,50 @@
+"""Cross-validation: what is said of each training face by a net that has not seen it, nor its identical twin."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mien.data.scores import FaceScores
+from mien.data.split import fold_of_each
+from mien.errors import RunError
+from mien.train.export import WholeModel, whole_model
+from mien.train.recipe import Recipe
+from mien.train.trainer import Run, train
+from mien.types import FaceSet, Scores, batches
+
+
+def fold_runs(
+    recipe: Recipe, faces: FaceSet, *, out: Path | str, folds: int = 5, resume: bool = False, threads: int = 0
+) -> Iterator[Run]:
+    """A run for each fold, in out/fold-1 and so on: trained on the labelled train faces but for that fold's.
+
+    The held-out fold is the run's valid faces. Iterate over each run to train it, then give all to `held_out_scores`.
+    Raises RunError as `train` does, DataError where there are fewer than 2 folds, or more folds than faces.
+    """
+    labelled = faces[(faces.labels >= 0) & (faces.splits == "train")]
+    fold = fold_of_each(labelled, folds=folds, seed=recipe.seed)
+    for number in range(folds):
+        parted = replace(labelled, splits=np.where(fold == number, "valid", "train"))
+        yield train(recipe, parted, out=Path(out) / f"fold-{number + 1}", resume=resume, threads=threads)
+
+
+def held_out_scores(runs: Sequence[Run]) -> FaceScores:
+    """The probabilities of every held-out face by its own fold's net, fold after fold.
+
+    Raises RunError where there is no run, or one is not finished.
+    """
+    if not runs or any(len(run.epochs) < run.recipe.optim.epochs for run in runs):
+        raise RunError("scores of held-out faces need the runs of all folds, finished: go on with --resume")
+    ids = np.concatenate([run.valid_faces.ids for run in runs])
+    probs = np.concatenate([_probs(whole_model(run, name="fold")[0], run.valid_faces.images) for run in runs])
+    return FaceScores(ids, Scores(probs, runs[0].names), held_out=True)
+
+
+@torch.no_grad()
+def _probs(model: WholeModel, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    parts = [model(torch.from_numpy(images[rows].copy())).numpy() for rows in batches(len(images), 256)]
+    return np.concatenate(parts).astype(np.float32)
