@@ -45,7 +45,7 @@ def test_the_readmes_commands_run(desk: Path) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = [line.split("#")[0].split()[1:] for line in re.findall(r"^    (mien .*)$", text, flags=re.MULTILINE)]
     commands = [command for command in commands if command[:2] != ["data", "import"]]
-    assert [command[0] for command in commands] == ["predict", "predict", "train", "export", "evaluate"]
+    assert [command[0] for command in commands] == ["predict", "predict", "data", "train", "export", "evaluate"]
     for command in commands:
         ended = run_mien(*command)
         assert ended.code == 0, ended.err

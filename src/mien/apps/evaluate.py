@@ -65,7 +65,7 @@ def models() -> None:
     if not files:
         stderr.print("no model ships with this copy of mien; train and export one, and give its path")
         return
-    table = _table("model", "parameters", "size", "valid accuracy (95%)", "test accuracy (95%)", "valid ECE")
+    table = _table("model", "parameters", "size", "valid accuracy (95%)", "test", "ECE")
     for (name, file), card in zip(files.items(), classifier.models(), strict=True):
         ece = card.scores.get("valid_ece")
         table.add_row(

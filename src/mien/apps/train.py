@@ -115,5 +115,6 @@ def _show_epochs(run: "Run") -> None:
             stderr.print(
                 f"epoch {epoch.number:3d}  side {epoch.side}  loss {epoch.train_loss:.4f}  valid {epoch.valid_loss:.4f}"
                 f"  accuracy {epoch.valid_accuracy:.4f}  lr {epoch.lr:.5f}  {epoch.faces_per_second:.0f} faces/s"
-                f"  {epoch.seconds:.0f} s"
+                f"  {epoch.seconds:.0f} s",
+                soft_wrap=True,
             )
