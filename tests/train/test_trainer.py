@@ -187,7 +187,7 @@ def test_a_damaged_checkpoint_is_named(faces: FaceSet, tmp_path: Path) -> None:
 
 
 def test_too_few_faces(faces: FaceSet, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="got 70 train and 0 valid"):
+    with pytest.raises(RunError, match="got 70 train and 0 valid; set some aside"):
         train(small(), faces[faces.splits == "train"], out=tmp_path / "run")
     with pytest.raises(RunError, match="got 3 train and 28 valid"):
         train(small(), faces[67:], out=tmp_path / "run")

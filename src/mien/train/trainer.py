@@ -60,9 +60,8 @@ class Run:
         self.names = EXPRESSIONS
         if len(self.train_faces) < recipe.optim.batch or not len(self.valid_faces):
             counts = f"{len(self.train_faces)} train and {len(self.valid_faces)} valid"
-            raise RunError(
-                f"a run needs labelled faces: {recipe.optim.batch} (a batch) to train, 1 valid; got {counts}"
-            )
+            hint = "" if len(self.valid_faces) else "; set some aside: mien data import ... --split-valid 0.15"
+            raise RunError(f"a run needs {recipe.optim.batch} labelled train faces and 1 valid one, got {counts}{hint}")
         self.faces_hash, self.commit = faces.hash, source_commit()
         self.epochs: list[Epoch] = []
         self.fabric = Fabric(accelerator="cpu", devices=1, precision=recipe.optim.precision)
