@@ -101,22 +101,8 @@ def _scores(epochs: list[Epoch], facts: dict[str, Any]) -> dict[str, float]:
 
 def _measured(classifier: OnnxClassifier, faces: FaceSet) -> dict[str, float]:
     valid, seen = faces[faces.splits == "valid"], faces[faces.splits == "train"]
-    report = evaluate(classifier, valid, seen=seen)
-    low, high = report.accuracy.interval
-    scores = {
-        "valid_accuracy": report.accuracy.value,
-        "valid_accuracy_low": low,
-        "valid_accuracy_high": high,
-        "valid_accuracy_mirrored": evaluate(Mirrored(classifier), valid).accuracy.value,
-        "valid_macro_f1": report.macro_f1,
-        "valid_ece": report.ece,
-        "valid_nll": report.nll,
-    }
-    return (
-        scores
-        if report.without_twins is None
-        else {**scores, "valid_accuracy_without_twins": report.without_twins.value}
-    )
+    mirrored = evaluate(Mirrored(classifier), valid).accuracy.value
+    return {**evaluate(classifier, valid, seen=seen).card_scores("valid"), "valid_accuracy_mirrored": mirrored}
 
 
 def _graph(model: WholeModel) -> "ModelProto":
