@@ -74,7 +74,7 @@ def plant(faces: FaceSet, seed: int) -> tuple[FaceSet, np.ndarray, np.ndarray]:
 def out_of_fold(faces: FaceSet, work: Path, seed: int, threads: int) -> FaceScores:
     """Scores of each train face by a net that was trained on the other folds, at the epoch that does best."""
     from mien.train import export, train
-    from mien.train.recipe import parse_recipe
+    from mien.train.spelling import parse_recipe
 
     kept = work / "scores.npz"
     if kept.exists():

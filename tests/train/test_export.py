@@ -11,8 +11,8 @@ from mien.errors import RunError
 from mien.infer.classifier import OnnxClassifier
 from mien.train import export, train
 from mien.train.export import whole_model
-from mien.train.recipe import parse_recipe
 from mien.train.run import load_tensors
+from mien.train.spelling import parse_recipe
 from support import random_faces, train_and_valid
 
 RECIPE = """

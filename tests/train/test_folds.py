@@ -11,7 +11,7 @@ from mien.data.store import save_faces
 from mien.errors import RunError
 from mien.train import fold_runs, held_out_scores
 from mien.train.export import whole_model
-from mien.train.recipe import parse_recipe
+from mien.train.spelling import parse_recipe
 from support import run_mien, train_and_valid
 
 RECIPE = "[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nepochs = 1\nbatch = 16\n"

@@ -7,7 +7,8 @@ import pytest
 
 from mien.errors import RecipeError
 from mien.train import Recipe, load_recipe, train
-from mien.train.recipe import Net, Optim, parse_recipe
+from mien.train.recipe import Optim, Swift
+from mien.train.spelling import parse_recipe
 from support import train_and_valid
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
@@ -18,7 +19,7 @@ def test_defaults_survive_toml() -> None:
 
 
 def test_changed_values_survive_toml() -> None:
-    recipe = Recipe(seed=7, net=Net(widths=(8, 16), dropout=0.0), optim=Optim(sizes=((32, 0.5), (48, 0.5)), lr=1e-05))
+    recipe = Recipe(seed=7, net=Swift(widths=(8, 16), dropout=0.0), optim=Optim(sizes=((32, 0.5), (48, 0.5)), lr=1e-05))
     assert parse_recipe(recipe.to_toml()) == recipe
 
 
@@ -50,7 +51,7 @@ def test_a_whole_number_does_for_a_float() -> None:
         ("[net]\ndropout = 1.0", r"net.dropout must be in \[0, 1\), got 1.0"),
         ("[optim]\nsizes = [[32, 0.5], [48, 0.4]]", "must sum to 1"),
         ("[optim]\nsizes = [[32, 0.5, 1]]", "optim.sizes"),
-        ('[optim]\nprecision = "16"', "must be one of 32-true, bf16-mixed"),
+        ('[optim]\nprecision = "16"', "must be one of 32-true, 16-mixed, bf16-mixed"),
         ("[augment]\nmirror = 2", "augment.mirror"),
         ("[loss]\nsmoothing = -0.1", "loss.smoothing"),
         ("[optim\n", "not TOML"),

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from mien.data.store import save_faces
 from mien.errors import RunError
 from mien.train import Recipe, train
-from mien.train.recipe import parse_recipe
+from mien.train.spelling import parse_recipe
 from mien.types import FaceSet
 from support import train_and_valid
 
@@ -50,7 +50,7 @@ def same_bits(one: Path, other: Path) -> bool:
 
 def test_it_learns(faces: FaceSet, tmp_path: Path) -> None:
     plain = [f"augment.{name}=0" for name in ("mirror", "shift_pixels", "rotate_degrees", "scale", "erase")]
-    steady = ("optim.epochs=10", "loss.smoothing=0", "net.dropout=0", "optim.sizes=[[32, 1.0]]", "optim.ema=0.8")
+    steady = ("optim.epochs=10", "loss.smoothing=0", "head.dropout=0", "optim.sizes=[[32, 1.0]]", "optim.ema=0.8")
     run = train(small((*plain, *steady, "net.widths=[8, 16, 16, 16]")), faces, out=tmp_path / "run", threads=1)
     epochs = list(run)
     assert epochs[-1].train_loss < 0.7 * epochs[0].train_loss

@@ -10,8 +10,9 @@ except ModuleNotFoundError as error:
 
 from mien.train.export import export
 from mien.train.folds import fold_runs, held_out_scores
-from mien.train.recipe import Recipe, load_recipe
+from mien.train.recipe import Recipe
 from mien.train.run import Epoch
+from mien.train.spelling import load_recipe
 from mien.train.trainer import Run, train
 
 __all__ = ["Epoch", "Recipe", "Run", "export", "fold_runs", "held_out_scores", "load_recipe", "train"]

@@ -18,8 +18,8 @@ from mien.infer.compose import Mirrored
 from mien.metrics import Share
 from mien.train.augment import resized
 from mien.train.nets import FaceNet, build_net
-from mien.train.recipe import parse_recipe
 from mien.train.run import Epoch, load_tensors, under
+from mien.train.spelling import parse_recipe
 from mien.train.trainer import Run
 from mien.types import FACE_SIDE, FaceSet, ModelCard
 
@@ -69,7 +69,7 @@ def whole_model(run: Run | Path | str, *, name: str, note: str = "") -> tuple[Wh
         raise RunError(f"{folder} holds no run with a finished epoch; make one with: mien train RECIPE -o {folder}")
     tensors, epochs, facts = load_tensors(path)
     recipe = parse_recipe(facts["recipe"], where=f"the recipe in {path}")
-    net = build_net(recipe.net, classes=len(facts["labels"]), seed=recipe.seed)
+    net = build_net(recipe, classes=len(facts["labels"]))
     net.load_state_dict(under("average.", tensors))
     card = ModelCard(
         name=name,

@@ -19,6 +19,7 @@ from mien.errors import RunError
 from mien.files import write_text
 from mien.labels import EXPRESSIONS
 from mien.train.augment import augment, resized
+from mien.train.losses import loss_of, make_targets
 from mien.train.nets import build_net
 from mien.train.optim import learning_rate, make_optimiser, side_at, update_average
 from mien.train.recipe import Recipe
@@ -65,7 +66,9 @@ class Run:
         self.faces_hash, self.commit = faces.hash, source_commit()
         self.epochs: list[Epoch] = []
         self.fabric = Fabric(accelerator="cpu", devices=1, precision=recipe.optim.precision)
-        self.net = build_net(recipe.net, classes=len(self.names), seed=recipe.seed)
+        self.net = build_net(recipe, classes=len(self.names))
+        self.targets = make_targets(recipe.loss, self.train_faces, classes=len(self.names))
+        self.net.measure(torch.from_numpy(self.train_faces.images.copy()))
         self.average = deepcopy(self.net).eval().requires_grad_(False)
         self.optimiser = make_optimiser(self.net, recipe.optim)
         self._open(resume)
@@ -150,23 +153,21 @@ class Run:
 
     def _train_epoch(self, index: int, side: int, generator: torch.Generator) -> tuple[float, float]:
         how, size = self.recipe.optim, self.recipe.optim.batch
-        images, labels = (
-            torch.from_numpy(self.train_faces.images.copy()),
-            torch.from_numpy(self.train_faces.labels.copy()),
-        )
+        images = torch.from_numpy(self.train_faces.images.copy())
+        accuracies = [epoch.valid_accuracy for epoch in self.epochs]
         order = torch.randperm(len(images), generator=generator)
         steps = len(images) // size  # the few left over have their turn in another epoch's order
         losses, rate, started = [], 0.0, time.perf_counter()
         self.net.train()
         for step in range(steps):
             done = index * steps + step
-            rate = learning_rate(how, (done + 1) / (how.epochs * steps))
+            rate = learning_rate(how, (done + 1) / (how.epochs * steps), accuracies)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
             chosen = order[step * size : (step + 1) * size]
             batch = augment(images[chosen], self.recipe.augment, side=side, generator=generator)
-            logits = self._forward(batch.contiguous(memory_format=torch.channels_last))
-            loss = functional.cross_entropy(logits.float(), labels[chosen], label_smoothing=self.recipe.loss.smoothing)
+            outputs = self._forward(batch.contiguous(memory_format=torch.channels_last))
+            loss = loss_of(outputs.float(), self.targets[chosen])
             self.fabric.backward(loss)
             self._optimiser.step()
             self._optimiser.zero_grad()

@@ -1,68 +1,70 @@
 """The networks: `NETS` names them, `build_net` makes one whole, from raw pixels to logits."""
 
-import difflib
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mien.errors import RecipeError
-from mien.train.nets.swift import swift
-from mien.train.recipe import Net
+from mien.labels import VOTES
+from mien.train.nets.body import Body
+from mien.train.nets.heads import HeadNet
+from mien.train.nets.normalise import SetNormalise, make_normaliser
+from mien.train.nets.plain import AlexNetBody, CnnBody, VggBody
+from mien.train.nets.resnet import ResNetBody
+from mien.train.nets.swift import SwiftBody
+from mien.train.recipe import Recipe
 
-Choice = TypeVar("Choice")
-
-NETS: dict[str, Callable[[Net, int], nn.Module]] = {"swift": swift}
-
-
-class FaceNormalise(nn.Module):
-    """Each face brought to mean 0 and standard deviation 1 on its own, so that light and contrast do not matter."""
-
-    def forward(self, faces: Tensor) -> Tensor:
-        mean = faces.mean(dim=(1, 2, 3), keepdim=True)
-        centred = faces - mean
-        deviation = centred.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-        return centred / (deviation + 1.0)  # one grey level: a blank face becomes zeros
-
-
-class FixedNormalise(nn.Module):
-    """Every face by the mean and standard deviation of FER2013's training faces, of a pixel in [0, 1]."""
-
-    def forward(self, faces: Tensor) -> Tensor:
-        return (faces / 255 - 0.5057) / 0.2552
-
-
-NORMALISERS: dict[str, Callable[[], nn.Module]] = {"face": FaceNormalise, "fixed": FixedNormalise}
+# What makes the body of each net from its part of the recipe.
+NETS: dict[str, Callable[[Any], Body]] = {
+    "swift": SwiftBody,
+    "resnet18": ResNetBody,
+    "resnet34": ResNetBody,
+    "cnn": CnnBody,
+    "vgg": VggBody,
+    "alexnet": AlexNetBody,
+}
 
 
 class FaceNet(nn.Module):
-    """(N, 1, S, S) float32 in 0 to 255 -> (N, classes) logits: normalisation is part of the net."""
+    """(N, 1, S, S) float32 in 0 to 255 -> (N, classes) logits: normalisation is part of the net.
 
-    def __init__(self, how: Net, classes: int) -> None:
+    While it trains, the outputs of an auxiliary task follow behind the classes', and a net of prototypes gives its
+    features instead.
+    """
+
+    def __init__(self, how: Recipe, classes: int) -> None:
         super().__init__()
-        self.normalise = _chosen(NORMALISERS, how.normalise, "net.normalise")()
-        self.layers = _chosen(NETS, how.name, "net.name")(how, classes)
+        self.classes = classes
+        self.normalise = make_normaliser(how.normalise)
+        self.body = NETS[how.net.name](how.net)
+        outputs = classes + (len(VOTES) if how.loss.auxiliary else 0)
+        self.head = HeadNet(how.head, widths=self.body.widths, outputs=outputs)
 
     def forward(self, faces: Tensor) -> Tensor:
-        logits: Tensor = self.layers(self.normalise(faces))
-        return logits
+        outputs: Tensor = self.head(self._maps(faces))
+        return outputs if self.training else outputs[:, : self.classes]
+
+    def features(self, faces: Tensor) -> Tensor:
+        """(N, 1, S, S) float32 -> (N, D): what the last layer classifies."""
+        return self.head.features(self._maps(faces))
+
+    def measure(self, images: Tensor) -> None:
+        """Normalise by the moments of these (N, S, S) uint8 faces, where the recipe leaves them to be measured."""
+        if isinstance(self.normalise, SetNormalise) and self.normalise.how.by == "train":
+            self.normalise.measure(images)
+
+    def _maps(self, faces: Tensor) -> list[Tensor]:
+        maps: list[Tensor] = self.body(self.normalise(faces))
+        return maps
 
 
-def build_net(how: Net, *, classes: int, seed: int) -> FaceNet:
-    """The net that a recipe names, its weights drawn from the seed. Raises RecipeError for an unknown name."""
+def build_net(how: Recipe, *, classes: int) -> FaceNet:
+    """The net that a recipe describes, its weights drawn from the recipe's seed."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(how.seed)
         net = FaceNet(how, classes)
     for weight in net.parameters():
         if weight.ndim == 4:  # channels last: the order in which processors convolve fastest
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
     return net
-
-
-def _chosen(choices: dict[str, Choice], name: str, key: str) -> Choice:
-    if name not in choices:
-        near = difflib.get_close_matches(name, choices, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise RecipeError(f"{key} must be one of {', '.join(choices)}, got {name!r}{hint}")
-    return choices[name]

@@ -6,7 +6,8 @@ et al. (2018).
 
 from torch import Tensor, nn
 
-from mien.train.recipe import Net
+from mien.train.nets.body import Body
+from mien.train.recipe import Swift
 
 
 class GlobalMean(nn.Module):
@@ -38,7 +39,7 @@ class Squeeze(nn.Module):
 class Block(nn.Module):
     """Two 3x3 convolutions and a shortcut around them."""
 
-    def __init__(self, before: int, after: int, *, stride: int, squeeze: int) -> None:
+    def __init__(self, before: int, after: int, *, stride: int, how: Swift) -> None:
         super().__init__()
         last_norm = nn.BatchNorm2d(after)
         nn.init.zeros_(last_norm.weight)  # each block begins as its shortcut (Goyal et al., 2017)
@@ -46,9 +47,10 @@ class Block(nn.Module):
             nn.Conv2d(before, after, 3, stride, 1, bias=False),
             nn.BatchNorm2d(after),
             nn.ReLU(),
+            nn.Dropout(how.dropout),
             nn.Conv2d(after, after, 3, 1, 1, bias=False),
             last_norm,
-            Squeeze(after, squeeze) if squeeze else nn.Identity(),
+            Squeeze(after, how.squeeze) if how.squeeze else nn.Identity(),
         )
         self.shortcut = nn.Sequential()
         if stride > 1:
@@ -62,15 +64,24 @@ class Block(nn.Module):
         return summed
 
 
-def swift(how: Net, classes: int) -> nn.Module:
-    """(N, 1, S, S) float32, normalised -> (N, classes) logits, for any side S of 16 or more."""
-    first = how.widths[0]
-    layers: list[nn.Module] = [nn.Conv2d(1, first, 5, 2, 2, bias=False), nn.BatchNorm2d(first), nn.ReLU()]
-    before = first
-    for stage, width in enumerate(how.widths):
-        for block in range(how.blocks):
-            stride = 2 if stage and not block else 1
-            layers.append(Block(before, width, stride=stride, squeeze=how.squeeze))
-            before = width
-    head = [GlobalMean(), nn.Flatten(), nn.Dropout(how.dropout), nn.Linear(before, classes)]
-    return nn.Sequential(*layers, *head)
+class SwiftBody(Body):
+    """(N, 1, S, S) float32, normalised, for any side S of 16 or more -> the maps of each stage."""
+
+    def __init__(self, how: Swift) -> None:
+        super().__init__(how.widths)
+        first = before = how.widths[0]
+        self.stem = nn.Sequential(nn.Conv2d(1, first, 5, 2, 2, bias=False), nn.BatchNorm2d(first), nn.ReLU())
+        self.stages = nn.ModuleList()
+        for stage, width in enumerate(how.widths):
+            blocks = nn.Sequential()
+            for block in range(how.blocks):
+                blocks.append(Block(before, width, stride=2 if stage and not block else 1, how=how))
+                before = width
+            self.stages.append(blocks)
+
+    def forward(self, faces: Tensor) -> list[Tensor]:
+        maps, stages = self.stem(faces), []
+        for stage in self.stages:
+            maps = stage(maps)
+            stages.append(maps)
+        return stages

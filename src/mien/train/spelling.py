@@ -1,0 +1,112 @@
+"""A recipe's spelling: TOML text, settings that change it, and errors that say what was probably meant."""
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from mien.errors import RecipeError
+from mien.train.recipe import Recipe
+
+
+def load_recipe(path: Path | str, changes: Sequence[str] = ()) -> Recipe:
+    """The recipe that a TOML file spells; what it leaves out has its default.
+
+    changes: settings such as "optim.lr=0.2", TOML each, that replace the file's.
+    Raises RecipeError where the file cannot be read, a key is unknown or a value does not fit.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"cannot read the recipe {path}: {getattr(error, 'strerror', None) or error}") from error
+    return parse_recipe(text, changes, where=str(path))
+
+
+def parse_recipe(text: str, changes: Sequence[str] = (), *, where: str = "recipe") -> Recipe:
+    """The recipe that TOML text spells; `where` names the text in errors. Raises RecipeError."""
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{where} is not TOML: {error}") from error
+    for change in changes:
+        _apply(content, change)
+    recipe: Recipe = _build(Recipe, content, where, "")
+    return recipe
+
+
+def _apply(content: dict[str, Any], change: str) -> None:
+    key, equals, value = change.partition("=")
+    if not equals:
+        raise RecipeError(f"a setting must be KEY=VALUE, as in optim.lr=0.2, got {change!r}")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"the value in {change!r} is not TOML (a text needs quotes: 'net.name=\"swift\"')") from error
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        content = content.setdefault(section, {})
+        if not isinstance(content, dict):
+            raise RecipeError(f"{key.strip()} in {change!r} is no setting of a recipe")
+    content[last] = parsed
+
+
+def _build(kind: type[Any], content: Mapping[str, Any], where: str, prefix: str) -> Any:
+    hints = get_type_hints(kind)
+    for key in content:
+        if key not in hints:
+            near = difflib.get_close_matches(key, hints, n=1)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known here: {', '.join(hints)}"
+            raise RecipeError(f"{where} has an unknown key {prefix}{key}{hint}")
+    return kind(**{key: _fit(hints[key], value, where, prefix + key) for key, value in content.items()})
+
+
+def _fit(hint: Any, value: Any, where: str, name: str) -> Any:
+    """`value` as the type that `hint` asks for; a whole number does for a float, a list for a tuple."""
+    options = get_args(hint) if isinstance(hint, UnionType) or get_origin(hint) is Union else (hint,)
+    if dataclasses.is_dataclass(options[0]):
+        if isinstance(value, Mapping):
+            return _build(_of_that_name(options, value, where, name), value, where, name + ".")
+        raise RecipeError(f"{name} in {where} must be a table, got {value!r}")
+    for option in options:
+        fitted = _fit_one(option, value)
+        if fitted is not None:
+            return fitted
+    raise RecipeError(f"{name} in {where} must be {' or '.join(map(_spelt, options))}, got {value!r}")
+
+
+def _of_that_name(kinds: Sequence[type[Any]], content: Mapping[str, Any], where: str, section: str) -> type[Any]:
+    """Which of several tables is meant: the first, or the one that has the content's `name` among its names."""
+    named = {name: kind for kind in kinds for name in get_args(get_type_hints(kind).get("name"))}
+    if len(kinds) == 1 or "name" not in content:
+        return kinds[0]
+    if content["name"] not in named:
+        near = difflib.get_close_matches(str(content["name"]), named, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise RecipeError(f"{section}.name in {where} must be one of {', '.join(named)}, got {content['name']!r}{hint}")
+    return named[content["name"]]
+
+
+def _fit_one(hint: Any, value: Any) -> Any:
+    """`value` as `hint`, or None where it does not fit."""
+    if get_origin(hint) is Literal:
+        return value if value in get_args(hint) else None
+    if get_origin(hint) is tuple and isinstance(value, list):
+        kinds = get_args(hint)
+        if kinds[-1] is Ellipsis:
+            kinds = kinds[:1] * len(value)
+        items = [_fit_one(kind, item) for kind, item in zip(kinds, value, strict=False)]
+        return tuple(items) if len(items) == len(value) == len(kinds) and None not in items else None
+    if hint is float and type(value) is int:
+        return float(value)
+    return value if isinstance(hint, type) and type(value) is hint else None
+
+
+def _spelt(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(str, get_args(hint)))
+    if get_origin(hint) is tuple:
+        return "a list"
+    return str(getattr(hint, "__name__", hint))
