@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from torch.nn import functional
 
 from mien.train.augment import augment, resized
 from mien.train.recipe import Augment
@@ -102,3 +103,58 @@ def test_smaller_side_is_the_same_picture(faces: torch.Tensor) -> None:
     made = drawn(NOTHING, faces, side=32)
     assert made.shape == (64, 1, 32, 32)
     torch.testing.assert_close(made, resized(faces, side=32), atol=1.0, rtol=0)
+
+
+# The means that the four faces below had before pad-and-crop came in: without it, nothing more may be drawn.
+OLDER = [119.71413, 126.41472, 148.35524, 102.97949]
+
+
+def straightforward_crop(image: np.ndarray, *, pad: int, crop: int, top: int, left: int, side: int) -> np.ndarray:
+    """Pad with black, cut out, resize: one face, the plain way."""
+    padded = np.pad(image.astype(np.float32), pad)
+    cut = torch.from_numpy(padded[top : top + crop, left : left + crop].copy())[None, None]
+    return np.asarray(functional.interpolate(cut, size=(side, side), mode="bilinear", align_corners=False)[0, 0])
+
+
+@pytest.mark.parametrize("side", [48, 32, 64])
+@pytest.mark.parametrize(("pad", "crop"), [(2, 48), (4, 48), (2, 44), (2, 42), (0, 46)])
+def test_pad_and_crop_is_what_the_plain_way_gives(faces: torch.Tensor, pad: int, crop: int, side: int) -> None:
+    how = dataclasses.replace(NOTHING, pad_crop=1, pad=pad, crop=crop)
+    made = drawn(how, faces, side=side)[:, 0].numpy()
+    places = range(48 + 2 * pad - crop + 1)
+    seen = set()
+    for face, was in zip(made, faces.numpy(), strict=True):
+        errors = {
+            (top, left): np.abs(
+                straightforward_crop(was, pad=pad, crop=crop, top=top, left=left, side=side) - face
+            ).max()
+            for top in places
+            for left in places
+        }
+        best = min(errors, key=lambda place: errors[place])
+        assert errors[best] < 0.01
+        seen.add(best)
+    assert {top for top, _ in seen} == set(places)
+    assert {left for _, left in seen} == set(places)
+
+
+def test_pad_and_crop_half_the_time(faces: torch.Tensor) -> None:
+    made = drawn(dataclasses.replace(NOTHING, pad_crop=0.5, crop=44), faces)[:, 0]
+    kept = (made - faces.float()).abs().amax(dim=(1, 2)) < 0.01
+    assert 16 < kept.sum() < 48
+
+
+def test_pad_and_crop_comes_after_the_other_motions(faces: torch.Tensor) -> None:
+    """A mirrored face is mirrored and then cut out; where a shift left nothing there is the edge, not black."""
+    made = drawn(dataclasses.replace(NOTHING, mirror=1, pad_crop=1, crop=52), faces)[:, 0].numpy()
+    for face, was in zip(made, faces.numpy(), strict=True):
+        plain = straightforward_crop(was[:, ::-1], pad=2, crop=52, top=0, left=0, side=48)
+        np.testing.assert_allclose(face, plain, atol=0.01)
+    shifted = drawn(dataclasses.replace(NOTHING, shift_pixels=10, pad_crop=1, pad=0), faces)
+    assert shifted.min() >= faces.min() - 0.01
+
+
+def test_without_pad_and_crop_the_faces_are_those_of_older_recipes() -> None:
+    images = (torch.arange(4 * 48 * 48).reshape(4, 48, 48) * 7 % 251).to(torch.uint8)
+    made = drawn(Augment(brightness=0.2), images, side=40)
+    np.testing.assert_allclose(made.mean(dim=(1, 2, 3)), OLDER, rtol=1e-5)
