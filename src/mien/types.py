@@ -213,8 +213,9 @@ class Prediction:
     seconds: from the start of a video; 0 for a picture.
     faces:   the M faces found, largest first; scores: a row for each.
     tracks:  (M,) int64, the same number for the same person's face over time, or None.
+    quality: M words, `good` or what makes a face's expression doubtful (see `mien.infer.quality`), or None.
 
-    Raises ModelError where faces, scores and tracks differ in number.
+    Raises ModelError where faces, scores, tracks and quality differ in number.
     """
 
     source: str
@@ -222,6 +223,7 @@ class Prediction:
     faces: Detections
     scores: Scores
     tracks: NDArray[np.int64] | None = None
+    quality: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.faces)
@@ -230,12 +232,15 @@ class Prediction:
         if self.tracks is not None:
             object.__setattr__(self, "tracks", _frozen(self.tracks, np.int64))
             _require(self.tracks.shape == (count,), f"tracks must be ({count},), got {self.tracks.shape}", ModelError)
+        words = count if self.quality is None else len(self.quality)
+        _require(words == count, f"quality must be {count} words, one a face, got {words}", ModelError)
 
     def rows(self) -> list[dict[str, str | int | float]]:
         """A row a face, of plain JSON-safe values: the only text form, whatever is written or sent.
 
         Columns: source; seconds and track (videos only); face, counted from 0; left, top, right, bottom in pixels;
-        detection (confidence of the detector); expression; confidence; then a probability for each expression.
+        detection (confidence of the detector); quality, where it is known; expression; confidence; then a probability
+        for each expression.
         """
         return [self._row(face) for face in range(len(self.faces))]
 
@@ -246,6 +251,8 @@ class Prediction:
         row["face"] = face
         row |= dict(zip(("left", "top", "right", "bottom"), self.faces.boxes[face].tolist(), strict=True))
         row["detection"] = float(self.faces.confidence[face])
+        if self.quality is not None:
+            row["quality"] = self.quality[face]
         row["expression"] = self.scores.names[int(self.scores.top[face])]
         row["confidence"] = float(self.scores.confidence[face])
         return row | dict(zip(self.scores.names, self.scores.probs[face].tolist(), strict=True))

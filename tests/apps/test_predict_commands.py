@@ -21,7 +21,8 @@ from mien.infer.predictor import MIN_FACE
 from mien.labels import EXPRESSIONS
 from support import python_of, run_mien, tiny_model
 
-COLUMNS = ["source", "face", "left", "top", "right", "bottom", "detection", "expression", "confidence", *EXPRESSIONS]
+COLUMNS = ["source", "face", "left", "top", "right", "bottom", "detection", "quality", "expression", "confidence"]
+COLUMNS += EXPRESSIONS
 
 
 @pytest.fixture(scope="session")
@@ -200,7 +201,7 @@ def test_a_single_broken_picture_is_one_error_and_no_output(crops: Path, model: 
     ("source", "message"),
     [
         ("none.jpg", "none.jpg: there is no such file or folder"),
-        ("*.none", "*.none must match pictures, got 0 files"),
+        ("*.none", "*.none must match pictures or videos, got 0 files"),
         ("empty", "empty must hold pictures"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mien.errors import DataError
-from mien.infer.sources import find_pictures, printable, read_frames
+from mien.infer.sources import find_sources, printable, read_frames
 
 
 @pytest.fixture
@@ -25,43 +25,43 @@ def photos(tmp_path: Path) -> Path:
 
 
 def test_a_folder_stands_for_its_pictures_in_order(photos: Path) -> None:
-    names = [os.path.relpath(name, photos) for name in find_pictures(photos)]
+    names = [os.path.relpath(name, photos) for name in find_sources(photos)]
     assert names == ["Zürich am See.PNG", "a.jpg", "b.png", "inner/c.webp"]
 
 
 def test_names_stay_as_they_were_spelt(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(photos)
-    assert list(find_pictures("./inner")) == ["./inner/c.webp"]
-    assert list(find_pictures("inner/")) == ["inner/c.webp"]
-    assert list(find_pictures(Path("a.jpg"))) == ["a.jpg"]
-    assert list(find_pictures(["b.png", "*.jpg", "-", "inner"])) == ["b.png", "a.jpg", "-", "inner/c.webp"]
+    assert list(find_sources("./inner")) == ["./inner/c.webp"]
+    assert list(find_sources("inner/")) == ["inner/c.webp"]
+    assert list(find_sources(Path("a.jpg"))) == ["a.jpg"]
+    assert list(find_sources(["b.png", "*.jpg", "-", "inner"])) == ["b.png", "a.jpg", "-", "inner/c.webp"]
 
 
 def test_patterns_match_pictures_only(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(photos)
-    assert list(find_pictures("*")) == ["Zürich am See.PNG", "a.jpg", "b.png"]
-    assert list(find_pictures("**/*.webp")) == ["inner/c.webp"]
+    assert list(find_sources("*")) == ["Zürich am See.PNG", "a.jpg", "b.png"]
+    assert list(find_sources("**/*.webp")) == ["inner/c.webp"]
 
 
 def test_a_file_is_taken_by_its_name_whatever_is_in_it(photos: Path) -> None:
     strange = photos / "a[1]*.data"
     strange.write_bytes((photos / "b.png").read_bytes())
-    assert list(find_pictures(strange)) == [str(strange)]
+    assert list(find_sources(strange)) == [str(strange)]
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda folder: folder / "none.png", "none.png: there is no such file or folder"),
-        (lambda folder: folder / "*.bmp", "must match pictures, got 0 files"),
-        (lambda folder: folder / "*.txt", "must match pictures, got 1 files and none of them one"),
+        (lambda folder: folder / "*.bmp", "must match pictures or videos, got 0 files"),
+        (lambda folder: folder / "*.txt", "must match pictures or videos, got 1 files and none of them one"),
         (lambda folder: folder / ".git" / "empty", "must hold pictures"),
     ],
 )
 def test_a_source_that_gives_nothing_is_an_error(photos: Path, make: Callable[[Path], Path], message: str) -> None:
     (photos / ".git" / "empty").mkdir()
     with pytest.raises(DataError) as error:
-        list(find_pictures(make(photos)))
+        list(find_sources(make(photos)))
     assert message in str(error.value)
 
 

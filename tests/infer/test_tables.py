@@ -1,6 +1,7 @@
 import csv
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 from pyarrow import parquet
 
 from mien.errors import ExtraError, MienError, OutputError
-from mien.infer.tables import plain_row, table_writer
+from mien.infer.tables import growing_part, plain_row, table_writer
 from mien.labels import EXPRESSIONS
 from mien.types import Detections, Prediction, Scores
 
-COLUMNS = ["source", "face", "left", "top", "right", "bottom", "detection", "expression", "confidence", *EXPRESSIONS]
+COLUMNS = ["source", "face", "left", "top", "right", "bottom", "detection", "quality", "expression", "confidence"]
+COLUMNS += EXPRESSIONS
 SUFFIXES = [".csv", ".jsonl", ".parquet"]
 
 
@@ -22,7 +24,8 @@ def prediction(source: str, faces: int, seed: int = 0) -> Prediction:
     corners = rng.uniform(0, 900, (faces, 2))
     boxes = np.hstack([corners, corners + rng.uniform(20, 90, (faces, 2))]).astype(np.float32)
     probs = rng.dirichlet(np.ones(7), faces).astype(np.float32)
-    return Prediction(source, 0.0, Detections(boxes, rng.uniform(0.6, 1, faces).astype(np.float32)), Scores(probs))
+    sure = rng.uniform(0.6, 1, faces).astype(np.float32)
+    return Prediction(source, 0.0, Detections(boxes, sure), Scores(probs), quality=("good",) * faces)
 
 
 PREDICTIONS = [prediction('a, "b"\nä 顔.png', 3), prediction("none.png", 0), prediction("=1+1.png", 2, seed=1)]
@@ -78,7 +81,9 @@ def test_parquet_is_written_in_groups_with_small_types(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_an_error_leaves_what_was_there(tmp_path: Path, suffix: str, error: type[BaseException]) -> None:
+def test_an_error_leaves_what_was_there_and_the_rows_so_far_beside_it(
+    tmp_path: Path, suffix: str, error: type[BaseException]
+) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_text("old")
 
@@ -91,13 +96,58 @@ def test_an_error_leaves_what_was_there(tmp_path: Path, suffix: str, error: type
     with pytest.raises(error):
         fail()
     assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
+    grown = growing_part(path)
+    assert set(tmp_path.iterdir()) == {path, grown}
+    kind = ".csv" if suffix == ".csv" else ".jsonl"
+    assert read(grown.rename(tmp_path / f"b{kind}")) == MANY * 17
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_rows_can_be_read_while_more_are_to_come(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    kind = ".csv" if suffix == ".csv" else ".jsonl"
+    with table_writer(path) as write:
+        for count, each in enumerate(PREDICTIONS):
+            write(each.rows())
+            (tmp_path / f"copy{kind}").write_bytes(growing_part(path).read_bytes())
+            expected = [row for earlier in PREDICTIONS[: count + 1] for row in earlier.rows()]
+            assert read(tmp_path / f"copy{kind}") == expected
+        assert not path.exists()
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_without_rows_an_error_leaves_nothing(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(ValueError, match="early"), table_writer(tmp_path / f"a{suffix}"):
+        raise ValueError("early")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("video_first", [True, False])
+def test_videos_have_two_more_columns_and_pictures_leave_them_empty(
+    tmp_path: Path, suffix: str, video_first: bool
+) -> None:
+    moving = replace(prediction("a.mp4", 2, seed=3), seconds=1.25, tracks=np.array([7, 9]))
+    both = [moving, PREDICTIONS[0]] if video_first else [PREDICTIONS[0], moving]
+    path = tmp_path / f"a{suffix}"
+    with table_writer(path, moving=True) as write:
+        for each in both:
+            write(each.rows())
+    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".jsonl": lambda path: pd.read_json(path, lines=True)}
+    table = readers[suffix](path)
+    if suffix != ".jsonl":
+        assert list(table.columns) == ["source", "seconds", "track", *COLUMNS[1:]] == list(plain_row(moving=True))
+    of_video = table["source"] == "a.mp4"
+    assert table[of_video]["track"].tolist() == [7, 9]
+    assert table[of_video]["seconds"].tolist() == [1.25, 1.25]
+    assert table[~of_video][["seconds", "track"]].isna().all(axis=None)
+    assert len(table) == 5
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_full_disk_is_an_output_error(tmp_path: Path, suffix: str) -> None:
-    (tmp_path / f"a{suffix}.part").symlink_to("/dev/full")
+    growing_part(tmp_path / f"a{suffix}").symlink_to("/dev/full")
 
     def fill() -> None:
         with table_writer(tmp_path / f"a{suffix}") as write:

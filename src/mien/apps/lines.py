@@ -13,14 +13,17 @@ if TYPE_CHECKING:
     from mien.types import Prediction
 
 _SHORTEST, _LONGEST = 12, 40  # characters of a picture's name
+_OVER_TIME = {"seconds": 8, "track": 5}
 _WIDTHS = {"face": 4, "left": 4, "top": 4, "right": 5, "bottom": 6, "detection": 9, "expression": 10, "confidence": 10}
 
 
 class Lines:
-    """Prints predictions as lines below one heading. names: of all pictures, for the width of the first column."""
+    """Prints predictions as lines below one heading. names: of all sources, for the width of the first column; moving:
+    whether there are columns for the time and the track."""
 
-    def __init__(self, names: Iterable[str]) -> None:
-        others = sum(2 + width for width in _WIDTHS.values())
+    def __init__(self, names: Iterable[str], *, moving: bool = False) -> None:
+        self._widths = (_OVER_TIME if moving else {}) | _WIDTHS
+        others = sum(2 + width for width in self._widths.values())
         longest = max(map(cell_len, names), default=0)
         self._name = max(_SHORTEST, min(longest, _LONGEST, stdout.width - others))
         wide = stdout.width >= self._name + others + sum(2 + _width(name) for name in EXPRESSIONS)
@@ -36,15 +39,21 @@ class Lines:
         for row in rows:
             self._print(self._line(row))
         if not rows:
-            self._print(Text(f"{self._short(prediction.source)}  no face", style="dim"))
+            time = "" if prediction.tracks is None else f"  {prediction.seconds:>{_OVER_TIME['seconds']}.2f}"
+            self._print(Text(f"{self._short(prediction.source)}{time}  no face", style="dim"))
 
     def _heading(self) -> Text:
-        fields = [f"{name:<{width}}" if name == "expression" else f"{name:>{width}}" for name, width in _WIDTHS.items()]
+        fields = [
+            f"{name:<{width}}" if name == "expression" else f"{name:>{width}}" for name, width in self._widths.items()
+        ]
         fields += [f"{name:>{_width(name)}}" for name in self._probs]
         return Text("  ".join([f"{'source':<{self._name}}", *fields]), style="bold")
 
     def _line(self, row: dict[str, str | int | float]) -> Text:
         places = [f"{row[name]:>{_WIDTHS[name]}.0f}" for name in ("face", "left", "top", "right", "bottom")]
+        if len(self._widths) > len(_WIDTHS):
+            over_time = (f"{row.get('seconds', 0):.2f}", str(row.get("track", "")))
+            places[:0] = [f"{text:>{width}}" for text, width in zip(over_time, _OVER_TIME.values(), strict=True)]
         places.append(f"{row['detection']:>{_WIDTHS['detection']}.0%}")
         line = Text("  ".join([self._short(str(row["source"])), *places, ""]))
         name = str(row["expression"])

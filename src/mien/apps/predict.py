@@ -1,18 +1,32 @@
-"""`mien predict` and `mien demo`: expressions read from pictures, as a table, as files and as annotated pictures."""
+"""`mien predict` and `mien demo`: expressions read from pictures and videos, as tables, files and annotated copies."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.apps.marking import marking
+from mien.apps.tally import Tally, remark
+
 if TYPE_CHECKING:
-    from mien.errors import DataError
-    from mien.infer.predictor import Predictor
-    from mien.infer.sources import OnError
+    from mien.infer.frames import Frame, Span
+    from mien.infer.tables import Row
     from mien.types import Classifier, Prediction
+
+    Take = Callable[[Frame, Prediction], None]
+
+
+def _seconds(text: str) -> float:
+    """Seconds, as `90`, `90s`, `1:30` or `0:01:30.5` spell them."""
+    seconds = 0.0
+    try:
+        for part in text.removesuffix("s").split(":"):
+            seconds = seconds * 60 + float(part)
+    except ValueError as error:
+        raise typer.BadParameter(f"must be seconds, such as 0.2, 90s or 1:30, got {text}") from error
+    return seconds
 
 
 def predict(
@@ -20,7 +34,8 @@ def predict(
         list[str],
         typer.Argument(
             metavar="SOURCE",
-            help="Pictures, folders of pictures, glob patterns in quotes, or - for a picture on standard input.",
+            help="Pictures, folders of pictures, videos, glob patterns in quotes, @FILE for a list of these, webcam:0, "
+            "rtsp://... or http://..., or - for a picture on standard input.",
             show_default=False,
         ),
     ],
@@ -42,11 +57,44 @@ def predict(
     ] = None,
     draw: Annotated[
         Path | None,
-        typer.Option(help="Write the pictures, with what was seen drawn in, to this folder.", metavar="DIR"),
+        typer.Option(
+            help="Write copies, with what was seen drawn in, to this folder; of one video, to this file, .mp4.",
+            metavar="DIR|FILE",
+        ),
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the probabilities of each face over time to this file: .png or .html.", metavar="FILE"
+        ),
+    ] = None,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Print each face's share of time per expression instead of all rows.")
+    ] = False,
+    show: Annotated[bool, typer.Option("--show", help="Show what is seen in a window; q closes it.")] = False,
+    every: Annotated[
+        float | None,
+        typer.Option(
+            parser=_seconds, metavar="SECONDS", help="Of a video, take a frame each so many seconds, such as 0.2."
+        ),
+    ] = None,
+    start: Annotated[
+        float | None, typer.Option(parser=_seconds, metavar="SECONDS", help="Begin there in a video: 90 or 1:30.")
+    ] = None,
+    end: Annotated[float | None, typer.Option(parser=_seconds, metavar="SECONDS", help="End there in a video.")] = None,
+    max_side: Annotated[
+        int | None,
+        typer.Option(min=48, metavar="PIXELS", help="Make larger pictures and frames smaller than this first."),
+    ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Do not average the probabilities of a face in a video over time.")
+    ] = False,
     min_confidence: Annotated[
         float, typer.Option(min=0, max=1, help="Leave out faces whose expression is less certain than this.")
     ] = 0.0,
+    min_detection: Annotated[
+        float, typer.Option(min=0, max=1, help="Leave out what is less surely a face than this.")
+    ] = 0.65,
     min_face: Annotated[
         float,
         typer.Option(
@@ -58,25 +106,42 @@ def predict(
     ] = 20.0,
     mirror: Annotated[bool, typer.Option("--mirror", help="Average over each face and its mirror image.")] = False,
 ) -> None:
-    """Read the expressions of the faces in pictures."""
+    """Read the expressions of the faces in pictures and videos."""
     from mien.infer.detector import whole
+    from mien.infer.frames import Span
     from mien.infer.predictor import Predictor
-    from mien.infer.sources import find_pictures
+    from mien.infer.smooth import SMOOTHING_SECONDS
+    from mien.infer.sources import find_sources, is_live, is_moving
 
-    names = list(find_pictures(sources))
-    if draw is not None:
-        _prepare(draw, names)
+    span = Span(every=every, start=start or 0.0, end=end, max_side=max_side)
+    names = list(find_sources(sources))
     predictor = Predictor(
         _classifier(model or [], mirror=mirror),
         detector=whole if crops else None,
         min_face=min_face,
+        min_detection=min_detection,
         min_confidence=min_confidence,
+        smooth=0 if raw else SMOOTHING_SECONDS,
     )
-    tally = _Tally(len(names))
-    with _table(output, names) as show, tally.progress_bar():
-        for prediction in _predictions(predictor, names, draw, tally.refuse):
-            tally.add(prediction)
-            show(prediction)
+    moving = any(map(is_moving, names))
+    tally = Tally(names, moving=moving, frames=_frames(names, span))
+    with ExitStack() as stack:
+        takers = [tally.add]
+        if show:
+            takers.append(stack.enter_context(_window()))
+        if output is not None or not summary:
+            takers.append(stack.enter_context(_table(output, names, moving=moving)))
+        if draw is not None:
+            takers.append(stack.enter_context(marking(draw, names)).add)
+        if plot is not None:
+            takers.append(stack.enter_context(_plot(plot)))
+        if summary:
+            takers.append(stack.enter_context(_summary()))
+        stack.enter_context(tally.progress_bar())
+        seen = predictor.watch(
+            names, every=span.every, start=span.start, end=span.end, max_side=span.max_side, on_error=tally.refuse
+        )
+        _hand_over(seen, takers, live=all(map(is_live, names)))
         tally.require_some()
     tally.tell()
     tally.require_all()
@@ -126,130 +191,114 @@ def _classifier(models: list[str], *, mirror: bool) -> "Classifier":
     return Mirrored(classifier) if mirror else classifier
 
 
-def _predictions(
-    predictor: "Predictor", names: list[str], draw: Path | None, on_error: "OnError"
-) -> "Iterator[Prediction]":
-    """The predictions of all pictures; with `draw`, each picture is drawn while it is at hand."""
-    if draw is None:
-        yield from predictor.stream(names, on_error=on_error)
-        return
-    from mien.infer import draw as drawing
-    from mien.infer.sources import read_frames
+def _frames(names: list[str], span: "Span") -> int:
+    """About how many pictures and frames there are; 0: not known."""
+    from mien.errors import MienError
+    from mien.infer.sources import is_moving
 
-    taken: set[str] = set()
-    for frame in read_frames(names, on_error=on_error):
-        prediction = predictor(frame.picture, source=frame.source)
-        drawing.save_picture(drawing.draw(frame.picture, prediction), draw / _drawn_name(frame.source, taken))
-        yield prediction
+    counts = [1] * len(names)
+    for place, name in enumerate(names):
+        if is_moving(name):
+            from mien.infer.video import count_frames
 
-
-def _drawn_name(source: str, taken: set[str]) -> str:
-    """A name for a drawn picture that no other has: JPEG stays JPEG, anything else becomes PNG."""
-    from mien.infer.sources import STDIN
-
-    path = Path("stdin" if source == STDIN else source)
-    suffix = path.suffix if path.suffix.lower() in {".jpg", ".jpeg"} else ".png"
-    name, number = f"{path.stem}{suffix}", 1
-    while name.lower() in taken:
-        number += 1
-        name = f"{path.stem}-{number}{suffix}"
-    taken.add(name.lower())
-    return name
+            try:
+                counts[place] = count_frames(name, span=span)
+            except MienError:  # it is told of when its turn comes
+                counts[place] = 0
+    return sum(counts) if all(counts) else 0
 
 
-def _prepare(folder: Path, names: list[str]) -> None:
-    """Make the folder for drawn pictures, unless pictures that are read lie in it: they would be overwritten."""
-    from mien.errors import OutputError
+def _hand_over(seen: "Generator[tuple[Frame, Prediction]]", takers: "list[Take]", *, live: bool) -> None:
+    """Hand each prediction to all who take them. A live source ends by an interrupt, any by closing the window."""
+    from mien.apps.live import WindowClosed
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
-    for parent in {Path(name).parent for name in names}:
-        if parent.resolve() == folder.resolve():
-            raise OutputError(f"--draw must be another folder than that of the pictures, got {folder}")
+    with closing(seen):
+        try:
+            for frame, prediction in seen:
+                for take in takers:
+                    take(frame, prediction)
+        except WindowClosed:
+            return
+        except KeyboardInterrupt:
+            if not live:
+                raise
 
 
 @contextmanager
-def _table(output: Path | None, names: list[str]) -> "Iterator[Callable[[Prediction], None]]":
+def _table(output: Path | None, names: list[str], *, moving: bool) -> "Iterator[Take]":
     """What shows a prediction: in a file, as lines on a terminal, or as CSV where standard output is none."""
     import sys
 
     from mien.apps.lines import Lines
     from mien.apps.terminal import stdout
-    from mien.infer.tables import csv_writer, table_writer
+    from mien.infer.tables import csv_writer, growing_part, table_writer
 
     if output is None and stdout.is_terminal:
-        yield Lines(names).show
+        lines = Lines(names, moving=moving)
+        yield lambda _frame, prediction: lines.show(prediction)
         return
-    with table_writer(output) if output is not None else csv_writer(sys.stdout) as write:
-        yield lambda prediction: write(prediction.rows())
+    table = csv_writer(sys.stdout, moving=moving) if output is None else table_writer(output, moving=moving)
+    try:
+        with table as write:
+            yield lambda _frame, prediction: write(prediction.rows())
+    except BaseException:
+        if output is not None and growing_part(output).exists():
+            remark(f"the rows so far are in {growing_part(output)}")
+        raise
 
 
-class _Tally:
-    """Counts pictures, faces and what could not be read, shows how far things are, and sums up."""
+@contextmanager
+def _plot(path: Path) -> "Iterator[Take]":
+    """What collects predictions for a plot over time, which is written at the end."""
+    from mien.errors import OutputError
+    from mien.infer.timeline import Timeline
 
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._pictures = 0
-        self._faceless = 0
-        self._expressions: Counter[str] = Counter()
-        self._failed: list[DataError] = []
-        self._progress: Callable[[int, int], None] = lambda _done, _total: None
-
-    @contextmanager
-    def progress_bar(self) -> Iterator[None]:
-        """Show progress within the block."""
-        from mien.apps.terminal import progress_bar
-
-        with progress_bar("pictures") as self._progress:
-            yield
-
-    def add(self, prediction: "Prediction") -> None:
-        """Count a picture's prediction."""
-        self._pictures += 1
-        self._faceless += not len(prediction.faces)
-        self._expressions.update(prediction.scores.names[top] for top in prediction.scores.top.tolist())
-        self._progress(self._pictures + len(self._failed), self._total)
-
-    def refuse(self, _name: str, error: "DataError") -> None:
-        """Count a picture that cannot be read, and tell of it, as its error does, where there are others."""
-        self._failed.append(error)
-        if self._total > 1:
-            _remark(f"left out: {error}")
-
-    def require_some(self) -> None:
-        """Raise DataError where no picture could be read."""
-        from mien.errors import DataError
-
-        if self._failed and not self._pictures:
-            raise self._failed[0] if self._total == 1 else DataError(f"none of {self._total:,} pictures could be read")
-
-    def require_all(self) -> None:
-        """Raise DataError where a picture could not be read."""
-        from mien.errors import DataError
-
-        if self._failed:
-            raise DataError(
-                f"{len(self._failed):,} of {self._total:,} pictures could not be read; they are named above"
-            )
-
-    def tell(self) -> None:
-        """Say what was seen, on standard error."""
-        faces = sum(self._expressions.values())
-        text = f"{_count(faces, 'face')} in {_count(self._pictures, 'picture')}"
-        if self._faceless and self._pictures > 1:
-            text += f", {self._faceless:,} without any"
-        if faces > 1:
-            text += ": " + ", ".join(f"{name} {count:,}" for name, count in self._expressions.most_common())
-        _remark(text)
+    if path.suffix.lower() not in {".png", ".html"}:
+        raise OutputError(f"a plot's name must end in .png or .html, got {path}")
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write {path}: there is no such folder")
+    timeline = Timeline()
+    yield lambda frame, prediction: timeline.add(prediction, frame.picture)
+    timeline.write(path)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+@contextmanager
+def _summary() -> "Iterator[Take]":
+    """What adds up the time of each expression and face, and prints it at the end."""
+    from mien.infer.summary import Summary
+
+    total = Summary()
+    yield lambda _frame, prediction: total.add(prediction)
+    _print(total.rows())
 
 
-def _remark(text: str) -> None:
-    from mien.apps.terminal import stderr
+def _print(rows: "list[Row]") -> None:
+    """Rows as a table on a terminal, else as CSV."""
+    import sys
 
-    stderr.print(text, markup=False, soft_wrap=True)
+    from rich import box
+    from rich.table import Table
+
+    from mien.apps.terminal import stdout
+    from mien.infer.tables import csv_writer
+
+    if not stdout.is_terminal:
+        with csv_writer(sys.stdout) as write:
+            write(rows)
+        return
+    names = list(rows[0]) if rows else []
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in names:
+        table.add_column(name, justify="left" if isinstance(rows[0][name], str) else "right")
+    for row in rows:
+        table.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()))
+    stdout.print(table)
+
+
+@contextmanager
+def _window() -> "Iterator[Take]":
+    """What shows each frame in a window."""
+    from mien.apps.live import window
+
+    with window() as show:
+        yield show

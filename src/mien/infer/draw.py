@@ -1,6 +1,7 @@
 """Predictions drawn into their picture: a box and an expression a face, and bars of all probabilities."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ _Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 
 
 def draw(picture: NDArray[np.uint8], prediction: Prediction) -> NDArray[np.uint8]:
-    """The picture, (H, W, 3) uint8 RGB, with its predictions drawn into a copy.
+    """The picture, (H, W, 3) uint8 RGB, with its predictions drawn into a copy; faces of videos with their track.
 
     A copy whose shorter side is under 320 pixels is enlarged by a whole number, so that words can be read, as long as
     the longer one stays below 1024.
@@ -36,7 +37,7 @@ def draw(picture: NDArray[np.uint8], prediction: Prediction) -> NDArray[np.uint8
     canvas = _Canvas.over(image, boxes)
     for face in reversed(range(len(boxes))):  # the largest last, on top
         probs = dict(zip(prediction.scores.names, prediction.scores.probs[face].tolist(), strict=True))
-        canvas.face(boxes[face], probs)
+        canvas.face(boxes[face], probs, "" if prediction.tracks is None else f"#{prediction.tracks[face]} ")
     return np.array(image)
 
 
@@ -63,16 +64,17 @@ class _Canvas:
     def over(image: Image.Image, boxes: list[_Box]) -> "_Canvas":
         return _Canvas(image, ImageDraw.Draw(image), max(2, round(min(image.size) / 240)), boxes)
 
-    def face(self, box: _Box, probs: dict[str, float]) -> None:
-        """Draw a face's box, the name of its expression and, where there is room, the bars."""
+    def face(self, box: _Box, probs: dict[str, float], whose: str) -> None:
+        """Draw a face's box, whose it is, the name of its expression and, where there is room, the bars."""
         name = max(probs, key=lambda name: probs[name])
         colour = COLOURS.get(name, _OTHER)
         left, top, right, bottom = box
         for grown, ink in ((1, _DARK), (0, colour)):  # a thin dark rim lets every colour stand out
             edges = (left - grown, top - grown, right + grown, bottom + grown)
             self.brush.rectangle(edges, outline=ink, width=self.line + 2 * grown)
-        size = max(_FINEST, min(max(self._least_size(), (bottom - top) / 8), min(self.image.size) / 14))
-        self._name(box, f"{name} {probs[name]:.0%}", colour, size)
+        size = min(max(self._least_size(), (bottom - top) / 8), min(self.image.size) / 14)
+        size = max(_FINEST, round(size))  # steps of a pixel keep letters steady in a video
+        self._name(box, f"{whose}{name} {probs[name]:.0%}", colour, size)
         if bottom - top >= _BARS_FROM * size:
             self._bars(box, probs, size * 0.8)
 
@@ -81,7 +83,7 @@ class _Canvas:
 
     def _name(self, box: _Box, text: str, colour: tuple[int, int, int], size: float) -> None:
         """A tag above the box; inside it, where there is no room above."""
-        font = ImageFont.load_default(size)
+        font = _font(size)
         pad = size / 3
         width, height = font.getlength(text) + 2 * pad, size * 1.35
         left = min(max(box[0], 0), max(self.image.width - width, 0))
@@ -91,7 +93,7 @@ class _Canvas:
 
     def _bars(self, box: _Box, probs: dict[str, float], size: float) -> None:
         """A panel beside the box with a bar for each class, the most probable first; none where there is no room."""
-        font = ImageFont.load_default(size)
+        font = _font(size)
         pad, row = size * 0.6, size * 1.4
         names, figure, length = max(map(font.getlength, probs)), font.getlength("100%"), size * 5
         width, height = names + length + figure + 4 * pad, row * len(probs) + pad
@@ -120,6 +122,11 @@ class _Canvas:
             if inside and not any(_touch(panel, other) for other in self.boxes):
                 return left, top
         return None
+
+
+@lru_cache(maxsize=64)
+def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
 
 
 def _touch(one: _Box, other: _Box) -> bool:

@@ -1,75 +1,93 @@
-"""What a source is: a picture file, a folder of them, a glob pattern, `-` (standard input); and the frames it gives."""
+"""What a source is, and its frames: pictures, folders, patterns, lists, standard input, videos, cameras, streams."""
 
 import io
 import logging
 import os
+import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mien.errors import DataError
+from mien.infer.frames import WHOLE, Frame, Span
 from mien.pixels import SUFFIXES, read_picture
 
 STDIN = "-"
+LIST = "@"  # what the name of a list of sources starts with
+CAMERA = "webcam:"
+VIDEOS = frozenset(
+    (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp")
+    + (".ogv", ".y4m")
+)
 
 Sources = str | Path | Iterable[str | Path]
 OnError = Callable[[str, DataError], None]  # called with the name of what could not be read, and why
 
+_STREAM = re.compile(r"(rtsps?|rtmps?|https?|srt|udp|tcp)://", re.IGNORECASE)
+
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """One picture of a source.
+def find_sources(sources: Sources) -> Iterator[str]:
+    """The name of every picture, video, camera and stream that the sources stand for, in order, as they are found.
 
-    source:  its name, as it was given or found.
-    seconds: from the start of a video; 0 for a picture.
-    picture: (H, W, 3) uint8 RGB.
-    """
-
-    source: str
-    seconds: float
-    picture: NDArray[np.uint8]
-
-
-def find_pictures(sources: Sources) -> Iterator[str]:
-    """The name of every picture that the sources stand for, in order, as they are found.
-
-    A folder stands for the pictures in it and in its sub-folders, by suffix, sorted; hidden ones are left out. What
-    exists is taken by its name, anything else with `*`, `?` or `[` in it as a pattern, in which `**` crosses folders.
+    A folder stands for the pictures in it and in its sub-folders, by suffix, sorted; hidden ones are left out, and so
+    are videos. What exists is taken by its name, anything else with `*`, `?` or `[` in it as a pattern for pictures
+    and videos, in which `**` crosses folders. `@names.txt` is a text file with a source on each line.
     Raises DataError where a source does not exist, matches nothing or holds no picture.
     """
     for source in [sources] if isinstance(sources, (str, Path)) else sources:
         name = str(source)
-        if name == STDIN or Path(name).is_file():
+        if name == STDIN or is_live(name) or Path(name).is_file():
             yield name
         elif Path(name).is_dir():
             yield from _within(name)
+        elif name.startswith(LIST):
+            yield from _listed(name.removeprefix(LIST))
         elif has_magic(name):
             yield from _matching(name)
         else:
             raise DataError(f"{name}: there is no such file or folder")
 
 
-def read_frames(sources: Sources, *, on_error: OnError | None = None) -> Iterator[Frame]:
+def is_live(name: str) -> bool:
+    """Whether a name is a camera's, `webcam:0`, or a stream's, such as `rtsp://...`."""
+    return name.startswith(CAMERA) or bool(_STREAM.match(name))
+
+
+def is_moving(name: str) -> bool:
+    """Whether a name is that of a video, by its suffix, a camera or a stream: what gives many frames."""
+    return is_live(name) or Path(name).suffix.lower() in VIDEOS
+
+
+def read_frames(sources: Sources, *, span: Span = WHOLE, on_error: OnError | None = None) -> Iterator[Frame]:
     """The frames of all sources, read one by one, as they are asked for.
 
-    A picture that cannot be read goes to `on_error(name, error)`, or is logged, and the rest goes on.
-    Raises DataError as `find_pictures` does.
+    What cannot be read goes to `on_error(name, error)`, or is logged, and the rest goes on.
+    Raises DataError as `find_sources` does.
     """
-    on_error = on_error or _logged
-    for name in find_pictures(sources):
+    on_error = on_error or logged
+    for name in find_sources(sources):
         try:
-            picture = read_picture(io.BytesIO(sys.stdin.buffer.read()) if name == STDIN else name)
+            yield from read_source(name, span=span)
         except DataError as error:
             on_error(name, error)
-        else:
-            yield Frame(printable(name), 0.0, picture)
+
+
+def read_source(name: str, *, span: Span = WHOLE) -> Iterator[Frame]:
+    """The frames of one picture, video, camera or stream, or of standard input.
+
+    Raises DataError where it cannot be read; where a video is damaged, only after the frames that can be.
+    """
+    if is_moving(name):
+        from mien.infer.video import read_video
+
+        yield from read_video(name, span=span)
+        return
+    picture = read_picture(io.BytesIO(sys.stdin.buffer.read()) if name == STDIN else name)
+    yield Frame(printable(name), 0.0, span.shrunk(picture), arrived=time.monotonic())
 
 
 def printable(name: str) -> str:
@@ -77,7 +95,8 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def _logged(name: str, error: DataError) -> None:
+def logged(name: str, error: DataError) -> None:
+    """What is done about what cannot be read, where nothing else is asked for."""
     _log.warning("left out %s: %s", name, error)
 
 
@@ -94,12 +113,32 @@ def _within(folder: str) -> Iterator[str]:
                 found = True
                 yield os.path.join(place, name)  # noqa: PTH118  # unlike Path, keeps the folder as it was spelt
     if not found:
-        raise DataError(f"{folder} must hold pictures ({' '.join(sorted(SUFFIXES))}), got none")
+        raise DataError(
+            f"{folder} must hold pictures ({' '.join(sorted(SUFFIXES))}), got none; "
+            f"its videos are named by a pattern, such as '{Path(folder) / '*.mp4'}'"
+        )
 
 
 def _matching(pattern: str) -> Iterator[str]:
     matches = [name for name in sorted(glob(pattern, recursive=True)) if Path(name).is_file()]  # noqa: PTH207
-    pictures = [name for name in matches if _is_picture(name)]
-    if not pictures:
-        raise DataError(f"{pattern} must match pictures, got {len(matches)} files and none of them one")
-    yield from pictures
+    wanted = [name for name in matches if _is_picture(name) or is_moving(name)]
+    if not wanted:
+        raise DataError(f"{pattern} must match pictures or videos, got {len(matches)} files and none of them one")
+    yield from wanted
+
+
+def _listed(path: str) -> Iterator[str]:
+    """The sources on the lines of a text file; a file that is missing is left to be told of when it is read."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise DataError(f"{LIST}{path} must be a text file with a source on each line: {reason}") from error
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise DataError(f"{LIST}{path} must have a source on each line, got none")
+    for name in names:
+        if Path(name).is_dir() or (has_magic(name) and not is_live(name) and not Path(name).exists()):
+            yield from find_sources(name)
+        else:
+            yield name

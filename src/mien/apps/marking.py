@@ -1,0 +1,101 @@
+"""What was seen, drawn into copies of what was read: pictures into a folder, videos into files."""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mien.infer.frames import Frame
+    from mien.infer.record import Recorder
+    from mien.types import Prediction
+
+_JPEG = (".jpg", ".jpeg")
+
+
+@contextmanager
+def marking(target: Path, names: list[str]) -> "Iterator[Marker]":
+    """What draws into copies: in a folder, or, where the name is that of a video, the only source in that file.
+
+    Raises OutputError where the folder cannot be made, something that is read would be overwritten, or a file is to
+    take what does not fit.
+    """
+    from mien.infer.record import SUFFIXES
+
+    alone = target.suffix.lower() in SUFFIXES
+    (_require_one_video if alone else _prepare)(target, names)
+    with ExitStack() as stack:
+        yield Marker(target, stack, alone=alone)
+
+
+class Marker:
+    """Draws into copies, as they come; made by `marking`."""
+
+    def __init__(self, target: Path, stack: ExitStack, *, alone: bool) -> None:
+        self._target = target
+        self._stack = stack
+        self._alone = alone
+        self._taken: set[str] = set()
+        self._video: Recorder | None = None
+        self._last: Frame | None = None  # the latest frame of the video that is being written
+
+    def add(self, frame: "Frame", prediction: "Prediction") -> None:
+        """Draw a picture, or a frame of a video."""
+        from mien.infer.draw import draw, save_picture
+
+        drawn = draw(frame.picture, prediction)
+        if not frame.moving:
+            save_picture(drawn, self._target / self._name(frame.source))
+            return
+        last, self._last = self._last, frame.bare()
+        if last is None or self._video is None or last.source != frame.source or frame.seconds < last.seconds:
+            self._video = self._next(frame.source)
+        self._video.add(drawn, seconds=frame.seconds)
+
+    def _next(self, source: str) -> "Recorder":
+        """Finish the video before, and begin another."""
+        from mien.infer.record import recorder
+        from mien.infer.sources import is_live
+
+        self._stack.close()
+        path = self._target if self._alone else self._target / self._name(source, ".mp4")
+        return self._stack.enter_context(recorder(path, sound=None if is_live(source) else source))
+
+    def _name(self, source: str, suffix: str = "") -> str:
+        """A name for a copy that no other has: JPEG stays JPEG, any other picture becomes PNG."""
+        from mien.infer.sources import STDIN, is_live
+
+        path = Path("stdin" if source == STDIN else source)
+        if is_live(source):
+            path = Path(re.sub(r"\W+", "-", source))
+        suffix = suffix or (path.suffix if path.suffix.lower() in _JPEG else ".png")
+        name, number = f"{path.stem}{suffix}", 1
+        while name.lower() in self._taken:
+            number += 1
+            name = f"{path.stem}-{number}{suffix}"
+        self._taken.add(name.lower())
+        return name
+
+
+def _prepare(folder: Path, names: list[str]) -> None:
+    """Make the folder for copies, unless what is read lies in it: it would be overwritten."""
+    from mien.errors import OutputError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
+    for parent in {Path(name).parent for name in names}:
+        if parent.resolve() == folder.resolve():
+            raise OutputError(f"--draw must be another folder than that of the pictures, got {folder}")
+
+
+def _require_one_video(path: Path, names: list[str]) -> None:
+    from mien.errors import OutputError
+    from mien.infer.sources import is_moving
+
+    if len(names) != 1 or not is_moving(names[0]):
+        raise OutputError(f"--draw {path} takes one video; for anything else, name a folder")
+    if path.exists() and Path(names[0]).exists() and path.samefile(names[0]):
+        raise OutputError(f"--draw must be another file than the video, got {path}")

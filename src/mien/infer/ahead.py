@@ -1,0 +1,83 @@
+"""Work ahead of its consumer: an iterator run in a thread of its own, a few items in advance."""
+
+from collections import deque
+from collections.abc import Generator, Iterator
+from threading import Condition, Thread
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+def ahead(items: Iterator[Item], *, size: int, newest: bool = False) -> Generator[Item]:
+    """The same items in the same order, made in a thread, at most `size` of them before they are asked for.
+
+    newest: leave out the oldest rather than wait where the consumer is too slow, as is right for a camera.
+    What `items` raises is raised after the items before it. When the consumer stops early, and closes this or lets go
+    of it, the thread ends and `items` is closed.
+    """
+    line: _Line[Item] = _Line(size, newest=newest)
+    thread = Thread(target=line.fill, args=(items,), name="mien-ahead", daemon=True)
+    thread.start()
+    try:
+        yield from line.items()
+    finally:
+        line.leave()
+        thread.join()
+
+
+class _Line(Generic[Item]):
+    """A queue between two threads, either of which may go away."""
+
+    def __init__(self, size: int, *, newest: bool) -> None:
+        self._size = size
+        self._newest = newest
+        self._waiting: deque[Item] = deque()
+        self._changed = Condition()
+        self._left = False  # the consumer is gone
+        self._ended = False  # there is no more
+        self._error: BaseException | None = None
+
+    def fill(self, items: Iterator[Item]) -> None:
+        """Put all items in, until the consumer leaves; then close what makes them."""
+        try:
+            for item in items:
+                if not self._put(item):
+                    break
+            if isinstance(items, Generator):
+                items.close()
+        except BaseException as error:  # noqa: BLE001  # it is raised where the consumer is
+            self._error = error
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def items(self) -> Iterator[Item]:
+        """Take all items out."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._ended)
+                if not self._waiting:
+                    break
+                item = self._waiting.popleft()
+                self._changed.notify_all()
+            yield item
+        if self._error is not None:
+            raise self._error
+
+    def leave(self) -> None:
+        """The consumer wants no more."""
+        with self._changed:
+            self._left = True
+            self._changed.notify_all()
+
+    def _put(self, item: Item) -> bool:
+        """Add an item, when there is room; False where nobody wants it."""
+        with self._changed:
+            if self._newest:
+                while len(self._waiting) >= self._size:
+                    self._waiting.popleft()
+            self._changed.wait_for(lambda: self._left or len(self._waiting) < self._size)
+            if not self._left:
+                self._waiting.append(item)
+                self._changed.notify_all()
+            return not self._left

@@ -1,0 +1,37 @@
+"""How far a found face can be relied on: what makes its expression doubtful, in a word."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.types import Detections
+
+GOOD = "good"
+SMALL = 20.0  # pixels: a narrower face shows too little
+UNSURE = 0.75  # confidence of the detector, below which it may be no face
+
+
+def quality(faces: Detections) -> tuple[str, ...]:
+    """For each of M faces: `good`, or what is wrong, joined by `+`.
+
+    small:   narrower than 20 pixels.
+    profile: the nose's tip lies beyond an eye, seen along the line between the eyes: turned by about 45 degrees or
+             more. Only told where there are landmarks.
+    unsure:  the detector's confidence is under 0.75.
+    """
+    marks = {
+        "small": faces.boxes[:, 2] - faces.boxes[:, 0] < SMALL,
+        "profile": _profile(faces),
+        "unsure": faces.confidence < UNSURE,
+    }
+    return tuple("+".join(mark for mark, which in marks.items() if which[face]) or GOOD for face in range(len(faces)))
+
+
+def _profile(faces: Detections) -> NDArray[np.bool_]:
+    """(M,) bool."""
+    if faces.landmarks is None:
+        return np.zeros(len(faces), np.bool_)
+    left, right, nose = faces.landmarks[:, 0], faces.landmarks[:, 1], faces.landmarks[:, 2]
+    across = right - left
+    place = ((nose - left) * across).sum(axis=1)  # of the nose between the eyes: 0 to the square of their distance
+    beyond: NDArray[np.bool_] = (place < 0) | (place > (across**2).sum(axis=1))
+    return beyond
