@@ -69,6 +69,7 @@ class AlexNet:
     """AlexNet's five convolutions, for small grey faces (`nets/plain.py`)."""
 
     name: Literal["alexnet"] = "alexnet"
+    norm: bool = False  # batch normalisation behind each convolution
     dropout: float = 0.0  # behind each pool
 
     def __post_init__(self) -> None:
@@ -88,7 +89,7 @@ class Head:
 
     grid: int = 1  # parts across and down
     fuse: tuple[int, ...] = ()  # other stages, counted from 1, whose pooled features are mixed with the last stage's
-    fuse_weights: Literal["fixed", "learned"] = "fixed"
+    fuse_weights: Literal["fixed", "learned"] = "fixed"  # a weighted mean either way
     fuse_share: float = 0.5  # of the mixture, for the other stages together; where learned, at the start
     hidden: tuple[int, ...] = ()  # widths of fully connected layers before the last: one makes 2 layers, two make 3
     dropout: float = 0.3  # before each fully connected layer
@@ -99,6 +100,8 @@ class Head:
         _check(1 <= self.grid <= 12, "head.grid must be in [1, 12]", self.grid)
         _check(all(stage > 0 for stage in self.fuse), "head.fuse must count stages from 1", self.fuse)
         _check(0 <= self.fuse_share <= 1, "head.fuse_share must be in [0, 1]", self.fuse_share)
+        fixed = self.fuse_weights == "fixed"
+        _check(fixed or 0 < self.fuse_share < 1, "a learned head.fuse_share must start in (0, 1)", self.fuse_share)
         _check(all(width > 0 for width in self.hidden), "head.hidden must be positive numbers", self.hidden)
         _check(0 <= self.dropout < 1, "head.dropout must be in [0, 1)", self.dropout)
         _check(self.scale > 0, "head.scale must be over 0", self.scale)
@@ -113,6 +116,7 @@ class Normalise:
     )
     mean: float = 0.0  # what they are brought to
     std: float = 1.0
+    equalise: bool = False  # before that: spread each face's grey levels evenly (histogram equalisation)
 
     def __post_init__(self) -> None:
         _check(self.std > 0, "normalise.std must be over 0", self.std)
@@ -132,7 +136,7 @@ class Loss:
     teacher_share: float = 0.5  # of the target
     teacher_temperature: float = 1.0  # over 1 softens the teacher's probabilities, and the net's against them
     support: int = 5  # prototypical: faces of each class that make its prototype
-    queries: int = 10  # prototypical: faces of each class that are classified
+    queries: int = 10  # prototypical: faces of each class that are classified; a batch is all of these, not optim.batch
 
     def __post_init__(self) -> None:
         _check(0 <= self.smoothing < 1, "loss.smoothing must be in [0, 1)", self.smoothing)
@@ -145,6 +149,7 @@ class Loss:
         if isinstance(self.class_weights, tuple):
             least = min(self.class_weights, default=-1.0)
             _check(least >= 0, "loss.class_weights must be 0 or more, one a class", self.class_weights)
+            _check(max(self.class_weights) > 0, "one of loss.class_weights must be over 0", self.class_weights)
 
 
 @dataclass(frozen=True)
@@ -165,6 +170,7 @@ class Augment:
     mix: Literal["none", "mixup", "cutmix"] = "none"  # faces in pairs, and their targets (Zhang 2018; Yun 2019)
     mix_probability: float = 0.5  # of each batch
     mix_alpha: float = 0.2  # the share is drawn from Beta(this, this)
+    repeats: int = 1  # each face of a batch appears this many times, each time augmented anew (Hoffer et al., 2020)
 
     def __post_init__(self) -> None:
         for name in ("pad_crop", "mirror", "erase", "erase_side", "mix_probability"):
@@ -175,6 +181,7 @@ class Augment:
             _check(getattr(self, name) >= 0, f"augment.{name} must be 0 or more", getattr(self, name))
         _check(16 <= self.crop <= 48 + 2 * self.pad, "augment.crop must be 16 to 48 + 2 x pad", self.crop)
         _check(self.mix_alpha > 0, "augment.mix_alpha must be over 0", self.mix_alpha)
+        _check(self.repeats > 0, "augment.repeats must be 1 or more", self.repeats)
 
 
 @dataclass(frozen=True)
@@ -240,6 +247,12 @@ class Recipe:
             episodic or self.head.classify == "linear",
             "head.classify other than linear needs loss.kind = prototypical",
             self.head.classify,
+        )
+        _check(
+            not episodic or not self.loss.auxiliary, "a prototypical loss needs loss.auxiliary = 0", self.loss.auxiliary
+        )
+        _check(
+            not episodic or self.augment.mix == "none", "a prototypical loss needs augment.mix = none", self.augment.mix
         )
 
     def to_toml(self) -> str:

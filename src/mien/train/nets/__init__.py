@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mien.errors import RecipeError
 from mien.labels import VOTES
 from mien.train.nets.body import Body
 from mien.train.nets.heads import HeadNet
@@ -60,10 +61,19 @@ class FaceNet(nn.Module):
 
 
 def build_net(how: Recipe, *, classes: int) -> FaceNet:
-    """The net that a recipe describes, its weights drawn from the recipe's seed."""
+    """The net that a recipe describes, its weights drawn from the recipe's seed.
+
+    Raises RecipeError where the net cannot take the recipe's sizes of faces, or has not the stages that the head fuses.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(how.seed)
         net = FaceNet(how, classes)
+    side = min(side for side, _ in how.optim.sizes)
+    if side < net.body.least_side:
+        raise RecipeError(
+            f"optim.sizes must be {net.body.least_side} pixels or more, got {side}: each of the {len(net.body.widths)}"
+            f" stages of {how.net.name} halves a face"
+        )
     for weight in net.parameters():
         if weight.ndim == 4:  # channels last: the order in which processors convolve fastest
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
