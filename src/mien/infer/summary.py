@@ -1,0 +1,107 @@
+"""How long each face of a video was seen, and which expressions it showed for which share of that time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import ModelError
+from mien.types import Prediction, Scores
+
+_INSTANT = 1e-9  # seconds: what the only look at something lasts, so that there are shares
+_NOTHING = 1e-6  # seconds: what is less is 0
+
+
+class Spans:
+    """Predictions with how long each of them lasts: until the next one of the same source; the last one, as the one
+    before it."""
+
+    def __init__(self) -> None:
+        self._latest: Prediction | None = None
+        self._step = _INSTANT
+
+    def add(self, prediction: Prediction) -> Iterator[tuple[Prediction, float]]:
+        """The one before, now that it is known how long it lasts."""
+        before = self._latest
+        if before is not None and before.source != prediction.source:
+            yield from self.rest()
+            self._step, before = _INSTANT, None
+        self._latest = prediction
+        if before is not None:
+            self._step = max(prediction.seconds - before.seconds, _INSTANT)
+            yield before, self._step
+
+    def rest(self) -> Iterator[tuple[Prediction, float]]:
+        """The last one, once."""
+        latest, self._latest = self._latest, None
+        if latest is not None:
+            yield latest, self._step
+
+
+@dataclass
+class _Seen:
+    """A track. first, last: seconds; shown: (K,) seconds of each expression."""
+
+    first: float
+    last: float
+    shown: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(Scores.names)))
+
+
+class Summary:
+    """Adds up, for each face of a video, the time that it was seen and that it showed each expression.
+
+    A frame lasts until the next one, whatever the frame rate; its expression is the most probable one. Faces without
+    a track, of pictures, count among all faces only.
+    """
+
+    def __init__(self) -> None:
+        self._names = Scores.names
+        self._spans = Spans()
+        self._seen: dict[tuple[str, int | None], _Seen] = {}
+
+    def add(self, prediction: Prediction) -> None:
+        """Take up the next prediction; those of a video in their order, one video after the other.
+
+        Raises ModelError where its expressions are others than those before.
+        """
+        for before, seconds in self._spans.add(prediction):
+            self._count(before, seconds)
+
+    def rows(self) -> list[dict[str, str | int | float]]:
+        """A row a track, the longest seen first, then one of all faces together (`track` is `all`).
+
+        Columns: source; track; seconds that it was seen, in all faces' row the sum; first and last, the seconds
+        from the start between which it was seen; then for each expression the share of the time seen, in [0, 1].
+        """
+        for before, seconds in self._spans.rest():
+            self._count(before, seconds)
+        tracks = [(key, seen) for key, seen in self._seen.items() if key[1] is not None]
+        tracks.sort(key=lambda item: (-item[1].shown.sum(), item[0]))
+        rows = [self._row(source, str(track), seen) for (source, track), seen in tracks]
+        if self._seen:
+            every = list(self._seen.values())
+            shown = np.sum([seen.shown for seen in every], axis=0)
+            together = _Seen(min(seen.first for seen in every), max(seen.last for seen in every), shown)
+            sources = {source for source, _ in self._seen}
+            rows.append(self._row(sources.pop() if len(sources) == 1 else "all", "all", together))
+        return rows
+
+    def _count(self, prediction: Prediction, seconds: float) -> None:
+        start = prediction.seconds
+        if len(prediction.faces) and prediction.scores.names != self._names:
+            if self._seen:
+                raise ModelError(f"expressions must be {self._names}, as before, got {prediction.scores.names}")
+            self._names = prediction.scores.names
+        tracks = [None] * len(prediction.faces) if prediction.tracks is None else prediction.tracks.tolist()
+        for track, top in zip(tracks, prediction.scores.top.tolist(), strict=True):
+            seen = self._seen.setdefault((prediction.source, track), _Seen(start, start, np.zeros(len(self._names))))
+            seen.last = max(seen.last, start + seconds)
+            seen.first = min(seen.first, start)
+            seen.shown[top] += seconds
+
+    def _row(self, source: str, track: str, seen: _Seen) -> dict[str, str | int | float]:
+        total = float(seen.shown.sum())
+        row: dict[str, str | int | float] = {"source": source, "track": track}
+        row |= {"seconds": total if total > _NOTHING else 0.0, "first": seen.first, "last": seen.last}
+        return row | dict(zip(self._names, (seen.shown / total).tolist(), strict=True))
