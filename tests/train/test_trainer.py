@@ -62,7 +62,7 @@ def test_what_an_epoch_says(faces: FaceSet, tmp_path: Path) -> None:
     epochs = list(train(small(), faces, out=tmp_path / "run", threads=1))
     assert [epoch.number for epoch in epochs] == [1, 2, 3, 4]
     assert [epoch.side for epoch in epochs] == [32, 32, 48, 48]
-    assert epochs[-1].lr == pytest.approx(0, abs=1e-9)
+    assert epochs[-1].lr < 0.02 * 0.05  # the last of 16 steps
     assert max(epoch.lr for epoch in epochs) < 0.05
     assert all(epoch.seconds > 0 and epoch.faces_per_second > 0 for epoch in epochs)
     assert all(0 <= epoch.valid_accuracy <= 1 and math.isfinite(epoch.valid_loss) for epoch in epochs)

@@ -37,7 +37,7 @@ def held_out_scores(runs: Sequence[Run]) -> FaceScores:
 
     Raises RunError where there is no run, or one is not finished.
     """
-    if not runs or any(len(run.epochs) < run.recipe.optim.epochs for run in runs):
+    if not runs or any(not run.finished for run in runs):
         raise RunError("scores of held-out faces need the runs of all folds, finished: go on with --resume")
     ids = np.concatenate([run.valid_faces.ids for run in runs])
     probs = np.concatenate([_probs(whole_model(run, name="fold")[0], run.valid_faces.images) for run in runs])

@@ -1,28 +1,45 @@
 """How the weights move: the optimiser, the learning rate over time, and the moving average that becomes the model."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mien.train.recipe import Optim
 
-# Each schedule's factor of the learning rate: of the recipe, the share (0 to 1) of the training after the warm-up, the
-# epochs done (with a fraction), and the validation accuracy of each finished epoch.
-Schedule = Callable[[Optim, float, float, Sequence[float]], float]
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a training stands before a step: of its steps behind the warm-up how many are done, and of how many.
+
+    epochs: done, with a fraction, the warm-up's included. accuracies: on the validation faces, of each finished epoch.
+    """
+
+    step: float
+    steps: float
+    epochs: float
+    accuracies: Sequence[float]
+
+    @property
+    def share(self) -> float:
+        """Done of the steps behind the warm-up, from 0 to 1."""
+        return self.step / self.steps
 
 
 def _cosine(share: float) -> float:
+    """From 1 to 0 along half a cosine."""
     return 0.5 * (1 + math.cos(math.pi * share))
 
 
-def _one_cycle(how: Optim, share: float) -> float:
+def _one_cycle(how: Optim, at: Moment) -> float:
     """Up from a 25th to the whole, then down to a 10,000th of the start, by cosines (Smith and Topin, 2018)."""
-    climb = how.warmup or 0.3
-    if share < climb:
-        return 1 - (1 - 1 / 25) * _cosine(share / climb)
-    return max(_cosine((share - climb) / (1 - climb)), 1 / 250_000)
+    start, end = 1 / 25, 1 / 250_000
+    top, last = (how.warmup or 0.3) * at.steps - 1, at.steps - 1
+    if at.step < top:
+        return 1 - (1 - start) * _cosine(at.step / top)
+    return end + (1 - end) * _cosine((at.step - top) / (last - top))
 
 
 def _plateau(how: Optim, accuracies: Sequence[float]) -> float:
@@ -36,29 +53,36 @@ def _plateau(how: Optim, accuracies: Sequence[float]) -> float:
     return how.factor**falls
 
 
-SCHEDULES: dict[str, Schedule] = {
-    "constant": lambda _how, _share, _epochs, _accuracies: 1.0,
-    "linear": lambda _how, share, _epochs, _accuracies: 1 - share,
-    "cosine": lambda _how, share, _epochs, _accuracies: _cosine(share),
-    "step": lambda how, _share, epochs, _accuracies: how.factor ** (int(epochs) // how.every),
-    "restarts": lambda how, _share, epochs, _accuracies: _cosine(epochs % how.every / how.every),
-    "one-cycle": lambda how, share, _epochs, _accuracies: _one_cycle(how, share),
-    "plateau": lambda how, _share, _epochs, accuracies: _plateau(how, accuracies),
+# The factor of the learning rate in a step.
+SCHEDULES: dict[str, Callable[[Optim, Moment], float]] = {
+    "constant": lambda _how, _at: 1.0,
+    "linear": lambda _how, at: 1 - at.share,
+    "cosine": lambda _how, at: _cosine(at.share),
+    "step": lambda how, at: how.factor ** (int(at.epochs) // how.every),
+    "restarts": lambda how, at: _cosine(at.epochs % how.every / how.every),
+    "one-cycle": _one_cycle,
+    "plateau": lambda how, at: _plateau(how, at.accuracies),
 }
 
 
-def learning_rate(how: Optim, share: float, accuracies: Sequence[float] = ()) -> float:
-    """The learning rate of the step at a share (0 to 1) of the whole training: a linear warm-up, then the schedule.
+def learning_rate(how: Optim, step: int, *, steps: int, accuracies: Sequence[float] = ()) -> float:
+    """The learning rate of a step, counted from 0: a linear warm-up, then the schedule.
 
-    accuracies: on the validation faces, of each epoch that is finished; only `plateau` looks at them.
+    steps: in each epoch. accuracies: on the validation faces, of each finished epoch; only `plateau` looks at them.
     """
-    epochs = share * how.epochs
-    if how.schedule == "one-cycle":  # climbs by itself
-        return how.lr * SCHEDULES[how.schedule](how, share, epochs, accuracies)
-    if share < how.warmup:
-        return how.lr * share / how.warmup
-    after = (share - how.warmup) / (1 - how.warmup)
-    return how.lr * SCHEDULES[how.schedule](how, after, epochs, accuracies)
+    total = how.epochs * steps
+    warm = 0.0 if how.schedule == "one-cycle" else how.warmup * total  # one-cycle climbs by itself
+    if step < warm:
+        return how.lr * min(1.0, (step + 1) / warm)
+    return how.lr * SCHEDULES[how.schedule](how, Moment(step - warm, total - warm, step / steps, accuracies))
+
+
+def out_of_patience(how: Optim, accuracies: Sequence[float]) -> bool:
+    """Whether the last `patience` epochs have all brought no better validation accuracy than one before them."""
+    if not how.patience or len(accuracies) <= how.patience:
+        return False
+    before, since = accuracies[: -how.patience], accuracies[-how.patience :]
+    return max(since) <= max(before)
 
 
 OPTIMISERS: dict[str, Callable[[list[dict[str, object]], Optim], torch.optim.Optimizer]] = {
@@ -99,3 +123,25 @@ def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:
     for mean, now in pairs:
         if not mean.is_floating_point():
             mean.copy_(now)
+
+
+def memory_of(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What an optimiser has gathered for each weight (momentum, Adam's moments and steps), by number and name."""
+    return {
+        f"{number}.{name}": torch.as_tensor(value)
+        for number, state in optimiser.state_dict()["state"].items()
+        for name, value in state.items()
+        if value is not None
+    }
+
+
+def restore_memory(optimiser: torch.optim.Optimizer, memory: Mapping[str, Tensor]) -> None:
+    """Give an optimiser back what `memory_of` said of it, in the weights' layout, so that it steps to the same bits."""
+    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in memory.items():
+        number, _, name = key.partition(".")
+        weight = weights[int(number)]
+        laid_out = torch.empty_like(weight).copy_(value) if value.shape == weight.shape and value.ndim else value
+        state.setdefault(int(number), {})[name] = laid_out
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})

@@ -1,25 +1,26 @@
-"""A run's folder: the recipe, what it was run on, its epochs, its weights. Everything in it is written whole.
+"""What a run leaves behind: its epochs and its weights. Everything in its folder is written whole.
 
 recipe.toml         the recipe, every value spelled out
 run.json            seed, versions, hash and counts of the faces
 last.safetensors    all that is needed to go on: weights, their average, the optimiser's memory, the epochs so far
 best.safetensors    the average of the epoch with the highest validation accuracy
-metrics.csv, curve.png   the epochs, for people
+metrics.csv, curve.png   the epochs, for people; beside them TensorBoard's, where it is installed
 """
 
-import csv
 import dataclasses
-import io
+import importlib.metadata
 import json
+import platform
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from mien import __version__
 from mien.errors import RunError
-from mien.files import write_text, written_whole
+from mien.files import written_whole
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,25 @@ class Epoch:
     faces_per_second: float
 
 
-def save_tensors(path: Path, tensors: dict[str, Tensor], epochs: list[Epoch], facts: dict[str, Any]) -> None:
-    """Write a checkpoint: tensors by name, the epochs so far, and facts about the run."""
+class Checkpoint(NamedTuple):
+    """A moment of a run: tensors by name, the epochs so far, and facts about the run."""
+
+    tensors: dict[str, Tensor]
+    epochs: list[Epoch]
+    facts: dict[str, Any]
+
+
+def save_tensors(path: Path, saved: Checkpoint) -> None:
+    """Write a checkpoint. Raises OutputError."""
     from safetensors.torch import save
 
-    header = {"mien": json.dumps({"epochs": [dataclasses.asdict(epoch) for epoch in epochs], **facts})}
-    content = save({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, header)
+    header = {"mien": json.dumps({"epochs": [dataclasses.asdict(epoch) for epoch in saved.epochs], **saved.facts})}
+    content = save({name: tensor.detach().contiguous() for name, tensor in saved.tensors.items()}, header)
     with written_whole(path) as file:
         file.write(content)
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], list[Epoch], dict[str, Any]]:
+def load_tensors(path: Path) -> Checkpoint:
     """What `save_tensors` wrote. Raises RunError where the file is missing or is no checkpoint."""
     from safetensors import SafetensorError, safe_open
 
@@ -57,44 +66,26 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], list[Epoch], dict[str, 
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["mien"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+        epochs = [Epoch(**epoch) for epoch in facts.pop("epochs")]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} is no checkpoint of a run: {error}") from error
-    epochs = [Epoch(**epoch) for epoch in facts.pop("epochs")]
-    return tensors, epochs, facts
-
-
-def write_for_people(folder: Path, epochs: list[Epoch]) -> None:
-    """Write metrics.csv and curve.png anew."""
-    text = io.StringIO()
-    rows = csv.DictWriter(text, [field.name for field in dataclasses.fields(Epoch)], lineterminator="\n")
-    rows.writeheader()
-    rows.writerows(dataclasses.asdict(epoch) for epoch in epochs)
-    write_text(folder / "metrics.csv", text.getvalue())
-    _draw_curve(folder / "curve.png", epochs)
-
-
-def _draw_curve(path: Path, epochs: list[Epoch]) -> None:
-    from matplotlib.figure import Figure
-
-    numbers = [epoch.number for epoch in epochs]
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    loss, accuracy = figure.subplots(1, 2)
-    loss.plot(numbers, [epoch.train_loss for epoch in epochs], label="train")
-    loss.plot(numbers, [epoch.valid_loss for epoch in epochs], label="valid")
-    loss.set(xlabel="epoch", ylabel="loss, nats")
-    loss.legend(frameon=False)
-    accuracy.plot(numbers, [epoch.valid_accuracy for epoch in epochs], color="tab:orange")
-    accuracy.set(xlabel="epoch", ylabel="accuracy on valid")
-    for axes in (loss, accuracy):
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    with written_whole(path) as file:
-        figure.savefig(file, format="png", dpi=120)
+    return Checkpoint(tensors, epochs, facts)
 
 
 def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin with a prefix, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def versions() -> dict[str, str]:
+    """What computes here, for whoever wants the same numbers again."""
+    names = ("torch", "lightning-fabric", "numpy", "safetensors")
+    return {
+        "mien": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        **{name: importlib.metadata.version(name) for name in names},
+    }
 
 
 def source_commit() -> str:

@@ -1,30 +1,47 @@
 """The training loop: a recipe and faces in, an iterator of epochs and a run's folder out."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
 from torch.nn import functional
 
-from mien import __version__
 from mien.errors import RunError
-from mien.files import write_text
 from mien.labels import EXPRESSIONS
-from mien.train.augment import augment, resized
+from mien.train.augment import resized
+from mien.train.batch import make_batch
+from mien.train.budget import Budget, expected_seconds
+from mien.train.devices import (
+    Accelerator,
+    all_agree,
+    by_first,
+    losing_a_process,
+    make_fabric,
+    norm_over_all,
+    of_all,
+    own_slice,
+)
+from mien.train.folder import Folder
 from mien.train.losses import loss_of, make_targets
 from mien.train.nets import build_net
-from mien.train.optim import learning_rate, make_optimiser, side_at, update_average
+from mien.train.optim import (
+    learning_rate,
+    make_optimiser,
+    memory_of,
+    out_of_patience,
+    restore_memory,
+    side_at,
+    update_average,
+)
 from mien.train.recipe import Recipe
-from mien.train.run import Epoch, load_tensors, save_tensors, source_commit, under, write_for_people
-from mien.types import FaceSet, batches
+from mien.train.run import Checkpoint, Epoch, source_commit, under
+from mien.train.teacher import hear, load_teacher
+from mien.types import Classifier, FaceSet, Progress, batches
 
 # Called after each step: epochs done (with a fraction), loss in nats, faces a second in this epoch.
 Step = Callable[[float, float, float], None]
@@ -36,92 +53,140 @@ def train(
     *,
     out: Path | str,
     resume: bool = False,
+    minutes: float = 0.0,
     threads: int = 0,
+    devices: int = 1,
+    nodes: int = 1,
+    accelerator: Accelerator = "auto",
+    teacher: Classifier | None = None,
+    progress: Progress | None = None,
     on_step: Step | None = None,
 ) -> "Run":
     """Train a net by a recipe on the labelled train faces, judged on the valid ones. Iterate over it to make it happen.
 
     out: the run's folder, made where it is missing. resume: go on with the run that it holds, to the same weights, bit
     for bit, as if it had never stopped.
-    Raises RunError where the faces do not do, the folder already holds a run, or the run is of other faces or recipe.
+    minutes: start no epoch that would end later than this from now, but for a new run's first; 0: no limit.
+    threads: of the processor, for each process; 0: torch's choice. devices: on each of this many machines (nodes), a
+    process each. teacher: where the recipe's loss.teachers names none; progress: of what it says of the train faces,
+    before the training begins.
+    Raises RunError where the faces do not do, the folder already holds a run, the run is of other faces, another recipe
+    or another teacher, or there are not as many devices.
     """
+    fabric = make_fabric(accelerator=accelerator, devices=devices, nodes=nodes, precision=recipe.optim.precision)
     if threads:
         torch.set_num_threads(threads)
-    return Run(recipe, faces, Path(out), resume=resume, on_step=on_step)
+    if recipe.loss.teachers:
+        if teacher is not None:
+            raise RunError("a teacher must be given by loss.teachers or to train(), got both")
+        teacher = load_teacher(recipe.loss.teachers, threads=threads)
+    return Run(
+        recipe,
+        faces,
+        Path(out),
+        fabric=fabric,
+        resume=resume,
+        budget=Budget(minutes),
+        teacher=teacher,
+        progress=progress,
+        on_step=on_step,
+    )
 
 
 class Run:
     """A training run. Iterating yields an `Epoch` each time one is done and safely on disk."""
 
-    def __init__(self, recipe: Recipe, faces: FaceSet, out: Path, *, resume: bool, on_step: Step | None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        faces: FaceSet,
+        out: Path,
+        *,
+        fabric: Fabric,
+        resume: bool,
+        budget: Budget,
+        teacher: Classifier | None,
+        progress: Progress | None,
+        on_step: Step | None,
+    ) -> None:
         labelled = faces[faces.labels >= 0]
-        self.recipe, self.out, self.on_step = recipe, out, on_step
+        self.recipe, self.out, self.fabric, self.budget, self.on_step = recipe, out, fabric, budget, on_step
         self.train_faces = labelled[labelled.splits == "train"]
         self.valid_faces = labelled[labelled.splits == "valid"]
         self.names = EXPRESSIONS
-        if len(self.train_faces) < recipe.optim.batch or not len(self.valid_faces):
-            counts = f"{len(self.train_faces)} train and {len(self.valid_faces)} valid"
-            hint = "" if len(self.valid_faces) else "; set some aside: mien data import ... --split-valid 0.15"
-            raise RunError(f"a run needs {recipe.optim.batch} labelled train faces and 1 valid one, got {counts}{hint}")
-        self.faces_hash, self.commit = faces.hash, source_commit()
+        self.folder = Folder(out, self._facts(faces))
+        self._check()
+        by_first(fabric, lambda: self.folder.refuse_to_overwrite(resume=resume))
+        taught = None
+        if teacher is not None:
+            lesson = hear(teacher, self.train_faces.images, names=self.names, progress=progress)
+            taught, self.folder.facts["teacher"] = lesson.probs, lesson.teacher
         self.epochs: list[Epoch] = []
-        self.fabric = Fabric(accelerator="cpu", devices=1, precision=recipe.optim.precision)
-        self.net = build_net(recipe, classes=len(self.names))
-        self.targets = make_targets(recipe.loss, self.train_faces, classes=len(self.names))
+        self.out_of_time = False
+        self._torn = False  # in the middle of an epoch: the weights are not those on disk
+        self.net = build_net(recipe, classes=len(self.names)).to(fabric.device)
+        self.targets = make_targets(recipe.loss, self.train_faces, classes=len(self.names), taught=taught)
         self.net.measure(torch.from_numpy(self.train_faces.images.copy()))
         self.average = deepcopy(self.net).eval().requires_grad_(False)
+        if fabric.world_size > 1:
+            norm_over_all(self.net)
         self.optimiser = make_optimiser(self.net, recipe.optim)
-        self._open(resume)
-        self._forward, self._optimiser = self.fabric.setup(self.net, self.optimiser)
+        saved = by_first(fabric, self._open, resume)
+        if saved:
+            self._restore(saved)
+        self._forward, self._optimiser = fabric.setup(self.net, self.optimiser)
 
-    def _open(self, resume: bool) -> None:
-        last = self.out / "last.safetensors"
-        if (self.out / "run.json").exists() and not resume:
-            raise RunError(f"{self.out} already holds a run: add --resume to go on with it, or name another folder")
-        self.out.mkdir(parents=True, exist_ok=True)
-        if resume and last.exists():
-            self._restore(last)
-            return
-        write_text(self.out / "recipe.toml", self.recipe.to_toml())
-        facts = {
-            **self._facts(),
-            "mien": __version__,
-            "torch": torch.__version__,
+    def _check(self) -> None:
+        batch, devices = self.recipe.optim.batch, self.fabric.world_size
+        if len(self.train_faces) < batch or not len(self.valid_faces):
+            counts = f"{len(self.train_faces)} train and {len(self.valid_faces)} valid"
+            hint = "" if len(self.valid_faces) else "; set some aside: mien data import ... --split-valid 0.15"
+            raise RunError(f"a run needs {batch} labelled train faces and 1 valid one, got {counts}{hint}")
+        if batch % devices:
+            raise RunError(f"optim.batch must be a multiple of the {devices} devices, got {batch}")
+        if not all_agree(self.fabric, self.folder.facts):
+            raise RunError("every machine of a run must have the same recipe and the same faces")
+
+    def _open(self, resume: bool) -> Checkpoint | None:
+        computer = {
+            "device": str(self.fabric.device),
+            "processes": self.fabric.world_size,
             "threads": torch.get_num_threads(),
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        write_text(self.out / "run.json", json.dumps(facts, indent=2) + "\n")
+        return self.folder.open(resume=resume, computer=computer)
 
-    def _facts(self) -> dict[str, Any]:
+    def _facts(self, faces: FaceSet) -> dict[str, Any]:
         return {
             "recipe": self.recipe.to_toml(),
-            "faces_hash": self.faces_hash,
+            "faces_hash": faces.hash,
             "labels": list(self.names),
             "train_faces": len(self.train_faces),
             "valid_faces": len(self.valid_faces),
-            "commit": self.commit,
+            "commit": source_commit(),
         }
 
-    def _restore(self, path: Path) -> None:
-        tensors, self.epochs, facts = load_tensors(path)
-        for key, what in (("recipe", "another recipe"), ("faces_hash", "other faces")):
-            if facts[key] != self._facts()[key]:
-                raise RunError(f"{self.out} holds a run of {what}: resume it with its own, or name another folder")
-        self.commit = facts["commit"]
-        self.net.load_state_dict(under("net.", tensors))
-        self.average.load_state_dict(under("average.", tensors))
-        memory: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in under("optimiser.", tensors).items():
-            index, _, key = name.partition(".")
-            memory.setdefault(int(index), {})[key] = tensor
-        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": memory})
+    def _restore(self, saved: Checkpoint) -> None:
+        self.epochs = saved.epochs
+        self.net.load_state_dict(under("net.", saved.tensors))
+        self.average.load_state_dict(under("average.", saved.tensors))
+        restore_memory(self.optimiser, under("optimiser.", saved.tensors))
+        self.fabric.strategy.precision.load_state_dict(saved.facts.get("scaler", {}))
 
     def __iter__(self) -> Iterator[Epoch]:
         """Train the epochs that are left. A killed process loses the epoch under way and nothing else."""
-        while len(self.epochs) < self.recipe.optim.epochs:
-            epoch = self._epoch(len(self.epochs))
-            self.epochs.append(epoch)
-            self._save(epoch)
+        if self._torn:
+            raise RunError(f"this run was broken off in the middle of an epoch: go on with {self.out} by resume")
+        while not self.finished:
+            if not by_first(self.fabric, self._in_time):
+                self.out_of_time = True
+                return
+            self._torn = True
+            with losing_a_process(self.fabric):
+                epoch = self._epoch(len(self.epochs))
+                by_first(self.fabric, self._save, epoch)
+                self.epochs.append(epoch)
+                by_first(self.fabric, self.folder.draw, self.epochs)
+            self._torn = False
             yield epoch
 
     @property
@@ -129,17 +194,32 @@ class Run:
         """The epoch with the highest validation accuracy so far."""
         return max(self.epochs, key=lambda epoch: epoch.valid_accuracy, default=None)
 
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or training has stopped early for want of a better one (`optim.patience`)."""
+        done = len(self.epochs) >= self.recipe.optim.epochs
+        return done or out_of_patience(self.recipe.optim, self._accuracies())
+
+    def _accuracies(self) -> list[float]:
+        return [epoch.valid_accuracy for epoch in self.epochs]
+
+    def _in_time(self) -> bool:
+        return self.budget.allows(expected_seconds(self.recipe.optim, self.epochs))
+
     def _epoch(self, index: int) -> Epoch:
         started = time.perf_counter()
         side = side_at(self.recipe.optim, index)
         # All that is random in an epoch comes from the seed and its number, so that it can be done again to the bit.
-        generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + index)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.recipe.seed * 1_000_003 + index)  # dropout draws from torch's own generator
-            train_loss, rate = self._train_epoch(index, side, generator)
+        seed = self.recipe.seed * 1_000_003 + index
+        device = self.fabric.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            # Dropout draws from torch's own generator, in each process from another one, for faces of its own.
+            torch.manual_seed(seed + (self.fabric.global_rank << 40))
+            train_loss, rate = self._train_epoch(index, side, torch.Generator().manual_seed(seed))
         trained = time.perf_counter()
-        valid_loss, accuracy = self._validate(side)
+        valid_loss, accuracy = by_first(self.fabric, self._validate, side)
         size = self.recipe.optim.batch
+        seen = len(self.train_faces) // size * size * self.recipe.augment.repeats
         return Epoch(
             number=index + 1,
             side=side,
@@ -148,39 +228,48 @@ class Run:
             valid_accuracy=accuracy,
             lr=rate,
             seconds=time.perf_counter() - started,
-            faces_per_second=len(self.train_faces) // size * size / (trained - started),
+            faces_per_second=seen / (trained - started),
         )
 
     def _train_epoch(self, index: int, side: int, generator: torch.Generator) -> tuple[float, float]:
         how, size = self.recipe.optim, self.recipe.optim.batch
         images = torch.from_numpy(self.train_faces.images.copy())
-        accuracies = [epoch.valid_accuracy for epoch in self.epochs]
         order = torch.randperm(len(images), generator=generator)
         steps = len(images) // size  # the few left over have their turn in another epoch's order
         losses, rate, started = [], 0.0, time.perf_counter()
         self.net.train()
         for step in range(steps):
             done = index * steps + step
-            rate = learning_rate(how, (done + 1) / (how.epochs * steps), accuracies)
-            for group in self.optimiser.param_groups:
-                group["lr"] = rate
+            rate = learning_rate(how, done, steps=steps, accuracies=self._accuracies())
             chosen = order[step * size : (step + 1) * size]
-            batch = augment(images[chosen], self.recipe.augment, side=side, generator=generator)
-            outputs = self._forward(batch.contiguous(memory_format=torch.channels_last))
-            loss = loss_of(outputs.float(), self.targets[chosen])
-            self.fabric.backward(loss)
-            self._optimiser.step()
-            self._optimiser.zero_grad()
-            update_average(self.average, self.net, min(how.ema, (1 + done) / (10 + done)))
+            # Each process draws for the whole batch, so that it is the same however many there are.
+            batch = make_batch(images, chosen, self.recipe.augment, side=side, generator=generator)
+            own = own_slice(self.fabric, len(batch.rows))
+            inputs = batch.faces[own].to(self.fabric.device).contiguous(memory_format=torch.channels_last)
+            outputs = of_all(self.fabric, self._forward(inputs).float()).cpu()
+            loss = loss_of(outputs, batch.targets(self.targets))
             losses.append(loss.item())
             if not math.isfinite(losses[-1]):
                 raise RunError(
                     f"the loss is {losses[-1]} in epoch {index + 1}: lower optim.lr; the epochs before are safe"
                 )
+            self.fabric.backward(loss * self.fabric.world_size)  # gradients are averaged over processes, not summed
+            self._step(rate, done)
             if self.on_step:
-                pace = (step + 1) * size / (time.perf_counter() - started)
+                pace = (step + 1) * len(batch.rows) / (time.perf_counter() - started)
                 self.on_step(index + (step + 1) / steps, losses[-1], pace)
         return sum(losses) / len(losses), rate
+
+    def _step(self, rate: float, done: int) -> None:
+        how = self.recipe.optim
+        if how.clip:
+            self.fabric.clip_gradients(self._forward, self._optimiser, max_norm=how.clip)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self._optimiser.step()
+        self._optimiser.zero_grad()
+        if self.fabric.is_global_zero:
+            update_average(self.average, self.net, min(how.ema, (1 + done) / (10 + done)))
 
     @torch.no_grad()
     def _validate(self, side: int) -> tuple[float, float]:
@@ -189,21 +278,18 @@ class Run:
         with self.fabric.autocast():
             for part in batches(len(labels), 256):
                 faces = resized(torch.from_numpy(self.valid_faces.images[part].copy()), side=side)
-                logits.append(self.average(faces.contiguous(memory_format=torch.channels_last)).float())
+                inputs = faces.to(self.fabric.device).contiguous(memory_format=torch.channels_last)
+                logits.append(self.average(inputs).float().cpu())
         scores = torch.cat(logits)
         accuracy = (scores.argmax(dim=1) == labels).double().mean().item()
         return functional.cross_entropy(scores, labels).item(), accuracy
 
     def _save(self, epoch: Epoch) -> None:
-        average = {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
-        if epoch is self.best:
-            save_tensors(self.out / "best.safetensors", average, self.epochs, self._facts())
-        memory = {
-            f"optimiser.{index}.{key}": torch.as_tensor(value)
-            for index, state in self.optimiser.state_dict()["state"].items()
-            for key, value in state.items()
-            if value is not None
+        parts = {
+            "net": self.net.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": memory_of(self.optimiser),
         }
-        net = {f"net.{name}": tensor for name, tensor in self.net.state_dict().items()}
-        save_tensors(self.out / "last.safetensors", {**net, **average, **memory}, self.epochs, self._facts())
-        write_for_people(self.out, self.epochs)
+        tensors = {f"{part}.{name}": tensor for part, content in parts.items() for name, tensor in content.items()}
+        scaler = self.fabric.strategy.precision.state_dict()
+        self.folder.save(Checkpoint(tensors, [*self.epochs, epoch], {"scaler": scaler}))

@@ -1,0 +1,158 @@
+"""One training over several processes and machines, by Lightning Fabric: the same batches and numbers as in one.
+
+Each process takes its slice of every batch. What depends on a whole batch is computed on the whole batch: the
+statistics of its norms, and the loss.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, TypeVar, cast
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+from torch import Tensor, distributed, nn
+from torch.distributed.nn import functional as shared
+
+from mien.errors import MienError, RunError
+
+Accelerator = Literal["auto", "cpu", "cuda", "mps"]
+T = TypeVar("T")
+
+
+def make_fabric(*, accelerator: Accelerator, devices: int, nodes: int, precision: str) -> Fabric:
+    """Fabric on this many devices of each of this many machines; starts the other processes where nobody else has.
+
+    It starts them as Fabric does: by the command that started this process, which each of them runs from its beginning.
+    Raises RunError where there are not as many devices, or they cannot do the precision.
+    """
+    several = devices * nodes > 1
+    strategy = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True) if several else "auto"
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*AMP with fp16")  # said below, as an error
+            fabric = Fabric(
+                accelerator=accelerator,
+                devices=devices,
+                num_nodes=nodes,
+                strategy=strategy,
+                precision=cast("Any", precision),
+            )
+        if fabric.device.type == "cpu" and precision == "16-mixed":
+            raise RunError('optim.precision = "16-mixed" needs a GPU; processors do "bf16-mixed"')
+        if several:
+            fabric.launch()
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        what = f"{devices} {accelerator} devices on each of {nodes} machines"
+        raise RunError(f"cannot train on {what}: {' '.join(str(error).split())}") from error
+    return fabric
+
+
+class LostProcessError(RunError):
+    """Another process of the run has ended without a word."""
+
+
+@contextmanager
+def losing_a_process(fabric: Fabric) -> Iterator[None]:
+    """Where processes work together, what torch says when one of them has gone becomes a LostProcessError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if fabric.world_size == 1:
+            raise
+        said = str(error).strip().splitlines()[:1]
+        raise LostProcessError(
+            f"another process of this run has gone, so go on with --resume ({' '.join(said)})"
+        ) from error
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes files and speaks."""
+    return not getattr(rank_zero_only, "rank", None)
+
+
+def by_first(fabric: Fabric, job: Callable[..., T], *arguments: object) -> T:
+    """What a job, done by the first process alone, came to, in all processes; a MienError that it raised, in all."""
+    if fabric.world_size == 1:
+        return job(*arguments)
+    outcome: tuple[T | None, MienError | None] = None, None
+    if fabric.is_global_zero:
+        try:
+            outcome = job(*arguments), None
+        except MienError as error:
+            outcome = None, error
+    result, failure = fabric.broadcast(outcome)
+    if failure is not None:
+        raise failure
+    return cast("T", result)
+
+
+def all_agree(fabric: Fabric, value: object) -> bool:
+    """Whether all processes hold an equal value."""
+    if fabric.world_size == 1:
+        return True
+    values: list[object] = [None] * fabric.world_size
+    distributed.all_gather_object(values, value)
+    return all(other == value for other in values)
+
+
+def own_slice(fabric: Fabric, count: int) -> slice:
+    """Which of `count` things in a row are this process's, as many as each other's."""
+    each = count // fabric.world_size
+    return slice(fabric.global_rank * each, (fabric.global_rank + 1) * each)
+
+
+def of_all(fabric: Fabric, own: Tensor) -> Tensor:
+    """(N, ...) of this process -> (N x processes, ...) of all, in order. Gradients flow to its own part alone."""
+    if fabric.world_size == 1:
+        return own
+    parts = [torch.empty_like(own) for _ in range(fabric.world_size)]
+    distributed.all_gather(parts, own.detach().contiguous())
+    parts[fabric.global_rank] = own
+    return torch.cat(parts)
+
+
+class WholeBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation by the faces of all processes together, on any device (torch's own is for GPUs)."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name)
+        if not self.training:
+            return super().forward(input)
+        maps = input.float()
+        mean = _mean_of_all(maps.mean(dim=(0, 2, 3)))
+        centred = maps - mean[:, None, None]
+        variance = _mean_of_all(centred.square().mean(dim=(0, 2, 3)))
+        self._remember(mean.detach(), variance.detach(), maps.numel() // maps.shape[1] * distributed.get_world_size())
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        normed: Tensor = centred * scale[:, None, None] + self.bias[:, None, None]
+        return normed.to(input.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        share = self.momentum if self.momentum is not None else 1.0
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance * (count / max(count - 1, 1)), share)
+        self.num_batches_tracked.add_(1)
+
+
+def _mean_of_all(own: Tensor) -> Tensor:
+    """The mean over the processes; gradients flow back to each."""
+    total: Tensor = shared.all_reduce(own)  # type: ignore[no-untyped-call]
+    return total / distributed.get_world_size()
+
+
+def norm_over_all(net: nn.Module) -> None:
+    """Make every batch norm of a net one over all processes, of the same parameters and names."""
+    for module in net.modules():
+        for name, child in module.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                over_all = WholeBatchNorm(child.num_features, eps=child.eps, momentum=child.momentum)
+                over_all.weight, over_all.bias = child.weight, child.bias
+                for buffer in ("running_mean", "running_var", "num_batches_tracked"):
+                    setattr(over_all, buffer, getattr(child, buffer))
+                setattr(module, name, over_all)
