@@ -7,7 +7,7 @@ import pytest
 
 from mien.errors import RecipeError
 from mien.train import Recipe, load_recipe, train
-from mien.train.recipe import Optim, Swift
+from mien.train.recipe import Cnn, Optim, ResNet, Swift
 from mien.train.spelling import parse_recipe
 from support import train_and_valid
 
@@ -74,6 +74,49 @@ def test_settings_refused(tmp_path: Path, change: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"no\.toml"):
         load_recipe(tmp_path / "no.toml")
+
+
+def _files(folder: Path, **texts: str) -> Path:
+    """Recipe files by name; the path of the first."""
+    for name, text in texts.items():
+        (folder / f"{name}.toml").write_text(text)
+    return folder / f"{next(iter(texts))}.toml"
+
+
+def test_a_recipe_says_only_what_differs_from_its_base(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    _files(tmp_path, root="seed = 4\n[optim]\nlr = 0.5\nepochs = 3\n")
+    _files(tmp_path / "deep", middle='base = "../root.toml"\n[optim]\nepochs = 7\n')
+    top = _files(tmp_path / "deep", top='base = "middle.toml"\n[loss]\nsmoothing = 0.2\n')
+    recipe = load_recipe(top, ["optim.batch=9"])
+    assert (recipe.seed, recipe.optim.lr, recipe.optim.epochs) == (4, 0.5, 7)
+    assert (recipe.loss.smoothing, recipe.optim.batch) == (0.2, 9)
+    assert parse_recipe(recipe.to_toml()) == recipe
+    assert "base" not in recipe.to_toml()
+
+
+def test_of_another_net_the_base_says_nothing(tmp_path: Path) -> None:
+    base = '[net]\nname = "resnet18"\nstem = "3x3"\n'
+    assert load_recipe(_files(tmp_path, a='base = "b.toml"\n[net]\nname = "cnn"', b=base)).net == Cnn()
+    same = load_recipe(_files(tmp_path, c='base = "b.toml"\n[net]\ndropout = 0.1'))
+    assert same.net == ResNet(stem="3x3", dropout=0.1)
+
+
+@pytest.mark.parametrize(
+    ("texts", "complaint"),
+    [
+        ({"a": 'base = "b.toml"', "b": 'base = "a.toml"'}, "must not be its own base, got .*a.toml -> .*b.toml -> .*a"),
+        ({"a": 'base = "a.toml"'}, "must not be its own base"),
+        ({"a": 'base = "no.toml"'}, "cannot read the base of .*a.toml, .*no.toml: No such file"),
+        ({"a": "base = 3"}, "base in .*a.toml must be the name of a file, got 3"),
+        ({"a": 'base = "b.toml"', "b": "[optim]\nepoch = 1"}, "b.toml has an unknown key optim.epoch"),
+        ({"a": 'base = "b.toml"\n[optim]\nepoch = 1', "b": ""}, "a.toml has an unknown key optim.epoch"),
+    ],
+)
+def test_a_base_refused(texts: dict[str, str], complaint: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=complaint) as refusal:
+        load_recipe(_files(tmp_path, **texts))
+    assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

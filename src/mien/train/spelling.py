@@ -13,28 +13,64 @@ from mien.train.recipe import Recipe
 
 
 def load_recipe(path: Path | str, changes: Sequence[str] = ()) -> Recipe:
-    """The recipe that a TOML file spells; what it leaves out has its default.
+    """The recipe that a TOML file spells; what it leaves out is as in the file that it names as its `base`, or default.
 
     changes: settings such as "optim.lr=0.2", TOML each, that replace the file's.
-    Raises RecipeError where the file cannot be read, a key is unknown or a value does not fit.
+    Raises RecipeError where a file cannot be read, a key is unknown or a value does not fit.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"cannot read the recipe {path}: {getattr(error, 'strerror', None) or error}") from error
-    return parse_recipe(text, changes, where=str(path))
+    return _spelt_out(_read(Path(path), ()), changes, where=str(path))
 
 
 def parse_recipe(text: str, changes: Sequence[str] = (), *, where: str = "recipe") -> Recipe:
-    """The recipe that TOML text spells; `where` names the text in errors. Raises RecipeError."""
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{where} is not TOML: {error}") from error
+    """The recipe that TOML text spells, without a base; `where` names the text in errors. Raises RecipeError."""
+    return _spelt_out(_parse(text, where), changes, where=where)
+
+
+def _spelt_out(content: dict[str, Any], changes: Sequence[str], *, where: str) -> Recipe:
     for change in changes:
         _apply(content, change)
     recipe: Recipe = _build(Recipe, content, where, "")
     return recipe
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{where} is not TOML: {error}") from error
+
+
+def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    """What a file and its base say together. above: the files that lead here, each the base of the one before it."""
+    if path.resolve() in [each.resolve() for each in above]:
+        chain = " -> ".join(map(str, [*above, path]))
+        raise RecipeError(f"a recipe must not be its own base, got {chain}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"the base of {above[-1]}, {path}" if above else f"the recipe {path}"
+        raise RecipeError(f"cannot read {what}: {getattr(error, 'strerror', None) or error}") from error
+    content = _parse(text, str(path))
+    base = content.pop("base", None)
+    if base is None:
+        return content
+    if not isinstance(base, str):
+        raise RecipeError(f"base in {path} must be the name of a file, got {base!r}")
+    below = _read(path.parent / base, (*above, path))
+    _spelt_out(below, (), where=str(path.parent / base))  # what is wrong in it is said of it
+    return _upon(below, content)
+
+
+def _upon(base: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
+    """A base with a file's own settings in place of its; of another net's settings none would fit."""
+    whole = dict(base)
+    for key, value in content.items():
+        below = whole.get(key)
+        if isinstance(value, dict) and isinstance(below, dict):
+            another_net = key == "net" and value.get("name", below.get("name")) != below.get("name")
+            value = value if another_net else {**below, **value}
+        whole[key] = value
+    return whole
 
 
 def _apply(content: dict[str, Any], change: str) -> None:
