@@ -1,13 +1,19 @@
 """`mien train` and `mien export`."""
 
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mien.errors import MienError
+
 if TYPE_CHECKING:
-    from mien.train import Recipe, Run
-    from mien.types import FaceSet
+    from mien.train import Run
+
+Accelerator = Literal["auto", "cpu", "cuda", "mps"]
 
 
 def train(
@@ -20,7 +26,13 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in that folder, to the same bits.")
     ] = False,
-    threads: Annotated[int, typer.Option(help="Processor threads; 0: as many as there are cores.", min=0)] = 0,
+    minutes: Annotated[
+        float, typer.Option(help="Start no epoch that would end later than this from now; 0: no limit.", min=0)
+    ] = 0,
+    threads: Annotated[int, typer.Option(help="Processor threads of each process; 0: as suits.", min=0)] = 0,
+    devices: Annotated[int, typer.Option(help="Devices of each machine, a process each.", min=1)] = 1,
+    nodes: Annotated[int, typer.Option(help="Machines; docs/train.md says how to start each.", min=1)] = 1,
+    accelerator: Annotated[Accelerator, typer.Option(help="What kind of device; auto: the fastest there is.")] = "auto",
     folds: Annotated[
         int, typer.Option(help="Train this many nets, each without one part of the train faces, and score that.", min=0)
     ] = 0,
@@ -28,16 +40,41 @@ def train(
     """Train a net by a recipe. May be killed at any moment, and gone on with by --resume."""
     from mien.apps.terminal import stderr
     from mien.data.store import load_faces
-    from mien.train import load_recipe
+    from mien.train import fold_runs, load_recipe
     from mien.train import train as train_
 
-    how, loaded = load_recipe(recipe, changes or ()), load_faces(faces)
-    if folds:
-        _train_folds(how, loaded, out, folds=folds, resume=resume, threads=threads)
-        return
-    run = train_(how, loaded, out=out, resume=resume, threads=threads)
-    _finish(run)
-    stderr.print(f"next: mien export {out} -o model.onnx --faces {faces}", markup=False, soft_wrap=True)
+    if folds and minutes:
+        raise typer.BadParameter("--minutes goes with a single run, without --folds")
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    with _one_voice():
+        how, loaded = load_recipe(recipe, changes or ()), load_faces(faces)
+        if folds:
+            runs = fold_runs(
+                how,
+                loaded,
+                out=out,
+                folds=folds,
+                resume=resume,
+                threads=threads,
+                devices=devices,
+                nodes=nodes,
+                accelerator=accelerator,
+            )
+            _finish_folds(runs, out, folds=folds)
+            return
+        run = train_(
+            how,
+            loaded,
+            out=out,
+            resume=resume,
+            minutes=minutes,
+            threads=threads,
+            devices=devices,
+            nodes=nodes,
+            accelerator=accelerator,
+        )
+        _finish(run)
+        stderr.print(f"next: mien export {out} -o model.onnx --faces {faces}", markup=False, soft_wrap=True)
 
 
 def export(
@@ -48,30 +85,55 @@ def export(
     faces: Annotated[
         Path | None, typer.Option(help="Measure the finished file on the valid faces of this file; into its card.")
     ] = None,
+    prototypes: Annotated[
+        Literal["euclidean", "cosine"] | None,
+        typer.Option(help="Classify by nearness to the mean feature of each class's train faces in --faces."),
+    ] = None,
 ) -> None:
     """Write a run's best epoch as one self-describing ONNX file."""
     from mien.apps.terminal import stdout
     from mien.data.store import load_faces
     from mien.train import export as export_
 
-    card = export_(run, out, name=name, note=note, faces=load_faces(faces) if faces else None)
+    loaded = load_faces(faces) if faces else None
+    card = export_(run, out, name=name, note=note, faces=loaded, prototypes=prototypes)
     size = out.stat().st_size / 1e6
     stdout.print(f"{out}: {card.name}, {card.parameters:,} parameters, {size:.1f} MB", markup=False, soft_wrap=True)
     for figure, value in card.scores.items():
         stdout.print(f"{figure.replace('_', ' '):<30} {value:.4g}")
 
 
-def _train_folds(how: "Recipe", faces: "FaceSet", out: Path, *, folds: int, resume: bool, threads: int) -> None:
+@contextmanager
+def _one_voice() -> Iterator[None]:
+    """Of several processes, let the first alone speak, but for those that have lost another."""
+    from mien.apps.terminal import stderr, stdout
+    from mien.train.devices import LostProcessError, is_first
+
+    stdout.quiet = stderr.quiet = not is_first()
+    try:
+        yield
+    except LostProcessError:
+        raise
+    except MienError as error:
+        if not is_first():
+            raise typer.Exit(1) from error
+        raise
+    finally:
+        stdout.quiet = stderr.quiet = False
+
+
+def _finish_folds(runs: "Iterable[Run]", out: Path, *, folds: int) -> None:
     from mien.apps.terminal import stderr
     from mien.data.scores import save_scores
-    from mien.train import fold_runs, held_out_scores
+    from mien.train import held_out_scores
 
-    runs: list[Run] = []
-    for run in fold_runs(how, faces, out=out, folds=folds, resume=resume, threads=threads):
-        stderr.print(f"fold {len(runs) + 1} of {folds}")
+    done: list[Run] = []
+    for run in runs:
+        stderr.print(f"fold {len(done) + 1} of {folds}")
         _finish(run)
-        runs.append(run)
-    save_scores(held_out_scores(runs), out / "scores.npz")
+        done.append(run)
+    if done[0].fabric.is_global_zero:
+        save_scores(held_out_scores(done), out / "scores.npz")
     stderr.print(
         f"next: mien data audit FACES -o audit.json --scores {out / 'scores.npz'}", markup=False, soft_wrap=True
     )
@@ -80,10 +142,28 @@ def _train_folds(how: "Recipe", faces: "FaceSet", out: Path, *, folds: int, resu
 def _finish(run: "Run") -> None:
     """Train what is left of a run, and say what came of it."""
     from mien.apps.terminal import stderr, stdout
+    from mien.train.devices import is_first
 
+    stdout.quiet = stderr.quiet = not is_first()  # of several machines, which one it is comes out only now
+    epochs = run.recipe.optim.epochs
     if run.epochs:
-        stderr.print(f"going on after epoch {run.epochs[-1].number} of {run.recipe.optim.epochs}")
-    _show_epochs(run)
+        stderr.print(f"going on after epoch {run.epochs[-1].number} of {epochs}")
+    try:
+        _show_epochs(run)
+    except KeyboardInterrupt:
+        done = len(run.epochs)
+        text = f"stopped in epoch {done + 1} of {epochs}; the {done} before are safe in {run.out}: go on with --resume"
+        stderr.print(text, markup=False, soft_wrap=True)
+        raise
+    done = len(run.epochs)
+    if run.out_of_time:
+        seconds = run.next_epoch_seconds
+        stderr.print(
+            f"time is up after epoch {done} of {epochs}, the next takes about {seconds:.0f} s: go on with --resume"
+        )
+    elif done < epochs:
+        text = f"ended after epoch {done} of {epochs}: the last {run.recipe.optim.patience} were no better"
+        stderr.print(text, soft_wrap=True)
     best = run.best
     if best:
         text = f"{run.out}: best valid accuracy {best.valid_accuracy:.4f}, in epoch {best.number}"

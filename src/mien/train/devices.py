@@ -15,7 +15,6 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor, distributed, nn
-from torch.distributed.nn import functional as shared
 
 from mien.errors import MienError, RunError
 
@@ -30,7 +29,7 @@ def make_fabric(*, accelerator: Accelerator, devices: int, nodes: int, precision
     Raises RunError where there are not as many devices, or they cannot do the precision.
     """
     several = devices * nodes > 1
-    strategy = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True) if several else "auto"
+    strategy = DDPStrategy(gradient_as_bucket_view=True) if several else "auto"
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*AMP with fp16")  # said below, as an error
@@ -140,10 +139,24 @@ class WholeBatchNorm(nn.BatchNorm2d):
         self.num_batches_tracked.add_(1)
 
 
+class _MeanOfAll(torch.autograd.Function):
+    """The mean over the processes, each of which has its share in the gradient."""
+
+    @staticmethod
+    def forward(_context: Any, own: Tensor) -> Tensor:
+        total = own.clone()
+        distributed.all_reduce(total)
+        return total / distributed.get_world_size()
+
+    @staticmethod
+    def backward(_context: Any, gradient: Tensor) -> Tensor:
+        return _MeanOfAll.forward(None, gradient)
+
+
 def _mean_of_all(own: Tensor) -> Tensor:
-    """The mean over the processes; gradients flow back to each."""
-    total: Tensor = shared.all_reduce(own)  # type: ignore[no-untyped-call]
-    return total / distributed.get_world_size()
+    """(C,) of this process -> (C,), the mean over all; gradients flow back to each."""
+    mean: Tensor = _MeanOfAll.apply(own)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return mean
 
 
 def norm_over_all(net: nn.Module) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mien.data.scores import FaceScores
 from mien.data.split import fold_of_each
 from mien.errors import RunError
+from mien.train.devices import Accelerator
 from mien.train.export import WholeModel, whole_model
 from mien.train.recipe import Recipe
 from mien.train.trainer import Run, train
@@ -18,7 +19,16 @@ from mien.types import FaceSet, Scores, batches
 
 
 def fold_runs(
-    recipe: Recipe, faces: FaceSet, *, out: Path | str, folds: int = 5, resume: bool = False, threads: int = 0
+    recipe: Recipe,
+    faces: FaceSet,
+    *,
+    out: Path | str,
+    folds: int = 5,
+    resume: bool = False,
+    threads: int = 0,
+    devices: int = 1,
+    nodes: int = 1,
+    accelerator: Accelerator = "auto",
 ) -> Iterator[Run]:
     """A run for each fold, in out/fold-1 and so on: trained on the labelled train faces but for that fold's.
 
@@ -29,7 +39,16 @@ def fold_runs(
     fold = fold_of_each(labelled, folds=folds, seed=recipe.seed)
     for number in range(folds):
         parted = replace(labelled, splits=np.where(fold == number, "valid", "train"))
-        yield train(recipe, parted, out=Path(out) / f"fold-{number + 1}", resume=resume, threads=threads)
+        yield train(
+            recipe,
+            parted,
+            out=Path(out) / f"fold-{number + 1}",
+            resume=resume,
+            threads=threads,
+            devices=devices,
+            nodes=nodes,
+            accelerator=accelerator,
+        )
 
 
 def held_out_scores(runs: Sequence[Run]) -> FaceScores:

@@ -203,8 +203,13 @@ class Run:
     def _accuracies(self) -> list[float]:
         return [epoch.valid_accuracy for epoch in self.epochs]
 
+    @property
+    def next_epoch_seconds(self) -> float:
+        """How long the next epoch will take, by the pace of the last; 0 before the first."""
+        return expected_seconds(self.recipe.optim, self.epochs)
+
     def _in_time(self) -> bool:
-        return self.budget.allows(expected_seconds(self.recipe.optim, self.epochs))
+        return self.budget.allows(self.next_epoch_seconds)
 
     def _epoch(self, index: int) -> Epoch:
         started = time.perf_counter()
