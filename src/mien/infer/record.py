@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ class Recorder:
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
         self._sound = sound
         self._stream: Any = None
-        self._copier: Iterator[float] | None = None
+        self._copier: Iterator[float] = iter(())
+        self._heard = 0.0  # seconds of the video that is read: the sound up to there is written
         self._first = 0.0
         self._last = -1  # ticks of the clock
 
@@ -77,13 +79,12 @@ class Recorder:
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         if self._sound is not None:
             self._copier = _sound_into(self._container, self._sound, self._first)
-            next(self._copier, None)
+        self._heard = next(self._copier, inf)
 
     def _copy_sound(self, seconds: float) -> None:
         """Copy the sound up to a time of the video that is read."""
-        for heard in self._copier or ():
-            if heard >= seconds:
-                break
+        while self._heard < seconds:
+            self._heard = next(self._copier, inf)
 
 
 def _sound_into(container: Any, name: str, start: float) -> Iterator[float]:
@@ -97,12 +98,12 @@ def _sound_into(container: Any, name: str, start: float) -> Iterator[float]:
             return
         copy = container.add_stream_from_template(sounds[0])
         yield start
-        offset = start + origin(source.streams.video[0])
-        ticks = round(offset / sounds[0].time_base)
+        zero = origin(source.streams.video[0])
+        ticks = round((start + zero) / sounds[0].time_base)
         for packet in source.demux(sounds[0]):
-            if packet.dts is None or packet.pts is None or packet.pts < ticks:
-                continue
-            seconds = float(packet.pts * sounds[0].time_base) - offset + start
+            if packet.dts is None or packet.pts is None or (start and packet.pts < ticks):
+                continue  # what comes before the start; before that of the video, it is what decoders begin with
+            seconds = float(packet.pts * sounds[0].time_base) - zero
             packet.pts -= ticks
             packet.dts -= ticks
             packet.stream = copy
@@ -127,6 +128,7 @@ def recorder(path: Path | str, *, sound: str | None = None) -> Iterator[Recorder
         raise OutputError(f"a video's name must end in {', '.join(SUFFIXES)}, got {path}")
     part = path.with_name(path.name + ".part")
     try:
+        part.touch()  # to fail at once where the container would only with the first frame
         writer = Recorder(part, sound)
     except (av.FFmpegError, OSError) as error:
         raise OutputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error

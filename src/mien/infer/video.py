@@ -100,14 +100,13 @@ def _windows_camera(which: str) -> str:
 
 def _refusal(name: str, error: Exception) -> str:
     reason = getattr(error, "strerror", None) or str(error)
+    name = printable(name)
     if name.startswith(CAMERA):
         return f"{name}: the camera cannot be opened: {reason}"
     if is_live(name):
         return f"{name}: the stream cannot be opened: {reason}"
     if isinstance(error, FileNotFoundError):
         return f"{name}: there is no such file"
-    if isinstance(error, UnicodeEncodeError):
-        return f"{printable(name)}: videos must have names in UTF-8; rename it"
     if isinstance(error, OSError) and not isinstance(error, ValueError):
         return f"{name} cannot be read: {reason}"
     return f"{name} cannot be read: it is no video, is cut short, or is broken at its start"
@@ -135,7 +134,7 @@ class _Reading:
     """The reading of one container: which frames are due, and what went wrong on the way."""
 
     def __init__(self, name: str, container: Any, span: Span) -> None:
-        self._name = name
+        self._name = printable(name)
         self._container = container
         self._span = span
         self._stream = _stream(name, container)
@@ -160,7 +159,7 @@ class _Reading:
             while self._span.every is not None and due <= seconds + _CLOSE:
                 due += self._span.every
             self._given += 1
-            yield Frame(printable(self._name), max(seconds, 0.0), self._picture(frame), True, time.monotonic())
+            yield Frame(self._name, max(seconds, 0.0), self._picture(frame), True, time.monotonic())
 
     def require_whole(self) -> None:
         """Raise DataError where something could not be read."""
