@@ -168,6 +168,55 @@ def test_show_counts_and_draws() -> None:
         assert np.array_equal(np.asarray(sheet)[2:50, 52:100], chosen.images[1])
 
 
+def test_show_draws_what_training_sees() -> None:
+    """Without augmentation every version is the face itself, at each size of the recipe; `--set` brings some in."""
+    mien.save_faces(FACES, "f.npz")
+    off = ["mirror", "rotate_degrees", "scale", "shift_pixels", "contrast", "erase"]
+    Path("r.toml").write_text("[augment]\n" + "\n".join(f"{key} = 0" for key in off))
+    drawing = ["data", "show", "f.npz", "--recipe", "r.toml", "--draw", "a.png", "--first", "3"]
+    outcome = run_mien(*drawing)
+    trained_on = FACES[(FACES.splits == "train") & (FACES.labels >= 0)][:3]
+    assert (outcome.code, outcome.err) == (0, "what training sees of 3 faces is drawn in a.png\n")
+    with Image.open("a.png") as sheet:
+        cells = np.asarray(sheet)[20:, :].reshape(3, -1, 9, 104).swapaxes(1, 2)[:, :, 4:100, 4:100]
+    assert np.array_equal(cells[:, :, ::2, ::2], trained_on.images[:, None].repeat(9, axis=1))
+    assert run_mien(*drawing, "--set", "augment.mirror=1").code == 0
+    with Image.open("a.png") as sheet:
+        cells = np.asarray(sheet)[20:, :].reshape(3, -1, 9, 104).swapaxes(1, 2)[:, :, 4:100, 4:100]
+    assert np.array_equal(cells[:, 1:, ::2, ::2], trained_on.images[:, None, :, ::-1].repeat(8, axis=1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--recipe", "r.toml"], 2, "--recipe: needs --draw sheet.png"),
+        (["--set", "augment.pad=4", "--draw", "a.png"], 2, "--set: needs --recipe"),
+        (["--recipe", "r.toml", "--draw", "a.png", "--set", "augment.padd=4"], 1, "did you mean augment.pad"),
+        (["--recipe", "no.toml", "--draw", "a.png"], 1, "cannot read the recipe no.toml"),
+        (["--recipe", "r.toml", "--draw", "a.png", "--expression", "none"], 1, "needs labelled faces, got 0"),
+    ],
+)
+def test_what_training_sees_cannot_be_drawn(arguments: list[str], code: int, said: str) -> None:
+    mien.save_faces(FACES, "f.npz")
+    Path("r.toml").write_text("seed = 1")
+    outcome = run_mien("data", "show", "f.npz", *arguments)
+    assert outcome.code == code
+    assert said in " ".join(outcome.err.replace("│", " ").split())
+    assert not Path("a.png").exists()
+
+
+def test_drawing_what_training_sees_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    mien.save_faces(FACES, "f.npz")
+    Path("r.toml").write_text("seed = 1")
+    for name in [name for name in sys.modules if name == "mien.train" or name.startswith("mien.train.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    outcome = run_mien("data", "show", "f.npz", "--recipe", "r.toml", "--draw", "a.png")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err == "mien: mien.train needs more packages; install them with: pip install 'mien[train]'\n"
+    assert run_mien("data", "show", "f.npz", "--draw", "a.png").code == 0
+
+
 def test_show_what_has_no_label_and_what_is_not_there() -> None:
     mien.save_faces(FACES, "f.npz")
     assert counted(run_mien("data", "show", "f.npz", "--expression", "none").out)["all"] == [0, 0, 4, 4]

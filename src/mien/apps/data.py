@@ -1,6 +1,6 @@
 """`mien data import`, `show` and `export`: any form of FER2013 into one file of faces, a look at it, and back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from rich.table import Table
 
     from mien.data.refusal import OnBad
+    from mien.train import Recipe
     from mien.types import FaceSet
 
 data = typer.Typer(help="Bring faces in from any form, look at them, write them back.", no_args_is_help=True)
@@ -76,13 +79,28 @@ def show_faces(
     draw: Annotated[
         Path | None, typer.Option(help="Draw the first faces into this PNG file.", show_default=False)
     ] = None,
-    first: Annotated[int, typer.Option(help="How many of them.", min=1)] = 100,
+    first: Annotated[
+        int | None, typer.Option(help="How many of them: 100, or 8 with --recipe.", min=1, show_default=False)
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(help="Draw what training by this recipe sees of labelled train faces.", show_default=False),
+    ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Replace a setting of the recipe: augment.pad=4. May be repeated.")
+    ] = None,
 ) -> None:
     """Count the faces by expression and split, and look at them."""
     from mien.apps.terminal import stderr, stdout
+    from mien.data.sheet import contact_sheet
     from mien.data.store import load_history
     from mien.labels import EXPRESSIONS
 
+    if recipe is not None and draw is None:
+        raise typer.BadParameter("needs --draw sheet.png", param_hint="--recipe")
+    if changes and recipe is None:
+        raise typer.BadParameter("needs --recipe", param_hint="--set")
+    how = None if recipe is None else _recipe(recipe, changes or ())
     chosen = _load(faces)
     if split is not None:
         chosen = chosen[chosen.splits == split]
@@ -92,9 +110,14 @@ def show_faces(
     stdout.print(_figures(chosen), soft_wrap=True)
     for line in load_history(faces):
         stdout.print(f"came about by     {line}", markup=False, soft_wrap=True)
-    if draw is not None:
-        _draw(chosen[:first], draw)
-        stderr.print(f"the first {min(first, len(chosen))} faces are drawn in {draw}", markup=False)
+    if draw is not None and how is not None:
+        trained_on = chosen[(chosen.labels >= 0) & ((split is not None) | (chosen.splits == "train"))][: first or 8]
+        _draw(_training_sheet(trained_on, how), draw)
+        stderr.print(f"what training sees of {len(trained_on)} faces is drawn in {draw}", markup=False)
+    elif draw is not None:
+        drawn = chosen[: first or 100]
+        _draw(contact_sheet(drawn), draw)
+        stderr.print(f"the first {len(drawn)} faces are drawn in {draw}", markup=False)
 
 
 @data.command("export")
@@ -197,11 +220,32 @@ def _figures(faces: "FaceSet") -> str:
     return "\n".join(lines)
 
 
-def _draw(faces: "FaceSet", path: Path) -> None:
+def _recipe(path: Path, changes: Sequence[str]) -> "Recipe":
+    from mien.train import load_recipe
+
+    return load_recipe(path, changes)
+
+
+def _training_sheet(faces: "FaceSet", recipe: "Recipe") -> "NDArray[np.uint8]":
+    """A row a face: as it is, and several times as training sees it."""
+    from mien.data.sheet import captioned_sheet
+    from mien.train.preview import preview
+
+    rows = preview(recipe, faces)
+    cells = [[(seen.image, _caption(seen.labels)) for seen in row] for row in rows]
+    return captioned_sheet(cells, heads=["as it is", *(f"{seen.side} pixels" for seen in rows[0][1:])])
+
+
+def _caption(labels: Sequence[tuple[str, float]]) -> str:
+    if len(labels) == 1:
+        return labels[0][0]
+    return "\n".join(f"{share:.2f} {name}" for name, share in labels)
+
+
+def _draw(sheet: "NDArray[np.uint8]", path: Path) -> None:
     from PIL import Image
 
-    from mien.data.sheet import contact_sheet
     from mien.files import written_whole
 
     with written_whole(path) as file:
-        Image.fromarray(contact_sheet(faces)).save(file, "PNG")
+        Image.fromarray(sheet).save(file, "PNG")

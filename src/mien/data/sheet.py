@@ -1,6 +1,7 @@
 """Many faces in one picture, to look at."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +9,9 @@ from numpy.typing import NDArray
 from mien.types import FACE_SIDE, FaceSet
 
 _GAP = 2  # pixels between faces
+_CELL = 2 * FACE_SIDE + 8  # of a sheet with captions: the side of what a face has for itself
+_LINE = 14  # pixels from line to line of a caption
+_LINES = 2
 
 
 def contact_sheet(faces: FaceSet) -> NDArray[np.uint8]:
@@ -20,3 +24,29 @@ def contact_sheet(faces: FaceSet) -> NDArray[np.uint8]:
         top, left = (_GAP + place * step for place in divmod(number, columns))
         sheet[top : top + FACE_SIDE, left : left + FACE_SIDE] = image
     return sheet
+
+
+def captioned_sheet(
+    rows: Sequence[Sequence[tuple[NDArray[np.uint8], str]]], *, heads: Sequence[str]
+) -> NDArray[np.uint8]:
+    """(H, W) uint8 grey: rows of faces, (S, S) uint8 of any side, each with a caption of up to two lines under it.
+
+    Each pixel of a face becomes 2x2; a face of a side over 48 is made as large as one of 48. heads: above the columns.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    height = _CELL + _LINES * _LINE
+    sheet = Image.new("L", (len(heads) * _CELL, _LINE + 6 + len(rows) * height), 255)
+    brush, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    for column, head in enumerate(heads):
+        brush.text((column * _CELL + _CELL / 2, 4), head, fill=0, font=font, anchor="mt")
+    for number, row in enumerate(rows):
+        for column, (image, caption) in enumerate(row):
+            side = min(2 * len(image), 2 * FACE_SIDE)
+            face = Image.fromarray(image).resize((side, side), Image.Resampling.NEAREST)
+            left, top = column * _CELL + (_CELL - side) // 2, _LINE + 6 + number * height + (_CELL - side) // 2
+            sheet.paste(face, (left, top))
+            for line, text in enumerate(caption.split("\n")[:_LINES]):
+                below = _LINE + 6 + number * height + _CELL + line * _LINE
+                brush.text((column * _CELL + _CELL / 2, below), text, fill=0, font=font, anchor="mt")
+    return np.asarray(sheet)
