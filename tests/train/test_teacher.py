@@ -1,0 +1,129 @@
+"""Distillation: what a teacher says, of which faces, in whose order, and which teacher it was."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+import mien
+from mien.errors import ModelError, RunError
+from mien.labels import EXPRESSIONS
+from mien.train import train
+from mien.train.spelling import parse_recipe
+from mien.train.teacher import hear, load_teacher
+from mien.types import Scores
+from support import random_faces, tiny_model, train_and_valid
+
+IMAGES = random_faces(300).images
+
+
+class Brightness:
+    """A teacher that looks at the left half of a face alone; its classes are in an order of its own."""
+
+    names = EXPRESSIONS[::-1]
+
+    def __init__(self, weight: float = 1.0) -> None:
+        self.weight, self.seen = weight, 0
+
+    def __call__(self, images: NDArray[np.uint8], /) -> Scores:
+        self.seen += len(images)
+        left = images[:, :, :24].mean(axis=(1, 2)) / 255
+        logits = self.weight * left[:, None] * np.arange(7)
+        powers = np.exp(logits)
+        return Scores((powers / powers.sum(axis=1, keepdims=True)).astype(np.float32), self.names)
+
+
+def test_the_mean_of_face_and_mirror_image_in_the_nets_order() -> None:
+    teacher = Brightness()
+    heard = hear(teacher, IMAGES, names=EXPRESSIONS)
+    wanted = (teacher(IMAGES).probs + teacher(IMAGES[:, :, ::-1]).probs)[:, ::-1] / 2
+    np.testing.assert_allclose(heard.probs, wanted, rtol=1e-6)
+
+
+def test_progress_reaches_the_end() -> None:
+    calls: list[tuple[int, int]] = []
+    hear(Brightness(), IMAGES, names=EXPRESSIONS, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(256, 300), (300, 300)]
+
+
+def test_several_models_are_averaged(tmp_path: Path) -> None:
+    files = [str(tiny_model(tmp_path / f"{seed}.onnx", seed=seed)) for seed in (1, 2)]
+    both = load_teacher(files)(IMAGES).probs
+    np.testing.assert_allclose(both, (mien.load(files[0])(IMAGES).probs + mien.load(files[1])(IMAGES).probs) / 2)
+    assert np.array_equal(load_teacher(files[:1])(IMAGES).probs, mien.load(files[0])(IMAGES).probs)
+
+
+def test_which_teacher_it_was(tmp_path: Path) -> None:
+    """By the file's content, wherever it lies; by what it says, where there is no file."""
+
+    def which(teacher: mien.Classifier) -> str:
+        return hear(teacher, IMAGES[:3], names=EXPRESSIONS).teacher
+
+    one, same = (load_teacher([str(tiny_model(tmp_path / name, seed=1))]) for name in ("a.onnx", "b.onnx"))
+    other = load_teacher([str(tiny_model(tmp_path / "c.onnx", seed=2))])
+    assert which(one) == which(same) != which(other)
+    assert which(Brightness()) == which(Brightness()) != which(Brightness(weight=2))
+
+
+def test_a_teacher_of_other_classes_is_refused(tmp_path: Path) -> None:
+    path = tiny_model(tmp_path / "two.onnx", labels=("yes", "no"), name="two")
+    with pytest.raises(RunError, match=r"the teacher two must tell angry, .*got one that tells yes, no"):
+        hear(load_teacher([str(path)]), IMAGES, names=EXPRESSIONS)
+
+
+SMALL = """
+[net]
+widths = [4, 8, 8, 8]
+blocks = 1
+[loss]
+teacher_share = 0.7
+teacher_temperature = 2
+[optim]
+epochs = 3
+batch = 16
+lr = 0.05
+sizes = [[32, 1.0]]
+"""
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(out / "last.safetensors")
+
+
+def test_a_run_is_taught_and_goes_on_with_its_teacher_alone(tmp_path: Path) -> None:
+    faces, model = train_and_valid(70, 28), tiny_model(tmp_path / "m.onnx", seed=1)
+    recipe = parse_recipe(SMALL, (f'loss.teachers=["{model.as_posix()}"]',))
+    list(train(recipe, faces, out=tmp_path / "whole", threads=1))
+    next(iter(train(recipe, faces, out=tmp_path / "broken", threads=1)))
+    model.unlink()
+    with pytest.raises(ModelError, match=r"m\.onnx"):
+        train(recipe, faces, out=tmp_path / "broken", threads=1, resume=True)
+    tiny_model(model, seed=2)
+    with pytest.raises(RunError, match="another teacher"):
+        train(recipe, faces, out=tmp_path / "broken", threads=1, resume=True)
+    tiny_model(model, seed=1)
+    list(train(recipe, faces, out=tmp_path / "broken", threads=1, resume=True))
+    list(train(parse_recipe(SMALL), faces, out=tmp_path / "untaught", threads=1))
+    whole, broken, untaught = (weights(tmp_path / name) for name in ("whole", "broken", "untaught"))
+    assert all(torch.equal(whole[name], broken[name]) for name in whole)
+    assert any(not torch.equal(whole[name], untaught[name]) for name in whole)
+
+
+def test_a_teacher_from_python_sees_each_train_face_once(tmp_path: Path) -> None:
+    teacher, faces = Brightness(), train_and_valid(70, 28)
+    run = train(parse_recipe(SMALL), faces, out=tmp_path / "run", threads=1, teacher=teacher)
+    list(run)
+    assert teacher.seen == 2 * 70
+    heard = hear(teacher, faces.images[:70], names=EXPRESSIONS).probs
+    softened = np.sqrt(heard) / np.sqrt(heard).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(run.targets.taught.numpy(), softened, rtol=1e-5)
+
+
+def test_two_ways_to_name_a_teacher_are_one_too_many(tmp_path: Path) -> None:
+    recipe = parse_recipe(SMALL, ('loss.teachers=["swift"]',))
+    with pytest.raises(RunError, match="got both"):
+        train(recipe, train_and_valid(70, 28), out=tmp_path / "run", teacher=Brightness())
+    assert not (tmp_path / "run").exists()
