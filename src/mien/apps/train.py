@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -38,7 +38,7 @@ def train(
     ] = 0,
 ) -> None:
     """Train a net by a recipe. May be killed at any moment, and gone on with by --resume."""
-    from mien.apps.terminal import stderr
+    from mien.apps.terminal import progress_bar, stderr
     from mien.data.store import load_faces
     from mien.train import fold_runs, load_recipe
     from mien.train import train as train_
@@ -62,17 +62,19 @@ def train(
             )
             _finish_folds(runs, out, folds=folds)
             return
-        run = train_(
-            how,
-            loaded,
-            out=out,
-            resume=resume,
-            minutes=minutes,
-            threads=threads,
-            devices=devices,
-            nodes=nodes,
-            accelerator=accelerator,
-        )
+        with progress_bar("Hearing the teacher") if how.loss.teachers else nullcontext() as progress:
+            run = train_(
+                how,
+                loaded,
+                out=out,
+                resume=resume,
+                minutes=minutes,
+                threads=threads,
+                devices=devices,
+                nodes=nodes,
+                accelerator=accelerator,
+                progress=progress,
+            )
         _finish(run)
         stderr.print(f"next: mien export {out} -o model.onnx --faces {faces}", markup=False, soft_wrap=True)
 
