@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from mien.infer.compose import Mirrored
 from mien.metrics import Share
 from mien.train.augment import resized
 from mien.train.nets import FaceNet, build_net
+from mien.train.prototypes import Kind, use_prototypes
 from mien.train.run import Epoch, load_tensors, under
 from mien.train.spelling import parse_recipe
 from mien.train.trainer import Run
@@ -41,16 +43,27 @@ class WholeModel(nn.Module):
 
 
 def export(
-    run: Run | Path | str, out: Path | str, *, name: str = "", note: str = "", faces: FaceSet | None = None
+    run: Run | Path | str,
+    out: Path | str,
+    *,
+    name: str = "",
+    note: str = "",
+    faces: FaceSet | None = None,
+    prototypes: Kind | None = None,
 ) -> ModelCard:
     """Write the best epoch of a run as one self-describing ONNX file, its weights in half precision; return its card.
 
     run: a run or its folder. name: the model's, else the file's. note: what a reader should know, licence and data.
     faces: where given, the finished graph is measured on their valid split, and the card says how it did, with and
     without mirror averaging.
-    Raises RunError where the folder holds no finished epoch, OutputError where the file cannot be written.
+    prototypes: instead of by its last layer, the model classifies by nearness to the mean feature of each class's
+    labelled train faces among `faces`: by Euclidean distance or by cosine.
+    Raises RunError where the folder holds no finished epoch, or the faces do not do for prototypes; OutputError where
+    the file cannot be written.
     """
     model, card = whole_model(run, name=name or Path(out).stem, note=note)
+    if prototypes:
+        card = replace(card, note=" ".join(filter(None, (note, _put_prototypes(model, card, prototypes, faces)))))
     proto = _graph(model)
     content = _with_card(proto, card)
     if faces is not None:
@@ -83,6 +96,18 @@ def whole_model(run: Run | Path | str, *, name: str, note: str = "") -> tuple[Wh
         scores=_scores(epochs, facts),
     )
     return WholeModel(net, side=epochs[-1].side).eval(), card
+
+
+def _put_prototypes(model: WholeModel, card: ModelCard, kind: Kind, faces: FaceSet | None) -> str:
+    """Let a model classify by prototypes; what its card says of that."""
+    if faces is None:
+        raise RunError("prototypes are made of faces, and none are given: add --faces FACES")
+    head = use_prototypes(model.net, kind, faces, side=model.side, names=card.labels)
+    nearness = "minus the squared distance" if kind == "euclidean" else "the cosine"
+    return (
+        f"Instead of the recipe's last layer: {nearness} to each class's prototype, the mean feature of its train"
+        f" faces, times {head.scale:g}."
+    )
 
 
 def _scores(epochs: list[Epoch], facts: dict[str, Any]) -> dict[str, float]:
