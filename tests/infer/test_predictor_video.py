@@ -1,7 +1,7 @@
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +35,23 @@ class Brightness:
         return Scores(probs)
 
 
-def one_face(picture: NDArray[np.uint8]) -> Detections:
+def one_face(_: NDArray[np.uint8]) -> Detections:
     """A detector: the same box in every picture."""
     return Detections(np.array([[10, 10, 60, 60]], np.float32), np.ones(1, np.float32))
+
+
+def footage(count: int, *, side: int = 80, pause: float = 0, error: str = "") -> Callable[..., Iterator[Frame]]:
+    """What reads a source of any name: so many frames, 30 a second, as slowly as is said, and then an error or none."""
+
+    def read(name: str, **_: object) -> Iterator[Frame]:
+        for number in range(count):
+            time.sleep(pause)
+            picture = np.full((side, side, 3), number % 200, np.uint8)
+            yield Frame(name, number / 30, picture, moving=True, arrived=time.monotonic())
+        if error:
+            raise DataError(error)
+
+    return read
 
 
 def no_threads() -> bool:
@@ -89,16 +103,12 @@ def test_smoothing_takes_the_flicker_away() -> None:
         rows = [[0, 0, 0, 0.9, 0, 0, 0.1] if next(flicker) % 2 else [0, 0, 0, 0.2, 0, 0, 0.8] for _ in images]
         return Scores(np.array(rows, np.float32))
 
-    def frames(name: str, *, span: object) -> Iterator[Frame]:
-        for number in range(60):
-            yield Frame(name, number / 30, np.zeros((80, 80, 3), np.uint8), moving=True)
-
     def happy(**options: float) -> NDArray[np.float32]:
         predictor = Predictor(classifier, detector=one_face, **options)
         return np.array([prediction.scores.probs[0, 3] for prediction in predictor.stream("webcam:0")])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "read_source", frames)
+        patch.setattr(module, "read_source", footage(60))
         patch.setattr(module, "is_live", lambda _: False)
         assert np.abs(np.diff(happy(smooth=0))).min() > 0.69
         assert np.abs(np.diff(happy()[20:])).max() < 0.12
@@ -129,14 +139,9 @@ def test_max_side_holds_for_pictures_too(two: Clip, tmp_path: Path) -> None:
 
 
 def test_what_was_read_of_a_damaged_video_comes_before_its_error(
-    two: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def frames(name: str, *, span: object) -> Iterator[Frame]:
-        for number in range(5):
-            yield Frame(name, number / 30, np.zeros((80, 80, 3), np.uint8), moving=True)
-        raise DataError(f"{name} broke")
-
-    monkeypatch.setattr(module, "read_source", frames)
+    monkeypatch.setattr(module, "read_source", footage(5, error="it broke"))
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).touch()
     told: list[str] = []
@@ -170,13 +175,8 @@ def test_a_stream_that_is_left_early_lets_go_of_all(two: Clip, taken: int) -> No
 
 
 def test_memory_stays_flat_over_a_long_video(monkeypatch: pytest.MonkeyPatch) -> None:
-    count, size = 2000, 300 * 300 * 3
-
-    def frames(name: str, *, span: object) -> Iterator[Frame]:
-        for number in range(count):
-            yield Frame(name, number / 30, np.full((300, 300, 3), number % 200, np.uint8), moving=True)
-
-    monkeypatch.setattr(module, "read_source", frames)
+    count, size = 1000, 300 * 300 * 3
+    monkeypatch.setattr(module, "read_source", footage(count, side=300))
     monkeypatch.setattr(module, "is_live", lambda _: False)
     for call, most in ((Predictor.stream, 12), (Predictor.watch, 90)):
         tracemalloc.start()
@@ -190,27 +190,22 @@ def test_memory_stays_flat_over_a_long_video(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_live_source_drops_frames_rather_than_lag(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = 0.02
 
-    def frames(name: str, *, span: object) -> Iterator[Frame]:
-        for number in range(100):
-            time.sleep(slow / 10)
-            yield Frame(name, number / 500, np.zeros((80, 80, 3), np.uint8), moving=True, arrived=time.monotonic())
-
     def detector(picture: NDArray[np.uint8]) -> Detections:
         time.sleep(slow)
         return one_face(picture)
 
-    monkeypatch.setattr(module, "read_source", frames)
+    monkeypatch.setattr(module, "read_source", footage(100, pause=slow / 10))
     ages, numbers = [], []
     for frame, prediction in Predictor(Brightness(), detector=detector, stride=1).watch("webcam:0"):
         ages.append(time.monotonic() - frame.arrived)
-        numbers.append(round(prediction.seconds * 500))
+        numbers.append(round(prediction.seconds * 30))
     assert len(numbers) < 60
     assert numbers == sorted(numbers)
     assert numbers[-1] == 99
     assert np.median(ages) < 4 * slow
 
 
-def test_quality_and_doubtful_detections(two: Clip) -> None:
+def test_quality_and_doubtful_detections() -> None:
     def detector(_: NDArray[np.uint8]) -> Detections:
         boxes = [[0, 0, 10, 30], [0, 0, 50, 50], [60, 60, 120, 120]]
         return Detections(np.array(boxes, np.float32), np.float32([0.9, 0.5, 0.8]))

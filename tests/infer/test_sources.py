@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mien.errors import DataError
-from mien.infer.sources import find_sources, printable, read_frames
+from mien.infer.sources import find_sources, is_live, is_moving, printable, read_frames
 
 
 @pytest.fixture
@@ -47,6 +47,68 @@ def test_a_file_is_taken_by_its_name_whatever_is_in_it(photos: Path) -> None:
     strange = photos / "a[1]*.data"
     strange.write_bytes((photos / "b.png").read_bytes())
     assert list(find_sources(strange)) == [str(strange)]
+
+
+def test_videos_go_by_their_name_and_by_patterns_but_not_by_folders(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos)
+    for name in ("a.mp4", "B.MOV"):
+        Path(name).touch()
+    assert not {"a.mp4", "B.MOV"} & set(find_sources("../photos"))
+    assert list(find_sources(["a.mp4", "*.M*", "a.*"])) == ["a.mp4", "B.MOV", "a.jpg", "a.mp4"]
+    Path("films").mkdir()
+    Path("films/a.mp4").touch()
+    with pytest.raises(DataError, match=r"its videos are named by a pattern, such as 'films/\*\.mp4'"):
+        list(find_sources("films"))
+
+
+@pytest.mark.parametrize(
+    ("name", "live", "moving"),
+    [
+        ("webcam:0", True, True),
+        ("rtsp://user:word@host/stream", True, True),
+        ("https://host/a.mp4", True, True),
+        ("HTTP://host/a", True, True),
+        ("a.mp4", False, True),
+        ("folder/A.MKV", False, True),
+        ("a.gif", False, False),
+        ("a.jpg", False, False),
+        ("C:/a.jpg", False, False),
+        ("webcam", False, False),
+        ("-", False, False),
+    ],
+)
+def test_what_gives_many_frames_and_what_is_live(name: str, live: bool, moving: bool) -> None:
+    assert (is_live(name), is_moving(name)) == (live, moving)
+    if live:
+        assert list(find_sources(name)) == [name]
+
+
+def test_a_list_names_sources_and_what_is_missing_is_told_of_later(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos)
+    Path("names.txt").write_text("b.png\n\n  inner  \ngone.png\n*.PNG\nwebcam:1\n", encoding="utf-8")
+    found = list(find_sources("@names.txt"))
+    assert found == ["b.png", "inner/c.webp", "gone.png", "Zürich am See.PNG", "webcam:1"]
+    assert list(find_sources(found)) == found
+    Path("@names.txt").touch()
+    assert list(find_sources("@names.txt")) == ["@names.txt"]  # what exists goes by its name
+    told: list[str] = []
+    list(read_frames(["b.png", found[2]], on_error=lambda name, _: told.append(name)))
+    assert told == ["gone.png"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "No such file"), (b"\n \n", "got none"), (b"\xff\xfe\x00", "it is no UTF-8 text")],
+)
+def test_lists_that_are_none(tmp_path: Path, content: bytes | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "names.txt").write_bytes(content)
+    with pytest.raises(DataError, match=f"@.*names.txt must .*{message}"):
+        list(find_sources(f"@{tmp_path / 'names.txt'}"))
 
 
 @pytest.mark.parametrize(

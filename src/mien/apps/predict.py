@@ -114,7 +114,7 @@ def predict(
     from mien.infer.sources import find_sources, is_live, is_moving
 
     span = Span(every=every, start=start or 0.0, end=end, max_side=max_side)
-    names = list(find_sources(sources))
+    names: list[str] = list(find_sources(sources))
     predictor = Predictor(
         _classifier(model or [], mirror=mirror),
         detector=whole if crops else None,
@@ -126,7 +126,7 @@ def predict(
     moving = any(map(is_moving, names))
     tally = Tally(names, moving=moving, frames=_frames(names, span))
     with ExitStack() as stack:
-        takers = [tally.add]
+        takers: list[Take] = [tally.add]
         if show:
             takers.append(stack.enter_context(_window()))
         if output is not None or not summary:

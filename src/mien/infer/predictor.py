@@ -109,7 +109,7 @@ class Predictor:
         end: float | None = None,
         max_side: int | None = None,
         on_error: OnError | None = None,
-    ) -> Iterator[Prediction]:
+    ) -> Generator[Prediction]:
         """The predictions of pictures, folders, patterns, videos, cameras and streams, in order, as they are asked for.
 
         One for each picture and each frame; `find_sources` says how sources are named. In videos each face has a track,
@@ -136,7 +136,7 @@ class Predictor:
         end: float | None = None,
         max_side: int | None = None,
         on_error: OnError | None = None,
-    ) -> Iterator[tuple[Frame, Prediction]]:
+    ) -> Generator[tuple[Frame, Prediction]]:
         """What `stream` gives, each prediction after the picture or frame that it is of, to draw or to show it."""
         span = Span(every=every, start=start, end=end, max_side=max_side)
         return self._all(sources, span, on_error or logged, keep=True)

@@ -30,7 +30,13 @@ _STREAM = re.compile(r"(rtsps?|rtmps?|https?|srt|udp|tcp)://", re.IGNORECASE)
 _log = logging.getLogger(__name__)
 
 
-def find_sources(sources: Sources) -> Iterator[str]:
+class Found(str):
+    """A name that `find_sources` gave: it stands for itself, whatever is in it, and even if it is gone by now."""
+
+    __slots__ = ()
+
+
+def find_sources(sources: Sources) -> Iterator[Found]:
     """The name of every picture, video, camera and stream that the sources stand for, in order, as they are found.
 
     A folder stands for the pictures in it and in its sub-folders, by suffix, sorted; hidden ones are left out, and so
@@ -40,8 +46,8 @@ def find_sources(sources: Sources) -> Iterator[str]:
     """
     for source in [sources] if isinstance(sources, (str, Path)) else sources:
         name = str(source)
-        if name == STDIN or is_live(name) or Path(name).is_file():
-            yield name
+        if isinstance(source, Found) or name == STDIN or is_live(name) or Path(name).is_file():
+            yield Found(name)
         elif Path(name).is_dir():
             yield from _within(name)
         elif name.startswith(LIST):
@@ -104,14 +110,14 @@ def _is_picture(name: str) -> bool:
     return Path(name).suffix.lower() in SUFFIXES
 
 
-def _within(folder: str) -> Iterator[str]:
+def _within(folder: str) -> Iterator[Found]:
     found = False
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if _is_picture(name) and not name.startswith("."):
                 found = True
-                yield os.path.join(place, name)  # noqa: PTH118  # unlike Path, keeps the folder as it was spelt
+                yield Found(os.path.join(place, name))  # noqa: PTH118  # unlike Path, keeps the folder as it was spelt
     if not found:
         raise DataError(
             f"{folder} must hold pictures ({' '.join(sorted(SUFFIXES))}), got none; "
@@ -119,15 +125,15 @@ def _within(folder: str) -> Iterator[str]:
         )
 
 
-def _matching(pattern: str) -> Iterator[str]:
+def _matching(pattern: str) -> Iterator[Found]:
     matches = [name for name in sorted(glob(pattern, recursive=True)) if Path(name).is_file()]  # noqa: PTH207
     wanted = [name for name in matches if _is_picture(name) or is_moving(name)]
     if not wanted:
         raise DataError(f"{pattern} must match pictures or videos, got {len(matches)} files and none of them one")
-    yield from wanted
+    yield from map(Found, wanted)
 
 
-def _listed(path: str) -> Iterator[str]:
+def _listed(path: str) -> Iterator[Found]:
     """The sources on the lines of a text file; a file that is missing is left to be told of when it is read."""
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
@@ -141,4 +147,4 @@ def _listed(path: str) -> Iterator[str]:
         if Path(name).is_dir() or (has_magic(name) and not is_live(name) and not Path(name).exists()):
             yield from find_sources(name)
         else:
-            yield name
+            yield Found(name)
