@@ -8,8 +8,10 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
+from mien.errors import RecipeError
 from mien.train.augment import augment, resized
 from mien.train.recipe import Augment
+from mien.train.spelling import parse_recipe
 
 NOTHING = Augment(
     mirror=0, rotate_degrees=0, scale=0, shift_pixels=0, contrast=0, brightness=0, erase=0, erase_side=0.35
@@ -158,3 +160,19 @@ def test_without_pad_and_crop_the_faces_are_those_of_older_recipes() -> None:
     images = (torch.arange(4 * 48 * 48).reshape(4, 48, 48) * 7 % 251).to(torch.uint8)
     made = drawn(Augment(brightness=0.2), images, side=40)
     np.testing.assert_allclose(made.mean(dim=(1, 2, 3)), OLDER, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ("augment.pad_crop=1.5", r"augment\.pad_crop must be in \[0, 1\]"),
+        ("augment.crop=53", r"augment\.crop must be 16 to 48 \+ 2 x pad, got 53"),
+        ("augment.brightness=1.0", r"augment\.brightness must be in \[0, 1\)"),
+        ("augment.repeats=0", r"augment\.repeats must be 1 or more"),
+        ("augment.mix_alpha=0", r"augment\.mix_alpha must be over 0"),
+        ('augment.mix="cut"', r"augment\.mix .*none, mixup, cutmix"),
+    ],
+)
+def test_refused_in_a_recipe(change: str, complaint: str) -> None:
+    with pytest.raises(RecipeError, match=complaint):
+        parse_recipe("", [change])

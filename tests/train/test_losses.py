@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from mien.errors import RunError
+from mien.errors import RecipeError, RunError
 from mien.train.losses import Targets, class_weights, loss_of, make_targets
 from mien.train.recipe import Loss
+from mien.train.spelling import parse_recipe
 from mien.types import FaceSet
 from support import random_faces
 
@@ -199,3 +200,20 @@ def test_missing_votes_are_named(faces: FaceSet, key: str, with_zeros: bool) -> 
 def test_a_wrong_number_of_weights_is_named(faces: FaceSet) -> None:
     with pytest.raises(RunError, match=r"loss\.class_weights must be 7 numbers, one a class, got 3"):
         make_targets(Loss(class_weights=(1.0, 1.0, 1.0)), faces, classes=7)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ("loss.class_weights=[0, 0, 0, 0, 0, 0, 0]", r"one of loss\.class_weights must be over 0"),
+        ("loss.class_weights=[1, -1, 1, 1, 1, 1, 1]", r"loss\.class_weights must be 0 or more"),
+        ("loss.class_weights=[]", r"loss\.class_weights must be 0 or more, one a class"),
+        ('loss.class_weights="counts"', r"loss\.class_weights .*none, inverse, sqrt"),
+        ("loss.votes=2", r"loss\.votes must be in \[0, 1\]"),
+        ("loss.teacher_temperature=0", r"loss\.teacher_temperature must be over 0"),
+        ("loss.auxiliary=-1", r"loss\.auxiliary must be 0 or more"),
+    ],
+)
+def test_refused_in_a_recipe(change: str, complaint: str) -> None:
+    with pytest.raises(RecipeError, match=complaint):
+        parse_recipe("", [change])
