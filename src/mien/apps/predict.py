@@ -109,15 +109,16 @@ def predict(
     """Read the expressions of the faces in pictures and videos."""
     from mien.infer.detector import whole
     from mien.infer.frames import Span
-    from mien.infer.predictor import Predictor
+    from mien.infer.predictor import Predictor, threads_beside
     from mien.infer.smooth import SMOOTHING_SECONDS
     from mien.infer.sources import find_sources, is_live, is_moving
 
     span = Span(every=every, start=start or 0.0, end=end, max_side=max_side)
     names: list[str] = list(find_sources(sources))
+    detector = whole if crops else None
     predictor = Predictor(
-        _classifier(model or [], mirror=mirror),
-        detector=whole if crops else None,
+        _classifier(model or [], mirror=mirror, threads=threads_beside(detector)),
+        detector=detector,
         min_face=min_face,
         min_detection=min_detection,
         min_confidence=min_confidence,
@@ -180,13 +181,13 @@ Next, with pictures of your own:
   mien models                                    what ships, and how good it is"""
 
 
-def _classifier(models: list[str], *, mirror: bool) -> "Classifier":
+def _classifier(models: list[str], *, mirror: bool, threads: int) -> "Classifier":
     """What the options -m and --mirror ask for."""
     from mien.infer.classifier import load
     from mien.infer.compose import Ensemble, Mirrored
     from mien.infer.predictor import DEFAULT_MODEL
 
-    loaded = [load(model) for model in models or [DEFAULT_MODEL]]
+    loaded = [load(model, threads=threads) for model in models or [DEFAULT_MODEL]]
     classifier: Classifier = loaded[0] if len(loaded) == 1 else Ensemble(*loaded)
     return Mirrored(classifier) if mirror else classifier
 

@@ -74,7 +74,7 @@ class Predictor:
         if classifier is None or isinstance(classifier, (str, Path)):
             from mien.infer.classifier import load
 
-            classifier = load(classifier or DEFAULT_MODEL)
+            classifier = load(classifier or DEFAULT_MODEL, threads=threads_beside(detector))
         threshold = YuNet.threshold if min_detection is None else max(min_detection, 0.01)
         self._classifier = classifier
         self._detector = detector or YuNet(min_face=min_face, threshold=threshold)
@@ -248,6 +248,12 @@ class Predictor:
         if len(scores) != len(crops):
             raise ModelError(f"a classifier must give a row for each face, got {len(scores)} for {len(crops)}")
         return scores
+
+
+def threads_beside(detector: Detector | None) -> int:
+    """The threads that a classifier should have: all, 0, where no face is searched for, and else 1, since the search
+    takes longer, on processors that threads that wait for faces would keep busy."""
+    return 0 if detector is whole else 1
 
 
 def _second(pairs: Generator[tuple[Frame, Prediction]]) -> Generator[Prediction]:
