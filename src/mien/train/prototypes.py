@@ -29,7 +29,7 @@ def episode_order(labels: Tensor, how: Loss, *, names: Sequence[str], generator:
     Raises RunError where a class has fewer faces than an episode needs.
     """
     need = how.support + how.queries
-    steps = max(1, len(labels) // (need * len(names)))
+    steps = len(labels) // (need * len(names))
     columns = []
     for label, name in enumerate(names):
         rows = torch.nonzero(labels == label).flatten()
@@ -56,6 +56,13 @@ def episode_logits(features: Tensor, prototypes: Prototypes, how: Loss) -> Tenso
     return prototypes.nearness(queries_of(features, how), centres)
 
 
+def prototypes_of(net: FaceNet) -> Prototypes:
+    """The last layer of a net that classifies by prototypes. Raises RunError where it is another."""
+    if not isinstance(net.head.classify, Prototypes):
+        raise RunError("the net must classify by prototypes: head.classify = euclidean or cosine")
+    return net.head.classify
+
+
 @torch.no_grad()
 def set_centres(net: FaceNet, images: Tensor, labels: Tensor, *, side: int, names: Sequence[str]) -> None:
     """Make each class's prototype in a net the mean feature of its faces: (N, 48, 48) uint8 and (N,) int64.
@@ -63,7 +70,7 @@ def set_centres(net: FaceNet, images: Tensor, labels: Tensor, *, side: int, name
     side: the faces', in pixels, when the net sees them. The prototypes are rounded to half precision, in which a model
     file keeps them. Raises RunError where a class has no face.
     """
-    prototypes = _prototypes(net)
+    prototypes = prototypes_of(net)
     counts = torch.bincount(labels, minlength=len(names))
     for name, count in zip(names, counts, strict=True):
         if not count:
@@ -115,12 +122,6 @@ def likeliest_scale(logits: Tensor, labels: Tensor) -> float:
 
 def _by_class(episode: Tensor, how: Loss) -> Tensor:
     return episode.reshape(-1, how.support + how.queries, *episode.shape[1:])
-
-
-def _prototypes(net: FaceNet) -> Prototypes:
-    if not isinstance(net.head.classify, Prototypes):
-        raise RunError("the net must classify by prototypes: head.classify = euclidean or cosine")
-    return net.head.classify
 
 
 def _seen(net: FaceNet, images: Tensor, *, side: int) -> Tensor:

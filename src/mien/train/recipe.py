@@ -248,12 +248,10 @@ class Recipe:
             "head.classify other than linear needs loss.kind = prototypical",
             self.head.classify,
         )
-        _check(
-            not episodic or not self.loss.auxiliary, "a prototypical loss needs loss.auxiliary = 0", self.loss.auxiliary
-        )
-        _check(
-            not episodic or self.augment.mix == "none", "a prototypical loss needs augment.mix = none", self.augment.mix
-        )
+        loss, mix, repeats = "a prototypical loss needs", self.augment.mix, self.augment.repeats
+        _check(not episodic or not self.loss.auxiliary, f"{loss} loss.auxiliary = 0", self.loss.auxiliary)
+        _check(not episodic or mix == "none", f"{loss} augment.mix = none", mix)
+        _check(not episodic or repeats == 1, f"{loss} augment.repeats = 1", repeats)
 
     def to_toml(self) -> str:
         """The recipe as TOML text that `load_recipe` reads back to an equal recipe."""

@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from torch import Tensor
 from torch.nn import functional
 
 from mien.errors import RunError
 from mien.labels import EXPRESSIONS
 from mien.train.augment import resized
-from mien.train.batch import make_batch
+from mien.train.batch import Batch, make_batch
 from mien.train.budget import Budget, expected_seconds
 from mien.train.devices import (
     Accelerator,
@@ -38,6 +39,7 @@ from mien.train.optim import (
     side_at,
     update_average,
 )
+from mien.train.prototypes import episode_logits, episode_order, prototypes_of, queries_of, set_centres
 from mien.train.recipe import Recipe
 from mien.train.run import Checkpoint, Epoch, source_commit, under
 from mien.train.teacher import hear, load_teacher
@@ -137,13 +139,13 @@ class Run:
         self._forward, self._optimiser = fabric.setup(self.net, self.optimiser)
 
     def _check(self) -> None:
-        batch, devices = self.recipe.optim.batch, self.fabric.world_size
+        batch, devices = self._batch_size, self.fabric.world_size
         if len(self.train_faces) < batch or not len(self.valid_faces):
             counts = f"{len(self.train_faces)} train and {len(self.valid_faces)} valid"
             hint = "" if len(self.valid_faces) else "; set some aside: mien data import ... --split-valid 0.15"
             raise RunError(f"a run needs {batch} labelled train faces and 1 valid one, got {counts}{hint}")
         if batch % devices:
-            raise RunError(f"optim.batch must be a multiple of the {devices} devices, got {batch}")
+            raise RunError(f"the faces of a batch must be a multiple of the {devices} devices, got {batch}")
         if not all_agree(self.fabric, self.folder.facts):
             raise RunError("every machine of a run must have the same recipe and the same faces")
 
@@ -223,7 +225,7 @@ class Run:
             train_loss, rate = self._train_epoch(index, side, torch.Generator().manual_seed(seed))
         trained = time.perf_counter()
         valid_loss, accuracy = by_first(self.fabric, self._validate, side)
-        size = self.recipe.optim.batch
+        size = self._batch_size
         seen = len(self.train_faces) // size * size * self.recipe.augment.repeats
         return Epoch(
             number=index + 1,
@@ -237,22 +239,21 @@ class Run:
         )
 
     def _train_epoch(self, index: int, side: int, generator: torch.Generator) -> tuple[float, float]:
-        how, size = self.recipe.optim, self.recipe.optim.batch
+        how = self.recipe.optim
         images = torch.from_numpy(self.train_faces.images.copy())
-        order = torch.randperm(len(images), generator=generator)
-        steps = len(images) // size  # the few left over have their turn in another epoch's order
+        order = self._order(generator)
+        steps = len(order)
         losses, rate, started = [], 0.0, time.perf_counter()
         self.net.train()
-        for step in range(steps):
+        for step, chosen in enumerate(order):
             done = index * steps + step
             rate = learning_rate(how, done, steps=steps, accuracies=self._accuracies())
-            chosen = order[step * size : (step + 1) * size]
             # Each process draws for the whole batch, so that it is the same however many there are.
             batch = make_batch(images, chosen, self.recipe.augment, side=side, generator=generator)
             own = own_slice(self.fabric, len(batch.rows))
             inputs = batch.faces[own].to(self.fabric.device).contiguous(memory_format=torch.channels_last)
             outputs = of_all(self.fabric, self._forward(inputs).float()).cpu()
-            loss = loss_of(outputs, batch.targets(self.targets))
+            loss = self._loss(outputs, batch)
             losses.append(loss.item())
             if not math.isfinite(losses[-1]):
                 raise RunError(
@@ -264,6 +265,28 @@ class Run:
                 pace = (step + 1) * len(batch.rows) / (time.perf_counter() - started)
                 self.on_step(index + (step + 1) / steps, losses[-1], pace)
         return sum(losses) / len(losses), rate
+
+    @property
+    def _batch_size(self) -> int:
+        """Faces of a step, before any are repeated."""
+        how = self.recipe.loss
+        episode = len(self.names) * (how.support + how.queries)
+        return episode if how.kind == "prototypical" else self.recipe.optim.batch
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        """(steps, faces) int64: the train faces of each step of an epoch."""
+        if self.recipe.loss.kind == "prototypical":
+            labels = torch.from_numpy(self.train_faces.labels.copy())
+            return episode_order(labels, self.recipe.loss, names=self.names, generator=generator)
+        order, size = torch.randperm(len(self.train_faces), generator=generator), self._batch_size
+        return order[: len(order) // size * size].reshape(-1, size)  # those left over have their turn another time
+
+    def _loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        targets, how = batch.targets(self.targets), self.recipe.loss
+        if how.kind == "prototypical":
+            queries = queries_of(torch.arange(len(outputs)), how)
+            return loss_of(episode_logits(outputs, prototypes_of(self.net), how), targets[queries])
+        return loss_of(outputs, targets)
 
     def _step(self, rate: float, done: int) -> None:
         how = self.recipe.optim
@@ -281,6 +304,9 @@ class Run:
         labels = torch.from_numpy(self.valid_faces.labels.copy())
         logits = []
         with self.fabric.autocast():
+            if self.recipe.loss.kind == "prototypical":
+                images, known = (torch.tensor(part) for part in (self.train_faces.images, self.train_faces.labels))
+                set_centres(self.average, images, known, side=side, names=self.names)
             for part in batches(len(labels), 256):
                 faces = resized(torch.from_numpy(self.valid_faces.images[part].copy()), side=side)
                 inputs = faces.to(self.fabric.device).contiguous(memory_format=torch.channels_last)
