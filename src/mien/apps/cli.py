@@ -10,6 +10,7 @@ from mien.apps.audit import audit, clean
 from mien.apps.data import data
 from mien.apps.evaluate import bench, evaluate, models, show
 from mien.apps.predict import demo, predict
+from mien.apps.study import study
 from mien.apps.train import export, train
 from mien.errors import MienError
 
@@ -41,6 +42,7 @@ app.add_typer(data, name="data")
 data.command()(audit)
 data.command()(clean)
 app.command()(train)
+app.command()(study)
 app.command()(export)
 app.command()(predict)
 app.command()(demo)
