@@ -1,13 +1,13 @@
 """How long each face of a video was seen, and which expressions it showed for which share of that time."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import ModelError
-from mien.types import Prediction, Scores
+from mien.types import Prediction
 
 _INSTANT = 1e-9  # seconds: what the only look at something lasts, so that there are shares
 _NOTHING = 1e-6  # seconds: what is less is 0
@@ -20,6 +20,7 @@ class Spans:
     def __init__(self) -> None:
         self._latest: Prediction | None = None
         self._step = _INSTANT
+        self._told = 0.0  # seconds that `rest` has said of the latest one already
 
     def add(self, prediction: Prediction) -> Iterator[tuple[Prediction, float]]:
         """The one before, now that it is known how long it lasts."""
@@ -27,16 +28,29 @@ class Spans:
         if before is not None and before.source != prediction.source:
             yield from self.rest()
             self._step, before = _INSTANT, None
-        self._latest = prediction
+        told, self._told, self._latest = self._told, 0.0, prediction
         if before is not None:
             self._step = max(prediction.seconds - before.seconds, _INSTANT)
-            yield before, self._step
+            yield before, max(self._step - told, 0)
 
     def rest(self) -> Iterator[tuple[Prediction, float]]:
-        """The last one, once."""
-        latest, self._latest = self._latest, None
-        if latest is not None:
-            yield latest, self._step
+        """The last one, once, as it may be the end."""
+        if self._latest is not None and not self._told:
+            self._told = self._step
+            yield self._latest, self._step
+
+
+def same_names(names: tuple[str, ...] | None, prediction: Prediction) -> tuple[str, ...] | None:
+    """The expressions of all predictions so far; None as long as no face was seen.
+
+    Raises ModelError where the next one has others.
+    """
+    own = prediction.scores.names
+    if not len(prediction.faces):
+        return names
+    if names not in (None, own):
+        raise ModelError(f"expressions must be {names}, as before, got {own}")
+    return own
 
 
 @dataclass
@@ -45,7 +59,7 @@ class _Seen:
 
     first: float
     last: float
-    shown: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(Scores.names)))
+    shown: NDArray[np.float64]
 
 
 class Summary:
@@ -56,7 +70,7 @@ class Summary:
     """
 
     def __init__(self) -> None:
-        self._names = Scores.names
+        self._names: tuple[str, ...] | None = None
         self._spans = Spans()
         self._seen: dict[tuple[str, int | None], _Seen] = {}
 
@@ -65,6 +79,7 @@ class Summary:
 
         Raises ModelError where its expressions are others than those before.
         """
+        self._names = same_names(self._names, prediction)
         for before, seconds in self._spans.add(prediction):
             self._count(before, seconds)
 
@@ -89,13 +104,11 @@ class Summary:
 
     def _count(self, prediction: Prediction, seconds: float) -> None:
         start = prediction.seconds
-        if len(prediction.faces) and prediction.scores.names != self._names:
-            if self._seen:
-                raise ModelError(f"expressions must be {self._names}, as before, got {prediction.scores.names}")
-            self._names = prediction.scores.names
         tracks = [None] * len(prediction.faces) if prediction.tracks is None else prediction.tracks.tolist()
         for track, top in zip(tracks, prediction.scores.top.tolist(), strict=True):
-            seen = self._seen.setdefault((prediction.source, track), _Seen(start, start, np.zeros(len(self._names))))
+            seen = self._seen.setdefault(
+                (prediction.source, track), _Seen(start, start, np.zeros(len(prediction.scores.names)))
+            )
             seen.last = max(seen.last, start + seconds)
             seen.first = min(seen.first, start)
             seen.shown[top] += seconds
@@ -104,4 +117,4 @@ class Summary:
         total = float(seen.shown.sum())
         row: dict[str, str | int | float] = {"source": source, "track": track}
         row |= {"seconds": total if total > _NOTHING else 0.0, "first": seen.first, "last": seen.last}
-        return row | dict(zip(self._names, (seen.shown / total).tolist(), strict=True))
+        return row | dict(zip(self._names or (), (seen.shown / total).tolist(), strict=True))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mien.errors import ExtraError, ModelError, OutputError
 from mien.files import written_whole
-from mien.infer.summary import Spans
+from mien.infer.summary import Spans, same_names
 from mien.labels import COLOURS
 from mien.types import Prediction, Scores
 
@@ -71,7 +71,7 @@ class Timeline:
         self._spans = Spans()
         self._bands: dict[tuple[str, int], Band] = {}
         self._left_out = 0
-        self._names: tuple[str, ...] = Scores.names
+        self._names: tuple[str, ...] | None = None
         self._width = _FINEST
         self._start, self._end = math.inf, -math.inf
         self._sources: list[str] = []
@@ -84,6 +84,7 @@ class Timeline:
         """
         if prediction.tracks is None:
             raise ModelError("a timeline needs predictions of a video, got one without tracks")
+        self._names = same_names(self._names, prediction)
         for before, seconds in self._spans.add(prediction):
             self._lay(before, seconds)
         self._meet(prediction)
@@ -109,20 +110,16 @@ class Timeline:
         shown = sorted(bands[:MOST_SHOWN], key=lambda band: (band.first, band.track))
         start, end = (self._start, self._end) if self._start < self._end else (0.0, 1.0)
         left_out = self._left_out + max(len(bands) - MOST_SHOWN, 0)
-        return Chart(tuple(self._sources), self._names, shown, left_out, start, end, self._width)
+        return Chart(tuple(self._sources), self._names or Scores.names, shown, left_out, start, end, self._width)
 
     def _meet(self, prediction: Prediction) -> None:
         """Have a band for each face that is there, and drop bands beyond the most that are kept."""
         if prediction.source not in self._sources:
             self._sources.append(prediction.source)
-        names, now = prediction.scores.names, prediction.seconds
-        if len(prediction.faces) and names != self._names:
-            if self._bands:
-                raise ModelError(f"expressions must be {self._names}, as before, got {names}")
-            self._names = names
+        now, count = prediction.seconds, len(prediction.scores.names)
         for track in _tracks(prediction):
             key = (prediction.source, track)
-            self._bands.setdefault(key, Band(*key, now, now, np.zeros(len(names))))
+            self._bands.setdefault(key, Band(*key, now, now, np.zeros(count)))
         if len(self._bands) > _MOST_KEPT:
             gone = [key for key, band in self._bands.items() if key[0] != prediction.source or now - band.last > _GONE]
             for key in sorted(gone, key=lambda key: self._bands[key].seconds)[: len(self._bands) - _MOST_KEPT]:
@@ -192,10 +189,15 @@ class Chart:
 
     @property
     def remark(self) -> str:
-        """What one should know of it; empty where there is nothing."""
+        """What one should know of it."""
         if not self.bands:
             return "No face was seen."
-        return f"{self.left_out} faces that were seen for a shorter time are left out." if self.left_out else ""
+        told = (
+            "Heights are probabilities; the percentage is of the time for which that expression was the most probable."
+        )
+        if not self.left_out:
+            return told
+        return f"{told} Left out, as seen for less time: {self.left_out} {'face' if self.left_out == 1 else 'faces'}."
 
     def colour(self, name: str) -> tuple[int, int, int]:
         """(red, green, blue) of an expression."""
@@ -207,8 +209,8 @@ class Chart:
         shares = band.shown / max(band.seconds, 1e-12)
         top = int(shares.argmax())
         fine = self.end - self.start < 10
-        when = f"{clock(band.first, fine=fine)} to {clock(band.last, fine=fine)}"
-        return when, f"{self.names[top]} {shares[top]:.0%}"
+        first, last = clock(band.first, fine=fine), clock(band.last, fine=fine)
+        return first if first == last else f"{first} to {last}", f"{self.names[top]} {shares[top]:.0%}"
 
     def ticks(self, *, most: int = 10) -> list[tuple[float, str]]:
         """Round seconds of the time axis, and what they are called."""

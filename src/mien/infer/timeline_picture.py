@@ -43,7 +43,15 @@ def _head(figure: Any, chart: Chart, high: float) -> None:
     """The title, and the legend once."""
     from matplotlib.patches import Patch
 
-    figure.text(0.25 / _WIDE, 1 - 0.42 / high, chart.title, color=_INK, fontsize=13, weight="bold", parse_math=False)
+    figure.text(
+        0.25 / _WIDE,
+        1 - 0.42 / high,
+        _drawable(chart.title, most=90),
+        color=_INK,
+        fontsize=13,
+        weight="bold",
+        parse_math=False,
+    )
     colours = [Patch(facecolor=_hex(chart.colour(name)), label=name) for name in chart.names]
     figure.legend(
         handles=colours,
@@ -70,7 +78,7 @@ def _words(figure: Any, chart: Chart, band: Band, bottom: float, high: float) ->
     view.imshow(np.full((1, 1, 3), 225, np.uint8) if band.view is None else band.view, interpolation="lanczos")
     when, what = chart.told(band)
     left = (0.25 + _BAND + 0.12) / _WIDE
-    name = f"#{band.track}" if len(chart.sources) < 2 else f"#{band.track} {band.source}"[:18]
+    name = f"#{band.track}" if len(chart.sources) < 2 else _drawable(f"#{band.track} {band.source}", most=18)
     figure.text(left, bottom + side * 0.73, name, color=_INK, fontsize=11, weight="bold", va="center", parse_math=False)
     figure.text(left, bottom + side * 0.41, what, color=_INK, fontsize=9, va="center", parse_math=False)
     figure.text(left, bottom + side * 0.13, when, color=_SOFT, fontsize=8, va="center", parse_math=False)
@@ -98,6 +106,15 @@ def _clock(axes: Any, chart: Chart, *, last: bool) -> None:
     axes.set_xticks([seconds for seconds, _ in ticks], [text if last else "" for _, text in ticks])
     axes.tick_params(axis="x", length=3 if last else 0, color=_LINE, labelcolor=_SOFT, labelsize=9)
     axes.grid(axis="x", color=_LINE, linewidth=0.6, zorder=1)
+
+
+def _drawable(text: str, *, most: int) -> str:
+    """A text of which the middle is left out where it is long, and a ? for each letter that the font does not have."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    known = get_font(findfont(FontProperties())).get_charmap()
+    text = "".join(letter if ord(letter) in known else "?" for letter in text)
+    return text if len(text) <= most else f"{text[: most // 2]}\N{HORIZONTAL ELLIPSIS}{text[-most // 2 + 1 :]}"
 
 
 def _hex(colour: tuple[int, int, int]) -> str:
