@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,3 +105,21 @@ def test_pictures_are_saved_by_their_suffix(tmp_path: Path, name: str, kind: str
 def test_a_picture_that_cannot_be_saved_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="none"):
         save_picture(np.zeros((4, 4, 3), np.uint8), tmp_path / "none" / "a.png")
+
+
+def test_bars_of_one_face_cover_no_bars_of_another() -> None:
+    picture = np.full((720, 1280, 3), 255, np.uint8)
+    boxes = [(400, 200, 560, 400), (900, 250, 1050, 440)]  # the room between them holds the bars of one
+    both = draw(picture, seen(*boxes))[:, 565:895]
+    alone = [draw(picture, seen(box))[:, 565:895] for box in boxes]
+    panels = [(each != 255).any(axis=2).sum() for each in alone]
+    assert (both != 255).any(axis=2).sum() <= max(panels)
+
+
+def test_a_face_of_a_video_is_tagged_with_its_track() -> None:
+    picture = np.full((600, 800, 3), 255, np.uint8)
+    plain = seen((300, 150, 420, 310))
+    one, other = (replace(plain, tracks=np.array([track])) for track in (1, 88))
+    tags = [draw(picture, each)[100:148, 296:560] for each in (plain, one, other)]
+    widths = [coloured(tag, "happy").any(axis=0).sum() for tag in tags]
+    assert widths[0] < widths[1] < widths[2]

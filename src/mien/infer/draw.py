@@ -53,16 +53,16 @@ def save_picture(picture: NDArray[np.uint8], path: Path | str) -> None:
 
 @dataclass(frozen=True)
 class _Canvas:
-    """An image to draw on. line: pixels, the thickness of lines; boxes: of all faces, which no bars may cover."""
+    """An image to draw on. line: pixels, the thickness of lines; taken: what no bars may cover, faces or bars."""
 
     image: Image.Image
     brush: ImageDraw.ImageDraw
     line: int
-    boxes: list[_Box]
+    taken: list[_Box]
 
     @staticmethod
     def over(image: Image.Image, boxes: list[_Box]) -> "_Canvas":
-        return _Canvas(image, ImageDraw.Draw(image), max(2, round(min(image.size) / 240)), boxes)
+        return _Canvas(image, ImageDraw.Draw(image), max(2, round(min(image.size) / 240)), list(boxes))
 
     def face(self, box: _Box, probs: dict[str, float], whose: str) -> None:
         """Draw a face's box, whose it is, the name of its expression and, where there is room, the bars."""
@@ -101,6 +101,7 @@ class _Canvas:
         if place is None:
             return
         left, top = place
+        self.taken.append((left, top, left + width, top + height))
         behind = self.image.crop((round(left), round(top), round(left + width), round(top + height)))
         panel = Image.blend(behind, Image.new("RGB", behind.size, _DARK), _OPACITY)
         self.image.paste(panel, (round(left), round(top)))
@@ -113,13 +114,13 @@ class _Canvas:
             self.brush.text((left + width - pad, middle), f"{prob:.0%}", fill=_LIGHT, font=font, anchor="rm")
 
     def _place(self, box: _Box, width: float, height: float) -> tuple[float, float] | None:
-        """The left and top of a panel, right or left of the box, within the image and on no face."""
+        """The left and top of a panel, right or left of the box, within the image, on no face and on no other panel."""
         gap = self.line * 2
         top = min(max(box[1], 0), self.image.height - height)
         for left in (box[2] + gap, box[0] - gap - width):
             panel = (left, top, left + width, top + height)
             inside = left >= 0 and top >= 0 and left + width <= self.image.width
-            if inside and not any(_touch(panel, other) for other in self.boxes):
+            if inside and not any(_touch(panel, other) for other in self.taken):
                 return left, top
         return None
 
