@@ -98,14 +98,14 @@ class Timeline:
         matplotlib, which is not installed.
         """
         require_timeline(path)
-        for before, seconds in self._spans.rest():
-            self._lay(before, seconds)
         content = _WRITERS[PurePath(path).suffix.lower()](self.chart())
         with written_whole(path) as file:
             file.write(content)
 
     def chart(self) -> "Chart":
         """What is to be drawn."""
+        for latest, seconds in self._spans.rest():
+            self._lay(latest, seconds)
         bands = sorted(self._bands.values(), key=lambda band: (-band.seconds, band.track))
         shown = sorted(bands[:MOST_SHOWN], key=lambda band: (band.first, band.track))
         start, end = (self._start, self._end) if self._start < self._end else (0.0, 1.0)
@@ -119,7 +119,7 @@ class Timeline:
         now, count = prediction.seconds, len(prediction.scores.names)
         for track in _tracks(prediction):
             key = (prediction.source, track)
-            self._bands.setdefault(key, Band(*key, now, now, np.zeros(count)))
+            self._bands.setdefault(key, Band(*key, now, now, np.zeros(count))).last = now
         if len(self._bands) > _MOST_KEPT:
             gone = [key for key, band in self._bands.items() if key[0] != prediction.source or now - band.last > _GONE]
             for key in sorted(gone, key=lambda key: self._bands[key].seconds)[: len(self._bands) - _MOST_KEPT]:
