@@ -40,14 +40,16 @@ def one_face(_: NDArray[np.uint8]) -> Detections:
     return Detections(np.array([[10, 10, 60, 60]], np.float32), np.ones(1, np.float32))
 
 
-def footage(count: int, *, side: int = 80, pause: float = 0, error: str = "") -> Callable[..., Iterator[Frame]]:
+def footage(
+    count: int, *, side: int = 80, pause: float = 0, live: bool = False, error: str = ""
+) -> Callable[..., Iterator[Frame]]:
     """What reads a source of any name: so many frames, 30 a second, as slowly as is said, and then an error or none."""
 
     def read(name: str, **_: object) -> Iterator[Frame]:
         for number in range(count):
             time.sleep(pause)
             picture = np.full((side, side, 3), number % 200, np.uint8)
-            yield Frame(name, number / 30, picture, moving=True, arrived=time.monotonic())
+            yield Frame(name, number / 30, picture, moving=True, live=live, arrived=time.monotonic())
         if error:
             raise DataError(error)
 
@@ -109,7 +111,6 @@ def test_smoothing_takes_the_flicker_away() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "read_source", footage(60))
-        patch.setattr(module, "is_live", lambda _: False)
         assert np.abs(np.diff(happy(smooth=0))).min() > 0.69
         assert np.abs(np.diff(happy()[20:])).max() < 0.12
 
@@ -177,7 +178,6 @@ def test_a_stream_that_is_left_early_lets_go_of_all(two: Clip, taken: int) -> No
 def test_memory_stays_flat_over_a_long_video(monkeypatch: pytest.MonkeyPatch) -> None:
     count, size = 1000, 300 * 300 * 3
     monkeypatch.setattr(module, "read_source", footage(count, side=300))
-    monkeypatch.setattr(module, "is_live", lambda _: False)
     for call, most in ((Predictor.stream, 12), (Predictor.watch, 90)):
         tracemalloc.start()
         try:
@@ -194,7 +194,7 @@ def test_a_live_source_drops_frames_rather_than_lag(monkeypatch: pytest.MonkeyPa
         time.sleep(slow)
         return one_face(picture)
 
-    monkeypatch.setattr(module, "read_source", footage(100, pause=slow / 10))
+    monkeypatch.setattr(module, "read_source", footage(100, pause=slow / 10, live=True))
     ages, numbers = [], []
     for frame, prediction in Predictor(Brightness(), detector=detector, stride=1).watch("webcam:0"):
         ages.append(time.monotonic() - frame.arrived)

@@ -2,8 +2,12 @@ import os
 import struct
 import sys
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Self
+from urllib.parse import quote
 
 import av
 import numpy as np
@@ -247,9 +251,30 @@ def test_a_camera_that_is_unplugged_gives_what_it_saw_and_says_so(clip: Clip, mo
     monkeypatch.setattr(video, "_open", lambda _: Unplugged(clip, 40))
     frames, error = read(Path("webcam:0"))
     assert 10 < len(frames) <= 40
-    assert frames[0].seconds == 0
+    assert (frames[0].seconds, frames[0].live) == (0, True)
     assert error.startswith("webcam:0 was not read whole: it stopped after 1.")
     assert error.endswith("seconds: No such device")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A server of files that says nothing."""
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_a_video_is_read_from_a_server_whole_and_in_part(clip: Clip, tmp_path: Path) -> None:
+    fast_start(clip.path, tmp_path / "ä.mp4")
+    handler = partial(Quiet, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        name = f"http://127.0.0.1:{server.server_port}/{quote('ä.mp4')}"
+        frames = list(read_video(name))
+        assert [frame.seconds for frame in frames] == pytest.approx(clip.seconds, abs=1e-4)
+        assert {(frame.source, frame.live) for frame in frames} == {(name, False)}
+        assert len(list(read_video(name, span=Span(end=0.2)))) == 5
+        with pytest.raises(DataError, match=r"none\.mp4: the stream cannot be opened: .*404"):
+            next(read_video(f"http://127.0.0.1:{server.server_port}/none.mp4"))
+        server.shutdown()
 
 
 def test_a_camera_or_stream_that_is_not_there_is_refused() -> None:

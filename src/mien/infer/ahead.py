@@ -1,21 +1,21 @@
 """Work ahead of its consumer: an iterator run in a thread of its own, a few items in advance."""
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from threading import Condition, Thread
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
 
-def ahead(items: Iterator[Item], *, size: int, newest: bool = False) -> Generator[Item]:
+def ahead(items: Iterator[Item], *, size: int, overtakes: Callable[[Item], bool] = lambda _: False) -> Generator[Item]:
     """The same items in the same order, made in a thread, at most `size` of them before they are asked for.
 
-    newest: leave out the oldest rather than wait where the consumer is too slow, as is right for a camera.
+    overtakes: whether an item takes the place of all that wait, which are left out, as is right for a camera's.
     What `items` raises is raised after the items before it. When the consumer stops early, and closes this or lets go
     of it, the thread ends and `items` is closed.
     """
-    line: _Line[Item] = _Line(size, newest=newest)
+    line: _Line[Item] = _Line(size, overtakes)
     thread = Thread(target=line.fill, args=(items,), name="mien-ahead", daemon=True)
     thread.start()
     try:
@@ -28,9 +28,9 @@ def ahead(items: Iterator[Item], *, size: int, newest: bool = False) -> Generato
 class _Line(Generic[Item]):
     """A queue between two threads, either of which may go away."""
 
-    def __init__(self, size: int, *, newest: bool) -> None:
+    def __init__(self, size: int, overtakes: Callable[[Item], bool]) -> None:
         self._size = size
-        self._newest = newest
+        self._overtakes = overtakes
         self._waiting: deque[Item] = deque()
         self._changed = Condition()
         self._left = False  # the consumer is gone
@@ -71,11 +71,10 @@ class _Line(Generic[Item]):
             self._changed.notify_all()
 
     def _put(self, item: Item) -> bool:
-        """Add an item, when there is room; False where nobody wants it."""
+        """Add an item, when there is room; False where nobody wants any."""
         with self._changed:
-            if self._newest:
-                while len(self._waiting) >= self._size:
-                    self._waiting.popleft()
+            if self._overtakes(item):
+                self._waiting.clear()
             self._changed.wait_for(lambda: self._left or len(self._waiting) < self._size)
             if not self._left:
                 self._waiting.append(item)

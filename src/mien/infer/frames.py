@@ -20,6 +20,7 @@ class Frame:
     seconds: from the start of a video; 0 for a picture.
     picture: (H, W, 3) uint8 RGB.
     moving:  whether it is one of a video, camera or stream.
+    live:    whether it shows what is going on now: it is worth nothing any more when there is a newer one.
     arrived: when it was read, on the clock of `time.monotonic`.
     """
 
@@ -27,6 +28,7 @@ class Frame:
     seconds: float
     picture: NDArray[np.uint8]
     moving: bool = False
+    live: bool = False
     arrived: float = 0.0
 
     def bare(self) -> "Frame":

@@ -16,7 +16,7 @@ from mien.infer.follow import STRIDE, Follower
 from mien.infer.frames import Frame, Span
 from mien.infer.quality import quality
 from mien.infer.smooth import SMOOTHING_SECONDS, Smoother
-from mien.infer.sources import OnError, Sources, find_sources, is_live, is_moving, logged, printable, read_source
+from mien.infer.sources import OnError, Sources, find_sources, is_moving, logged, printable, read_source
 from mien.pixels import crop_face, read_picture, tilt, to_face
 from mien.types import FACE_SIDE, Classifier, Detections, Detector, Prediction, Scores, batches
 
@@ -24,7 +24,8 @@ DEFAULT_MODEL = "swift"
 MIN_FACE = YuNet.min_face  # pixels
 MARGIN = -0.03  # share of a box's longer side: what makes a crop show what FER2013's show (benchmarks/crop_margin.py)
 
-_FRAMES = 16  # of a video: classified together, at the most, and found before that
+_FRAMES = 16  # of a video: classified together, at the most, and searched ahead of that
+_KEPT = 4  # frames that are read ahead, or searched ahead where they are kept
 _BYTES = 1 << 24  # of pictures that are kept for whoever wants them: with more, nothing waits for others
 
 
@@ -165,11 +166,9 @@ class Predictor:
 
     def _video(self, name: str, span: Span, *, keep: bool) -> Iterator[tuple[Frame, Prediction]]:
         """The predictions of the frames of one video, decoded in one thread and searched in another."""
-        live = is_live(name)
-        frames = ahead(read_source(name, span=span), size=1 if live else 4, newest=live)
-        seen = self._followed(frames, keep=keep)
-        if not live:
-            seen = ahead(seen, size=4 if keep else _FRAMES)
+        frames = ahead(read_source(name, span=span), size=_KEPT, overtakes=lambda frame: frame.live)
+        followed = self._followed(frames, keep=keep)
+        seen = ahead(followed, size=_KEPT if keep else _FRAMES, overtakes=lambda one: one.frame.live)
         smoother = Smoother(seconds=self._smooth)
         waiting: list[_Seen] = []
         error = None
@@ -177,7 +176,7 @@ class Predictor:
             try:
                 for one in seen:
                     waiting.append(one)
-                    if live or self._full(waiting, _FRAMES):
+                    if one.frame.live or self._full(waiting, _FRAMES):
                         yield from self._told(waiting, smoother)
                         waiting = []
             except DataError as caught:  # it comes after the frames that could be read

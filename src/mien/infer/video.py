@@ -139,7 +139,8 @@ class _Reading:
         self._span = span
         self._stream = _stream(name, container)
         self._length = _length(container, self._stream)
-        self._start = None if is_live(name) else origin(self._stream)
+        self._live = is_live(name) and container.duration is None  # a file that is fetched has a duration
+        self._start = None if self._live else origin(self._stream)
         self._pause = 1 / float(self._stream.average_rate or 25)  # seconds from frame to frame, where none are stated
         self._seconds = -self._pause  # of the last frame
         self._decoded = self._given = self._broken = 0
@@ -159,7 +160,14 @@ class _Reading:
             while self._span.every is not None and due <= seconds + _CLOSE:
                 due += self._span.every
             self._given += 1
-            yield Frame(self._name, max(seconds, 0.0), self._picture(frame), True, time.monotonic())
+            yield Frame(
+                self._name,
+                max(seconds, 0.0),
+                self._picture(frame),
+                moving=True,
+                live=self._live,
+                arrived=time.monotonic(),
+            )
 
     def require_whole(self) -> None:
         """Raise DataError where something could not be read."""
