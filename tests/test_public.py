@@ -35,6 +35,8 @@ PUBLIC = {
     "RunError",
     "Scores",
     "Speed",
+    "Summary",
+    "Timeline",
     "__version__",
     "add_votes",
     "audit",

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from mien.infer.compose import Mirrored as Mirrored
     from mien.infer.draw import draw as draw
     from mien.infer.predictor import Predictor as Predictor
+    from mien.infer.summary import Summary as Summary
+    from mien.infer.timeline import Timeline as Timeline
     from mien.labels import EXPRESSIONS as EXPRESSIONS
     from mien.pixels import read_picture as read_picture
     from mien.types import Classifier as Classifier
@@ -85,6 +87,8 @@ _HOME: dict[str, str] = {
     "Mirrored": "infer.compose",
     "draw": "infer.draw",
     "Predictor": "infer.predictor",
+    "Summary": "infer.summary",
+    "Timeline": "infer.timeline",
     "read_picture": "pixels",
     "Classifier": "types",
     "Detections": "types",
