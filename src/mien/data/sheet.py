@@ -12,6 +12,7 @@ _GAP = 2  # pixels between faces
 _CELL = 2 * FACE_SIDE + 8  # of a sheet with captions: the side of what a face has for itself
 _LINE = 14  # pixels from line to line of a caption
 _LINES = 2
+_HEAD = 20  # pixels above the first row
 
 
 def contact_sheet(faces: FaceSet) -> NDArray[np.uint8]:
@@ -36,17 +37,21 @@ def captioned_sheet(
     from PIL import Image, ImageDraw, ImageFont
 
     height = _CELL + _LINES * _LINE
-    sheet = Image.new("L", (len(heads) * _CELL, _LINE + 6 + len(rows) * height), 255)
+    sheet = Image.new("L", (len(heads) * _CELL, _HEAD + len(rows) * height), 255)
     brush, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+
+    def write(text: str, column: int, top: int) -> None:
+        brush.text((column * _CELL + _CELL / 2, top), text, fill=0, font=font, anchor="mt")
+
     for column, head in enumerate(heads):
-        brush.text((column * _CELL + _CELL / 2, 4), head, fill=0, font=font, anchor="mt")
+        write(head, column, 4)
     for number, row in enumerate(rows):
+        top = _HEAD + number * height
         for column, (image, caption) in enumerate(row):
             side = min(2 * len(image), 2 * FACE_SIDE)
+            margin = (_CELL - side) // 2
             face = Image.fromarray(image).resize((side, side), Image.Resampling.NEAREST)
-            left, top = column * _CELL + (_CELL - side) // 2, _LINE + 6 + number * height + (_CELL - side) // 2
-            sheet.paste(face, (left, top))
+            sheet.paste(face, (column * _CELL + margin, top + margin))
             for line, text in enumerate(caption.split("\n")[:_LINES]):
-                below = _LINE + 6 + number * height + _CELL + line * _LINE
-                brush.text((column * _CELL + _CELL / 2, below), text, fill=0, font=font, anchor="mt")
+                write(text, column, top + _CELL + line * _LINE)
     return np.asarray(sheet)

@@ -10,7 +10,7 @@ from torch import Tensor
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS
 from mien.train.batch import Batch, make_batch
-from mien.train.recipe import Recipe
+from mien.train.recipe import Augment, Recipe
 from mien.types import FACE_SIDE, FaceSet
 
 
@@ -42,17 +42,18 @@ def preview(recipe: Recipe, faces: FaceSet, *, versions: int = 8) -> list[list[S
     images, generator = torch.from_numpy(faces.images.copy()), torch.Generator().manual_seed(recipe.seed)
     columns = [[Seen(image, FACE_SIDE, _named(label)) for image, label in zip(faces.images, faces.labels, strict=True)]]
     for side in sides:
-        columns += _columns(images, faces.labels, recipe, side, max(1, versions // len(sides)), generator)
+        count = max(1, versions // len(sides))
+        columns += _columns(images, faces.labels, recipe.augment, side=side, count=count, generator=generator)
     return [list(row) for row in zip(*columns, strict=True)]
 
 
 def _columns(
-    images: Tensor, labels: NDArray[np.int64], recipe: Recipe, side: int, versions: int, generator: torch.Generator
+    images: Tensor, labels: NDArray[np.int64], how: Augment, *, side: int, count: int, generator: torch.Generator
 ) -> list[list[Seen]]:
     """So many versions of all faces at one size."""
-    rows, seen, how = torch.arange(len(images)), list[Seen](), recipe.augment
-    while len(seen) < versions * len(images):
-        how = replace(how, repeats=min(how.repeats, versions - len(seen) // len(images)))
+    rows, seen = torch.arange(len(images)), list[Seen]()
+    while len(seen) < count * len(images):
+        how = replace(how, repeats=min(how.repeats, count - len(seen) // len(images)))
         batch = make_batch(images, rows, how, side=side, generator=generator)
         levels = batch.faces[:, 0].round().clamp(0, 255).to(torch.uint8).numpy()
         seen += [Seen(level, side, _labels(batch, number, labels)) for number, level in enumerate(levels)]
