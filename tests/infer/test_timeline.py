@@ -177,6 +177,7 @@ def test_writing_changes_nothing_and_more_may_come(tmp_path: Path) -> None:
     texts = [(tmp_path / name).read_text() for name in ("one.html", "other.html", "again.html")]
     assert texts[1] == texts[2]
     assert [band.seconds for band in one.chart().bands] == pytest.approx([3, 3])
+    assert [len(band.runs()) for band in one.chart().bands] == [1, 1]
     assert [band.seconds for band in other.chart().bands] == pytest.approx([3, 3])
 
 

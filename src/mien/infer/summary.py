@@ -13,31 +13,33 @@ _INSTANT = 1e-9  # seconds: what the only look at something lasts, so that there
 _NOTHING = 1e-6  # seconds: what is less is 0
 
 
+Span = tuple[Prediction, float, float]  # what was seen from a second to another
+
+
 class Spans:
-    """Predictions with how long each of them lasts: until the next one of the same source; the last one, as the one
-    before it."""
+    """Predictions with their spans: each until the next one of its source, the last as long as the one before it."""
 
     def __init__(self) -> None:
         self._latest: Prediction | None = None
+        self._told = 0.0  # seconds: the latest one's span was told up to here
         self._step = _INSTANT
-        self._told = 0.0  # seconds that `rest` has said of the latest one already
 
-    def add(self, prediction: Prediction) -> Iterator[tuple[Prediction, float]]:
+    def add(self, prediction: Prediction) -> Iterator[Span]:
         """The one before, now that it is known how long it lasts."""
-        before = self._latest
+        before, told = self._latest, self._told
         if before is not None and before.source != prediction.source:
             yield from self.rest()
             self._step, before = _INSTANT, None
-        told, self._told, self._latest = self._told, 0.0, prediction
+        self._latest, self._told = prediction, prediction.seconds
         if before is not None:
             self._step = max(prediction.seconds - before.seconds, _INSTANT)
-            yield before, max(self._step - told, 0)
+            yield before, told, max(before.seconds + self._step, told)
 
-    def rest(self) -> Iterator[tuple[Prediction, float]]:
+    def rest(self) -> Iterator[Span]:
         """The last one, once, as it may be the end."""
-        if self._latest is not None and not self._told:
-            self._told = self._step
-            yield self._latest, self._step
+        if self._latest is not None and self._told == self._latest.seconds:
+            start, self._told = self._told, self._told + self._step
+            yield self._latest, start, self._told
 
 
 def same_names(names: tuple[str, ...] | None, prediction: Prediction) -> tuple[str, ...] | None:
@@ -80,8 +82,8 @@ class Summary:
         Raises ModelError where its expressions are others than those before.
         """
         self._names = same_names(self._names, prediction)
-        for before, seconds in self._spans.add(prediction):
-            self._count(before, seconds)
+        for span in self._spans.add(prediction):
+            self._count(*span)
 
     def rows(self) -> list[dict[str, str | int | float]]:
         """A row a track, the longest seen first, then one of all faces together (`track` is `all`).
@@ -89,8 +91,8 @@ class Summary:
         Columns: source; track; seconds that it was seen, in all faces' row the sum; first and last, the seconds
         from the start between which it was seen; then for each expression the share of the time seen, in [0, 1].
         """
-        for before, seconds in self._spans.rest():
-            self._count(before, seconds)
+        for span in self._spans.rest():
+            self._count(*span)
         tracks = [(key, seen) for key, seen in self._seen.items() if key[1] is not None]
         tracks.sort(key=lambda item: (-item[1].shown.sum(), item[0]))
         rows = [self._row(source, str(track), seen) for (source, track), seen in tracks]
@@ -102,16 +104,13 @@ class Summary:
             rows.append(self._row(sources.pop() if len(sources) == 1 else "all", "all", together))
         return rows
 
-    def _count(self, prediction: Prediction, seconds: float) -> None:
-        start = prediction.seconds
+    def _count(self, prediction: Prediction, start: float, end: float) -> None:
         tracks = [None] * len(prediction.faces) if prediction.tracks is None else prediction.tracks.tolist()
         for track, top in zip(tracks, prediction.scores.top.tolist(), strict=True):
-            seen = self._seen.setdefault(
-                (prediction.source, track), _Seen(start, start, np.zeros(len(prediction.scores.names)))
-            )
-            seen.last = max(seen.last, start + seconds)
-            seen.first = min(seen.first, start)
-            seen.shown[top] += seconds
+            new = _Seen(start, end, np.zeros(len(prediction.scores.names)))
+            seen = self._seen.setdefault((prediction.source, track), new)
+            seen.first, seen.last = min(seen.first, start), max(seen.last, end)
+            seen.shown[top] += end - start
 
     def _row(self, source: str, track: str, seen: _Seen) -> dict[str, str | int | float]:
         total = float(seen.shown.sum())

@@ -77,16 +77,16 @@ class Timeline:
         self._sources: list[str] = []
 
     def add(self, prediction: Prediction, picture: NDArray[np.uint8] | None = None) -> None:
-        """Take up the next prediction; those of a video in their order. picture: (H, W, 3) uint8 RGB, what it is of,
-        for the thumbnails: each face is shown as it was seen largest and most surely.
+        """Take up the next prediction; those of a video in their order.
 
+        picture: (H, W, 3) uint8 RGB, what it is of, for the thumbnails: each face as it was seen largest and surest.
         Raises ModelError where the prediction has no tracks, or other expressions than those before.
         """
         if prediction.tracks is None:
             raise ModelError("a timeline needs predictions of a video, got one without tracks")
         self._names = same_names(self._names, prediction)
-        for before, seconds in self._spans.add(prediction):
-            self._lay(before, seconds)
+        for span in self._spans.add(prediction):
+            self._lay(*span)
         self._meet(prediction)
         if picture is not None:
             self._look(prediction, picture)
@@ -104,8 +104,8 @@ class Timeline:
 
     def chart(self) -> "Chart":
         """What is to be drawn."""
-        for latest, seconds in self._spans.rest():
-            self._lay(latest, seconds)
+        for span in self._spans.rest():
+            self._lay(*span)
         bands = sorted(self._bands.values(), key=lambda band: (-band.seconds, band.track))
         shown = sorted(bands[:MOST_SHOWN], key=lambda band: (band.first, band.track))
         start, end = (self._start, self._end) if self._start < self._end else (0.0, 1.0)
@@ -119,16 +119,16 @@ class Timeline:
         now, count = prediction.seconds, len(prediction.scores.names)
         for track in _tracks(prediction):
             key = (prediction.source, track)
-            self._bands.setdefault(key, Band(*key, now, now, np.zeros(count))).last = now
+            band = self._bands.setdefault(key, Band(*key, now, now, np.zeros(count)))
+            band.last = max(band.last, now)
         if len(self._bands) > _MOST_KEPT:
             gone = [key for key, band in self._bands.items() if key[0] != prediction.source or now - band.last > _GONE]
             for key in sorted(gone, key=lambda key: self._bands[key].seconds)[: len(self._bands) - _MOST_KEPT]:
                 del self._bands[key]
                 self._left_out += 1
 
-    def _lay(self, prediction: Prediction, seconds: float) -> None:
+    def _lay(self, prediction: Prediction, start: float, end: float) -> None:
         """Add what was seen, for as long as it lasted, to the bins."""
-        start, end = prediction.seconds, prediction.seconds + seconds
         self._start, self._end = min(self._start, start), max(self._end, end)
         while self._end - self._start > _MOST_BINS * self._width:
             self._coarsen()
@@ -136,8 +136,8 @@ class Timeline:
         spent = np.diff(np.clip(edges * self._width, start, end))
         for track, probs in zip(_tracks(prediction), prediction.scores.probs, strict=True):
             band = self._bands[prediction.source, track]
-            band.last = end
-            band.shown[probs.argmax()] += seconds
+            band.last = max(band.last, end)
+            band.shown[probs.argmax()] += end - start
             for number, share in zip(edges.tolist(), spent.tolist(), strict=False):
                 if share > 0:
                     total = band.bins.setdefault(number, np.zeros(len(probs) + 1))

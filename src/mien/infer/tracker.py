@@ -15,7 +15,7 @@ from mien.types import Detections
 
 # Chosen on 40 scenes of 10 s, drawn by chance: 1 to 7 faces of 35 to 220 pixels that hold still, talk, move about,
 # cross, turn away for up to 0.25 s, leave, and are followed by others close by. Numbers that faces lost, and numbers
-# that went over to others, at 30, 10 and 5 looks a second, of 190 appearances:
+# that went over to others, at 30, 10 and 5 looks a second, of 180 to 186 appearances:
 #   grown 4 times, overlap 0.4     5 + 10    14 + 15    21 + 16
 #   grown 3 times, overlap 0.4    10 +  9    22 + 12    57 + 15
 #   grown 2 times, overlap 0.4    32 +  4   103 + 13   257 + 16
@@ -25,7 +25,7 @@ from mien.types import Detections
 #   0.5 s                         25 +  8    32 +  9    67 + 13
 #   1 s                            7 + 13    16 + 16    25 + 19
 #   2 s                            7 + 20    16 + 22    26 + 26
-# The best of all assignments, in place of the best pair first, changed a number by 4 at most.
+# The best of all assignments, in place of the best pair first, changed a number by 2 at most.
 MAX_GAP_SECONDS = 1.0
 _GROWN, _LEAST_OVERLAP = 4.0, 0.4  # times: boxes that large are compared; their intersection over union
 _LOOKS_MISSED = 2.5  # a face may be missed in one look, however far apart the looks are
@@ -51,7 +51,7 @@ class Tracker:
                      it may be missed in one of them.
 
     Faces are told apart by their motion alone: two that meet, hide one another and turn back may swap numbers.
-    Raises DataError where `max_gap_seconds` is negative.
+    Raises DataError where `max_gap_seconds` is negative or no number.
     """
 
     def __init__(self, *, max_gap_seconds: float = MAX_GAP_SECONDS) -> None:
