@@ -91,8 +91,8 @@ class Comparison:
             difference = "" if row.difference is None or row is rows[0] else f"{100 * row.difference:+.2f}"
             minutes = "" if row.minutes is None else f"{row.minutes:.1f}"
             last, best = _spread(row.last, row.last_sd), _spread(row.best, row.best_sd)
-            figures = (row.recipe, seeds, last, best, difference, minutes, row.about.replace("|", "\\|"))
-            lines.append(f"| {' | '.join(figures)} |")
+            cells = (row.recipe, seeds, last, best, difference, minutes, row.about)
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         lines += ["", self._note(rows)]
         failures = [cell for cell in self.cells.values() if cell.failure]
         lines += [f"\n{cell.name}, seed {cell.seed}, failed: {cell.failure}" for cell in failures]
@@ -123,7 +123,7 @@ class Comparison:
             centre, reach = 100 * rows[0].last, 100 * self._reach(rows[0].last)
             axes.axvspan(centre - reach, centre + reach, color="tab:orange", alpha=0.15, linewidth=0)
             axes.axvline(centre, color="tab:orange", linewidth=1)
-        axes.set_yticks(range(len(rows)), [row.recipe if row.seeds else f"{row.recipe} (none)" for row in rows])
+        axes.set_yticks(range(len(rows)), [f"{row.recipe} (failed)" if row.failed else row.recipe for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_xlabel(f"accuracy of the last epoch on {self.valid_faces:,} valid faces, %")
         axes.set_title(

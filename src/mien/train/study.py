@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.errors import RunError
+from mien.errors import OutputError, RunError
 from mien.files import write_text
 from mien.train.cells import Cell, Job, in_processes, in_turn
 from mien.train.comparison import Comparison
@@ -171,7 +171,10 @@ def _open(out: Path, candidates: Sequence[Candidate], own: dict[str, FaceSet]) -
         if not same or before["faces_hash"] != now["faces_hash"]:
             what = "other faces" if same else "another recipe"
             raise RunError(
-                f"{out} holds a study of {each.name} with {what}: name another folder, or the same {what[-6:]}"
+                f"{out} holds a study of {each.name} with {what}: go on with its own, or name another folder"
             )
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {out}: {error.strerror}") from error
     write_text(path, json.dumps(known, indent=2) + "\n")
