@@ -1,4 +1,4 @@
-"""The Python and the commands of README.md and docs/train.md run as they stand."""
+"""The Python and the commands of README.md, docs/train.md and docs/video.md run as they stand."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from clips import Actor, at, write_clip
 from mien.data.store import save_faces
 from support import python_of, run_mien, train_and_valid
 
@@ -18,11 +19,18 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     with Image.open(ROOT / "src/mien/models/portrait.jpg") as portrait:
         portrait.save("photo.jpg")
+    write_clip(tmp_path / "party.mp4", [Actor(at(160, 120))], duration=1.2, sound=True)
     save_faces(train_and_valid(40, 14), "faces.npz")
     (tmp_path / "recipes").mkdir()
     small = "[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nbatch = 16\nepochs = 1\n"
     (tmp_path / "recipes" / "swift.toml").write_text(small)
     return tmp_path
+
+
+@pytest.mark.usefixtures("desk")
+def test_the_video_pages_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(python_of("video.md"), "video.md", "exec"), {})  # noqa: S102
+    assert "happy" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("desk")
@@ -45,11 +53,12 @@ def test_the_readmes_commands_run(desk: Path) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = [line.split("#")[0].split()[1:] for line in re.findall(r"^    (mien .*)$", text, flags=re.MULTILINE)]
     commands = [command for command in commands if command[:2] != ["data", "import"]]
-    assert [command[0] for command in commands] == ["predict", "predict", "data", "train", "export", "evaluate"]
+    verbs = ["predict", "predict", "predict", "data", "train", "export", "evaluate"]
+    assert [command[0] for command in commands] == verbs
     for command in commands:
         ended = run_mien(*command)
         assert ended.code == 0, ended.err
-    assert (desk / "faces.csv").exists()
+    assert {"faces.csv", "rows.csv", "marked.mp4", "faces.png"} <= {path.name for path in desk.iterdir()}
     assert (desk / "my.onnx").exists()
 
 
