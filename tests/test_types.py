@@ -247,6 +247,16 @@ def test_a_prediction_refuses_what_does_not_fit() -> None:
         Prediction("a.jpg", 0.0, _detections(2), _scores(2), np.array([1]))
 
 
+def test_quality_is_a_column_where_it_is_known() -> None:
+    boxes = np.array([[0, 0, 9, 9], [0, 0, 5, 5]], np.float32)
+    faces, scores = Detections(boxes, np.ones(2, np.float32)), Scores(np.eye(7, dtype=np.float32)[:2])
+    rows = Prediction("a", 0.0, faces, scores, quality=("good", "small")).rows()
+    assert [row["quality"] for row in rows] == ["good", "small"]
+    assert "quality" not in Prediction("a", 0.0, faces, scores).rows()[0]
+    with pytest.raises(ModelError, match="quality must be 2 words, one a face, got 1"):
+        Prediction("a", 0.0, faces, scores, quality=("good",))
+
+
 # ModelCard
 
 

@@ -369,6 +369,7 @@ class Window:
     def __init__(self, frames: int, *, windows: bool = True, closed: bool = False) -> None:
         self.shown: list[NDArray[np.uint8]] = []
         self.texts: list[str] = []
+        self.waits: set[int] = set()
         self.destroyed = False
         self._frames, self._windows, self._closed = frames, windows, closed
 
@@ -382,7 +383,8 @@ class Window:
     def imshow(self, _title: str, picture: NDArray[np.uint8]) -> None:
         self.shown.append(picture)
 
-    def waitKey(self, _: int) -> int:  # noqa: N802
+    def waitKey(self, milliseconds: int) -> int:  # noqa: N802
+        self.waits.add(milliseconds)
         return ord("q") if len(self.shown) == self._frames and not self._closed else -1
 
     def getWindowProperty(self, *_: object) -> float:  # noqa: N802
@@ -406,8 +408,19 @@ def test_a_window_shows_frames_and_their_latency_until_it_is_closed(
     assert np.abs(window.shown[0][::2, ::2, ::-1][:10, :80].astype(int) - clip.pictures[0][:10, :80]).mean() < 10
     assert all(" ms" in text for text in window.texts)
     assert "frames/s" in window.texts[-1]
-    assert window.destroyed
+    assert (window.waits, window.destroyed) == ({1}, True)
     assert len(table((tmp_path / "p.csv").read_text(encoding="utf-8"))) in {4, 5}
+
+
+def test_a_picture_stays_in_the_window_until_a_key_is_pressed(
+    clip: Clip, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = Window(1)
+    monkeypatch.setitem(sys.modules, "cv2", window)
+    monkeypatch.setenv("DISPLAY", ":0")
+    Image.fromarray(clip.pictures[0]).save(tmp_path / "a.png")
+    assert run_mien("predict", tmp_path / "a.png", "-m", model, "--show").code == 0
+    assert (len(window.shown), window.waits) == (1, {0})
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from clips import Actor, Clip, along, at, write_clip
 from mien.errors import DataError, ModelError
 from mien.infer import predictor as module
 from mien.infer.detector import YuNet, overlaps
+from mien.infer.follow import STRIDE
 from mien.infer.frames import Frame
 from mien.infer.predictor import Predictor
 from mien.types import Detections, Scores
@@ -87,6 +88,35 @@ def test_each_face_keeps_its_track_and_is_where_it_is(two: Clip) -> None:
     row = predictions[5].rows()[0]
     assert list(row)[:4] == ["source", "seconds", "track", "face"]
     assert row["quality"] == "good"
+
+
+def test_people_who_cross_come_and_leave_and_a_cut(tmp_path: Path) -> None:
+    actors = [
+        Actor(at(70, 70), look=0),
+        Actor(along((0, 40, 180), (2.4, 280, 180)), look=2),
+        Actor(along((0.6, 250, 70), (1.4, 210, 70)), look=3),
+    ]
+    clip = write_clip(tmp_path / "a.mp4", actors, duration=2.4, cuts=[1.8])
+    seen: dict[int, list[float]] = {}
+    counts = []
+    for prediction in Predictor(Brightness()).stream(clip.path):
+        counts.append(len(prediction.faces))
+        for track in prediction.tracks.tolist():
+            seen.setdefault(track, []).append(prediction.seconds)
+    assert sorted(seen) == [1, 2, 3, 4, 5]
+    late = (STRIDE - 1) / 25 + 1e-3  # seconds: by which a coming or a going may be told of too late
+    for track, (first, last) in {1: (0, 1.76), 2: (0, 1.76), 3: (0.6, 1.4), 4: (1.8, 2.36), 5: (1.8, 2.36)}.items():
+        assert first <= seen[track][0] + 1e-3 <= first + late + 2e-3
+        assert last - 1e-3 <= seen[track][-1] <= last + late
+    truth = [len(boxes) for boxes in clip.boxes]
+    assert np.mean(np.array(counts) == truth) > 0.85
+
+
+def test_a_face_that_holds_still_gives_steady_probabilities(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mp4", [Actor(at(160, 120), side=90)], duration=1.6)
+    probs = np.array([prediction.scores.probs[0] for prediction in Predictor("swift").stream(clip.path)])
+    assert np.ptp(probs, axis=0).max() < 0.03
+    assert np.abs(np.diff(probs, axis=0)).max() < 0.01
 
 
 def test_raw_scores_are_those_of_single_pictures(two: Clip) -> None:

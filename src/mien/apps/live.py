@@ -70,7 +70,7 @@ class _Shown:
         drawn = draw(frame.picture, prediction)[:, :, ::-1].copy()  # OpenCV's order of colours
         self._cv2.putText(drawn, self._figures(frame), (8, drawn.shape[0] - 10), 0, 0.6, (255, 255, 255), 2)
         self._cv2.imshow(_TITLE, drawn)
-        pressed = self._cv2.waitKey(1) & 0xFF
+        pressed = self._cv2.waitKey(1 if frame.moving else 0) & 0xFF  # a picture stays until a key is pressed
         if pressed in _CLOSING or self._cv2.getWindowProperty(_TITLE, self._cv2.WND_PROP_VISIBLE) < 1:
             raise WindowClosed
 
