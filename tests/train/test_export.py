@@ -9,11 +9,15 @@ import torch
 
 from mien.errors import RunError
 from mien.infer.classifier import OnnxClassifier
+from mien.labels import EXPRESSIONS
 from mien.train import export, train
-from mien.train.export import whole_model
+from mien.train.augment import resized
+from mien.train.export import WholeModel, _graph, _with_card, whole_model
+from mien.train.nets import build_net
 from mien.train.run import load_tensors
 from mien.train.spelling import parse_recipe
-from support import random_faces, train_and_valid
+from mien.types import ModelCard
+from support import drawn_faces, random_faces, train_and_valid
 
 RECIPE = """
 [net]
@@ -96,6 +100,32 @@ def test_a_net_that_ended_on_small_faces_takes_whole_ones(tmp_path: Path) -> Non
     with torch.no_grad():
         ours = module(torch.from_numpy(faces.images.copy())).numpy()
     np.testing.assert_allclose(OnnxClassifier(tmp_path / "m.onnx")(faces.images).probs, ours, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("net", "head", "normalise", "side"),
+    [
+        ('name = "cnn"\nwidths = [4, 8]', "grid = 5\nhidden = [16, 8]", 'by = "train"\nequalise = true', 48),
+        ('name = "vgg"\nwidths = [4, 8]', "grid = 3", 'by = "face"\nmean = 0.15\nstd = 0.4', 45),
+        ('name = "alexnet"', "", 'by = "fixed"', 31),
+        ('name = "resnet18"', 'fuse = [1, 3]\nfuse_weights = "learned"\ngrid = 2', 'by = "train"', 40),
+        ('name = "swift"\nwidths = [4, 8, 8]', "fuse = [2]\nhidden = [16]", 'by = "face"\nequalise = true', 17),
+    ],
+    ids=["cnn", "vgg", "alexnet", "resnet18", "swift"],
+)
+def test_every_net_gives_in_its_file_what_it_gives_in_torch(net: str, head: str, normalise: str, side: int) -> None:
+    sizes = f"sizes = [[{side}, 1.0]]"
+    recipe = parse_recipe(f"[net]\n{net}\n[head]\n{head}\n[normalise]\n{normalise}\n[optim]\n{sizes}")
+    made = build_net(recipe, classes=7)
+    images = drawn_faces(9).images
+    made.measure(torch.tensor(images))
+    made.train()(resized(torch.tensor(images), side=side))  # so that the norms have seen faces
+    model = WholeModel(made, side=side).eval()
+    with torch.no_grad():
+        ours = model(torch.tensor(images)).numpy()
+    assert ours.std(axis=0).min() > 1e-5
+    classifier = OnnxClassifier(_with_card(_graph(model), ModelCard("m", EXPRESSIONS)))
+    np.testing.assert_allclose(classifier(images).probs, ours, atol=1e-3)
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
