@@ -1,0 +1,73 @@
+"""`mien study`, as its user runs it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mien.data.store import save_faces
+from support import run_mien, train_and_valid
+
+ONE = "# A small net.\n[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nepochs = 2\nbatch = 16\n"
+
+
+def _study(folder: Path) -> tuple[Path, Path, Path]:
+    """Two recipes and a file of faces."""
+    faces = train_and_valid(48, 14)
+    save_faces(faces, folder / "faces.npz")
+    save_faces(faces[np.arange(len(faces)) >= 14], folder / "fewer.npz")
+    (folder / "one.toml").write_text(ONE, encoding="utf-8")
+    (folder / "wild.toml").write_text('# Too fast.\nbase = "one.toml"\n[optim]\nlr = 1e30\nwarmup = 0\n')
+    return folder / "one.toml", folder / "wild.toml", folder / "faces.npz"
+
+
+def test_a_study_prints_its_table_and_goes_on(tmp_path: Path) -> None:
+    one, _, faces = _study(tmp_path)
+    command = ("study", one, f"{one}@{tmp_path / 'fewer.npz'}", "--faces", faces, "-o", tmp_path / "s", "--seeds", "1")
+    changes = ("--set", "optim.epochs=1")
+    ended = run_mien(*command, *changes)
+    assert ended.code == 0, ended.err
+    assert ended.out == (tmp_path / "s/table.md").read_text(encoding="utf-8")
+    assert "| one | 1 of 1 |" in ended.out
+    assert "A small net. On the 34 train faces of fewer.npz. |" in ended.out
+    assert "cell 1 of 2: one, seed 1: last 0." in ended.err
+    assert "minutes left" in ended.err
+    written = (tmp_path / "s/one/seed-1/last.safetensors").stat().st_mtime_ns
+    again = run_mien(*command, *changes)
+    assert again.out == ended.out
+    assert (tmp_path / "s/one/seed-1/last.safetensors").stat().st_mtime_ns == written
+    other = run_mien(*command)
+    assert other.code == 1
+    assert other.err.startswith("mien: ")
+    assert "holds a study of one with another recipe" in other.err
+
+
+def test_a_failed_cell_fails_the_command_at_its_end(tmp_path: Path) -> None:
+    one, wild, faces = _study(tmp_path)
+    ended = run_mien("study", wild, one, "--faces", faces, "-o", tmp_path / "s", "--seeds", "1")
+    assert ended.code == 1
+    assert "| wild | 0 of 1, 1 failed |" in ended.out
+    assert "| one | 1 of 1 |" in ended.out
+    assert "cell 1 of 2: wild, seed 1: failed: the loss is nan" in ended.err
+    assert ended.err.splitlines()[-1].startswith("mien: 1 of 2 cells failed")
+
+
+def test_what_cannot_be_read_stops_it_before_it_starts(tmp_path: Path) -> None:
+    one, _, faces = _study(tmp_path)
+    (tmp_path / "bad.toml").write_text("[optim]\nepoch = 2\n", encoding="utf-8")
+    for recipe, complaint in (("bad.toml", "did you mean optim.epochs"), ("no.toml", "No such file")):
+        ended = run_mien("study", one, tmp_path / recipe, "--faces", faces, "-o", tmp_path / "s")
+        assert ended.code == 1
+        assert complaint in ended.err
+    ended = run_mien("study", one, one, "--faces", faces, "-o", tmp_path / "s")
+    assert "must have different names, got one 2 times" in ended.err
+    assert not (tmp_path / "s").exists()
+
+
+def test_faces_without_valid_ones_are_said_once_a_cell(tmp_path: Path) -> None:
+    one, _, _ = _study(tmp_path)
+    faces = train_and_valid(48, 14)
+    save_faces(replace(faces, splits=np.full(len(faces), "train")), tmp_path / "train.npz")
+    ended = run_mien("study", one, "--faces", tmp_path / "train.npz", "-o", tmp_path / "s", "--seeds", "1")
+    assert ended.code == 1
+    assert "--split-valid" in ended.err
