@@ -114,6 +114,16 @@ def test_centres_are_the_mean_features() -> None:
     np.testing.assert_allclose(prototypes_of(net).centres, wanted, rtol=1e-3, atol=1e-4)
 
 
+def test_centres_are_numbers_even_of_a_net_that_explodes() -> None:
+    net = build_net(parse_recipe(RECIPE), classes=7).eval()
+    for layer in (net.body.stages[0][0], net.body.stages[1][0]):
+        layer.weight.data.mul_(1e4)
+    images = torch.tensor(random_faces(7).images)
+    set_centres(net, images, torch.arange(7), side=48, names=EXPRESSIONS)
+    assert prototypes_of(net).centres.isfinite().all()
+    assert net.features(images.unsqueeze(1).float()).max() > 1e5  # more than half precision holds
+
+
 def test_a_class_without_a_face_has_no_centre() -> None:
     net = build_net(parse_recipe(RECIPE), classes=7).eval()
     images = torch.zeros(6, 48, 48, dtype=torch.uint8)

@@ -67,8 +67,9 @@ def prototypes_of(net: FaceNet) -> Prototypes:
 def set_centres(net: FaceNet, images: Tensor, labels: Tensor, *, side: int, names: Sequence[str]) -> None:
     """Make each class's prototype in a net the mean feature of its faces: (N, 48, 48) uint8 and (N,) int64.
 
-    side: the faces', in pixels, when the net sees them. The prototypes are rounded to half precision, in which a model
-    file keeps them. Raises RunError where a class has no face.
+    side: the faces', in pixels, when the net sees them. The prototypes are brought to half precision, in which a model
+    file keeps them, and its range, which a net's features leave only in its first steps. Raises RunError where a class
+    has no face.
     """
     prototypes = prototypes_of(net)
     counts = torch.bincount(labels, minlength=len(names))
@@ -79,7 +80,8 @@ def set_centres(net: FaceNet, images: Tensor, labels: Tensor, *, side: int, name
     for part in batches(len(images), 256):
         features = net.features(_seen(net, images[part], side=side))
         sums.index_add_(0, labels[part], features.double().cpu())
-    prototypes.centres.copy_((sums / counts[:, None]).half())
+    most = torch.finfo(torch.half).max
+    prototypes.centres.copy_((sums / counts[:, None]).clamp(-most, most).half())
 
 
 @torch.no_grad()
