@@ -159,10 +159,8 @@ def _finish(run: "Run") -> None:
         raise
     done = len(run.epochs)
     if run.out_of_time:
-        seconds = run.next_epoch_seconds
-        stderr.print(
-            f"time is up after epoch {done} of {epochs}, the next takes about {seconds:.0f} s: go on with --resume"
-        )
+        text = f"time is up after epoch {done} of {epochs}: the next takes about {run.next_epoch_seconds:.0f} s"
+        stderr.print(f"{text}; go on with --resume", soft_wrap=True)
     elif done < epochs:
         text = f"ended after epoch {done} of {epochs}: the last {run.recipe.optim.patience} were no better"
         stderr.print(text, soft_wrap=True)

@@ -225,6 +225,7 @@ class Run:
             train_loss, rate = self._train_epoch(index, side, torch.Generator().manual_seed(seed))
         trained = time.perf_counter()
         valid_loss, accuracy = by_first(self.fabric, self._validate, side)
+        _check_finite(valid_loss, epoch=index + 1)
         size = self._batch_size
         seen = len(self.train_faces) // size * size * self.recipe.augment.repeats
         return Epoch(
@@ -255,10 +256,7 @@ class Run:
             outputs = of_all(self.fabric, self._forward(inputs).float()).cpu()
             loss = self._loss(outputs, batch)
             losses.append(loss.item())
-            if not math.isfinite(losses[-1]):
-                raise RunError(
-                    f"the loss is {losses[-1]} in epoch {index + 1}: lower optim.lr; the epochs before are safe"
-                )
+            _check_finite(losses[-1], epoch=index + 1)
             self.fabric.backward(loss * self.fabric.world_size)  # gradients are averaged over processes, not summed
             self._step(rate, done)
             if self.on_step:
@@ -324,3 +322,8 @@ class Run:
         tensors = {f"{part}.{name}": tensor for part, content in parts.items() for name, tensor in content.items()}
         scaler = self.fabric.strategy.precision.state_dict()
         self.folder.save(Checkpoint(tensors, [*self.epochs, epoch], {"scaler": scaler}))
+
+
+def _check_finite(loss: float, *, epoch: int) -> None:
+    if not math.isfinite(loss):
+        raise RunError(f"the loss is {loss} in epoch {epoch}: lower optim.lr; the epochs before are safe")
