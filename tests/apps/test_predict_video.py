@@ -208,6 +208,7 @@ def test_of_a_truncated_video_all_is_told_that_there_is(cut_short: Path, model: 
     assert len(outcome.err.splitlines()) == 2
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the peak of the memory in use")
 def test_a_huge_picture_is_refused_without_being_unpacked(model: Path, tmp_path: Path) -> None:
     side = 20_000
 
@@ -219,14 +220,14 @@ def test_a_huge_picture_is_refused_without_being_unpacked(model: Path, tmp_path:
     (tmp_path / "huge.png").write_bytes(
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
     )
-    code = "import resource; from mien.apps.cli import main\n"
-    code += "try: main()\nfinally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    code = "from mien.apps.cli import main\n"
+    code += "try: main()\nfinally: print(*[line for line in open('/proc/self/status') if line.startswith('VmHWM')])"
     command = [sys.executable, "-c", code, "predict", str(tmp_path / "huge.png"), "-m", str(model)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert len(ended.stderr.splitlines()) == 1
     assert "huge.png must be at most 178,956,970 pixels large; make it smaller first" in ended.stderr
-    assert int(ended.stdout.splitlines()[-1]) < 400_000  # KiB; its pixels alone would be 1.2 GB
+    assert int(ended.stdout.split()[1]) < 400_000  # KiB at the most; its pixels alone would be 1.2 GB
 
 
 def test_one_unreadable_picture_among_a_thousand(model: Path, tmp_path: Path) -> None:
@@ -353,7 +354,7 @@ def test_a_kill_leaves_the_rows_so_far_and_nothing_that_looks_whole(
     assert not output.exists()
     text = grown.read_text(encoding="utf-8")
     rows = table(text) if name == "p.csv" else [json.loads(line) for line in text.splitlines()]
-    assert len(rows) >= 20
+    assert len(rows) >= 10
     assert all(list(row) == COLUMNS and str(row["neutral"]) for row in rows)
 
 

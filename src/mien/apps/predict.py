@@ -1,18 +1,19 @@
 """`mien predict` and `mien demo`: expressions read from pictures and videos, as tables, files and annotated copies."""
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.apps.live import WindowClosed, window
 from mien.apps.marking import marking
-from mien.apps.tally import Tally, remark
+from mien.apps.takers import plotted, summed, table
+from mien.apps.tally import Tally
 
 if TYPE_CHECKING:
     from mien.infer.frames import Frame, Span
-    from mien.infer.tables import Row
     from mien.types import Classifier, Prediction
 
     Take = Callable[[Frame, Prediction], None]
@@ -129,15 +130,15 @@ def predict(
     with ExitStack() as stack:
         takers: list[Take] = [tally.add]
         if show:
-            takers.append(stack.enter_context(_window()))
+            takers.append(stack.enter_context(window()))
         if output is not None or not summary:
-            takers.append(stack.enter_context(_table(output, names, moving=moving)))
+            takers.append(stack.enter_context(table(output, names, moving=moving)))
         if draw is not None:
             takers.append(stack.enter_context(marking(draw, names)).add)
         if plot is not None:
-            takers.append(stack.enter_context(_plot(plot)))
+            takers.append(stack.enter_context(plotted(plot)))
         if summary:
-            takers.append(stack.enter_context(_summary()))
+            takers.append(stack.enter_context(summed()))
         stack.enter_context(tally.progress_bar())
         seen = predictor.watch(
             names, every=span.every, start=span.start, end=span.end, max_side=span.max_side, on_error=tally.refuse
@@ -211,8 +212,6 @@ def _frames(names: list[str], span: "Span") -> int:
 
 def _hand_over(seen: "Generator[tuple[Frame, Prediction]]", takers: "list[Take]", *, live: bool) -> None:
     """Hand each prediction to all who take them. A live source ends by an interrupt, any by closing the window."""
-    from mien.apps.live import WindowClosed
-
     with closing(seen):
         try:
             for frame, prediction in seen:
@@ -223,83 +222,3 @@ def _hand_over(seen: "Generator[tuple[Frame, Prediction]]", takers: "list[Take]"
         except KeyboardInterrupt:
             if not live:
                 raise
-
-
-@contextmanager
-def _table(output: Path | None, names: list[str], *, moving: bool) -> "Iterator[Take]":
-    """What shows a prediction: in a file, as lines on a terminal, or as CSV where standard output is none."""
-    import sys
-
-    from mien.apps.lines import Lines
-    from mien.apps.terminal import stdout
-    from mien.infer.tables import csv_writer, growing_part, table_writer
-
-    if output is None and stdout.is_terminal:
-        lines = Lines(names, moving=moving)
-        yield lambda _frame, prediction: lines.show(prediction)
-        return
-    table = csv_writer(sys.stdout, moving=moving) if output is None else table_writer(output, moving=moving)
-    try:
-        with table as write:
-            yield lambda _frame, prediction: write(prediction.rows())
-    except BaseException:
-        if output is not None and growing_part(output).exists():
-            remark(f"the rows so far are in {growing_part(output)}")
-        raise
-
-
-@contextmanager
-def _plot(path: Path) -> "Iterator[Take]":
-    """What collects predictions for a plot over time, which is written at the end."""
-    from mien.errors import OutputError
-    from mien.infer.timeline import Timeline
-
-    if path.suffix.lower() not in {".png", ".html"}:
-        raise OutputError(f"a plot's name must end in .png or .html, got {path}")
-    if not path.parent.is_dir():
-        raise OutputError(f"cannot write {path}: there is no such folder")
-    timeline = Timeline()
-    yield lambda frame, prediction: timeline.add(prediction, frame.picture)
-    timeline.write(path)
-
-
-@contextmanager
-def _summary() -> "Iterator[Take]":
-    """What adds up the time of each expression and face, and prints it at the end."""
-    from mien.infer.summary import Summary
-
-    total = Summary()
-    yield lambda _frame, prediction: total.add(prediction)
-    _print(total.rows())
-
-
-def _print(rows: "list[Row]") -> None:
-    """Rows as a table on a terminal, else as CSV."""
-    import sys
-
-    from rich import box
-    from rich.table import Table
-
-    from mien.apps.terminal import stdout
-    from mien.infer.tables import csv_writer
-
-    if not stdout.is_terminal:
-        with csv_writer(sys.stdout) as write:
-            write(rows)
-        return
-    names = list(rows[0]) if rows else []
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in names:
-        table.add_column(name, justify="left" if isinstance(rows[0][name], str) else "right")
-    for row in rows:
-        table.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()))
-    stdout.print(table)
-
-
-@contextmanager
-def _window() -> "Iterator[Take]":
-    """What shows each frame in a window."""
-    from mien.apps.live import window
-
-    with window() as show:
-        yield show
