@@ -59,7 +59,9 @@ def test_what_cannot_be_read_stops_it_before_it_starts(tmp_path: Path) -> None:
         ended = run_mien("study", one, tmp_path / recipe, "--faces", faces, "-o", tmp_path / "s")
         assert ended.code == 1
         assert complaint in ended.err
-    ended = run_mien("study", one, one, "--faces", faces, "-o", tmp_path / "s")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "one.toml").write_text(ONE, encoding="utf-8")
+    ended = run_mien("study", one, tmp_path / "other" / "one.toml", "--faces", faces, "-o", tmp_path / "s")
     assert "must have different names, got one 2 times" in ended.err
     assert not (tmp_path / "s").exists()
 

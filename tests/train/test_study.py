@@ -182,3 +182,12 @@ def test_a_study_without_a_finished_cell_has_a_table(tmp_path: Path) -> None:
     table.write(tmp_path)
     assert table.rows()[1].difference is None
     assert "a, seed 1, failed: broken" in (tmp_path / "table.md").read_text(encoding="utf-8")
+
+
+def test_the_reports_page_says_of_each_recipe_what_the_file_says() -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs/report-study.md").read_text(encoding="utf-8")
+    for path in sorted((root / "recipes/report").glob("*.toml")):
+        about, said = path.read_text(encoding="utf-8").splitlines()[:2]
+        row = next(line for line in page.splitlines() if line.startswith(f"| [{path.stem}]("))
+        assert row.endswith(f"| {about.removeprefix('# ')} | {said.removeprefix('# Report: ')} |")

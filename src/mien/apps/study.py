@@ -16,8 +16,8 @@ def study(
         list[str],
         typer.Argument(
             metavar="RECIPE[@FACES]...",
-            help="TOML files; the first is what the others are compared with. RECIPE@clean.npz is trained on the train"
-            " faces of that file instead.",
+            help="TOML files; the others are compared with the first, which may be named again. RECIPE@clean.npz is"
+            " trained on the train faces of that file instead.",
         ),
     ],
     faces: Annotated[Path, typer.Option("--faces", help="The file of faces; all are judged on its valid ones.")],
@@ -37,7 +37,8 @@ def study(
     from mien.train import study as study_
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    candidates = [_candidate(each, changes or []) for each in recipes]
+    distinct = {Path(each).resolve(): each for each in reversed(recipes)}  # final.toml *.toml: final first, and once
+    candidates = [_candidate(each, changes or []) for each in reversed(distinct.values())]
     shown = _Shown(len(candidates) * seeds, workers)
     with shown.bar:
         cells = study_(
