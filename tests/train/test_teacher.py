@@ -119,7 +119,7 @@ def test_a_teacher_from_python_sees_each_train_face_once(tmp_path: Path) -> None
     assert teacher.seen == 2 * 70
     heard = hear(teacher, faces.images[:70], names=EXPRESSIONS).probs
     softened = np.sqrt(heard) / np.sqrt(heard).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(run.targets.taught.numpy(), softened, rtol=1e-5)
+    np.testing.assert_allclose(run.objective.targets.taught.numpy(), softened, rtol=1e-5)
 
 
 def test_two_ways_to_name_a_teacher_are_one_too_many(tmp_path: Path) -> None:

@@ -9,13 +9,12 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
 from torch.nn import functional
 
 from mien.errors import RunError
 from mien.labels import EXPRESSIONS
 from mien.train.augment import resized
-from mien.train.batch import Batch, make_batch
+from mien.train.batch import make_batch
 from mien.train.budget import Budget, expected_seconds
 from mien.train.devices import (
     Accelerator,
@@ -28,8 +27,9 @@ from mien.train.devices import (
     own_slice,
 )
 from mien.train.folder import Folder
-from mien.train.losses import loss_of, make_targets
+from mien.train.losses import make_targets
 from mien.train.nets import build_net
+from mien.train.objective import Objective, step_size
 from mien.train.optim import (
     learning_rate,
     make_optimiser,
@@ -39,7 +39,7 @@ from mien.train.optim import (
     side_at,
     update_average,
 )
-from mien.train.prototypes import episode_logits, episode_order, prototypes_of, queries_of, set_centres
+from mien.train.prototypes import set_centres
 from mien.train.recipe import Recipe
 from mien.train.run import Checkpoint, Epoch, source_commit, under
 from mien.train.teacher import hear, load_teacher
@@ -127,7 +127,9 @@ class Run:
         self.out_of_time = False
         self._torn = False  # in the middle of an epoch: the weights are not those on disk
         self.net = build_net(recipe, classes=len(self.names)).to(fabric.device)
-        self.targets = make_targets(recipe.loss, self.train_faces, classes=len(self.names), taught=taught)
+        targets = make_targets(recipe.loss, self.train_faces, classes=len(self.names), taught=taught)
+        labels = torch.from_numpy(self.train_faces.labels.copy())
+        self.objective = Objective(recipe, labels=labels, targets=targets, names=self.names)
         self.net.measure(torch.from_numpy(self.train_faces.images.copy()))
         self.average = deepcopy(self.net).eval().requires_grad_(False)
         if fabric.world_size > 1:
@@ -139,7 +141,7 @@ class Run:
         self._forward, self._optimiser = fabric.setup(self.net, self.optimiser)
 
     def _check(self) -> None:
-        batch, devices = self._batch_size, self.fabric.world_size
+        batch, devices = step_size(self.recipe, classes=len(self.names)), self.fabric.world_size
         if len(self.train_faces) < batch or not len(self.valid_faces):
             counts = f"{len(self.train_faces)} train and {len(self.valid_faces)} valid"
             hint = "" if len(self.valid_faces) else "; set some aside: mien data import ... --split-valid 0.15"
@@ -226,7 +228,7 @@ class Run:
         trained = time.perf_counter()
         valid_loss, accuracy = by_first(self.fabric, self._validate, side)
         _check_finite(valid_loss, epoch=index + 1)
-        size = self._batch_size
+        size = self.objective.size
         seen = len(self.train_faces) // size * size * self.recipe.augment.repeats
         return Epoch(
             number=index + 1,
@@ -242,7 +244,7 @@ class Run:
     def _train_epoch(self, index: int, side: int, generator: torch.Generator) -> tuple[float, float]:
         how = self.recipe.optim
         images = torch.from_numpy(self.train_faces.images.copy())
-        order = self._order(generator)
+        order = self.objective.order(generator)
         steps = len(order)
         losses, rate, started = [], 0.0, time.perf_counter()
         self.net.train()
@@ -254,7 +256,7 @@ class Run:
             own = own_slice(self.fabric, len(batch.rows))
             inputs = batch.faces[own].to(self.fabric.device).contiguous(memory_format=torch.channels_last)
             outputs = of_all(self.fabric, self._forward(inputs).float()).cpu()
-            loss = self._loss(outputs, batch)
+            loss = self.objective.loss(outputs, batch, self.net)
             losses.append(loss.item())
             _check_finite(losses[-1], epoch=index + 1)
             self.fabric.backward(loss * self.fabric.world_size)  # gradients are averaged over processes, not summed
@@ -263,28 +265,6 @@ class Run:
                 pace = (step + 1) * len(batch.rows) / (time.perf_counter() - started)
                 self.on_step(index + (step + 1) / steps, losses[-1], pace)
         return sum(losses) / len(losses), rate
-
-    @property
-    def _batch_size(self) -> int:
-        """Faces of a step, before any are repeated."""
-        how = self.recipe.loss
-        episode = len(self.names) * (how.support + how.queries)
-        return episode if how.kind == "prototypical" else self.recipe.optim.batch
-
-    def _order(self, generator: torch.Generator) -> Tensor:
-        """(steps, faces) int64: the train faces of each step of an epoch."""
-        if self.recipe.loss.kind == "prototypical":
-            labels = torch.from_numpy(self.train_faces.labels.copy())
-            return episode_order(labels, self.recipe.loss, names=self.names, generator=generator)
-        order, size = torch.randperm(len(self.train_faces), generator=generator), self._batch_size
-        return order[: len(order) // size * size].reshape(-1, size)  # those left over have their turn another time
-
-    def _loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        targets, how = batch.targets(self.targets), self.recipe.loss
-        if how.kind == "prototypical":
-            queries = queries_of(torch.arange(len(outputs)), how)
-            return loss_of(episode_logits(outputs, prototypes_of(self.net), how), targets[queries])
-        return loss_of(outputs, targets)
 
     def _step(self, rate: float, done: int) -> None:
         how = self.recipe.optim
