@@ -193,7 +193,7 @@ class Optim:
     batch: int = 128  # faces
     lr: float = 0.12  # the highest learning rate
     schedule: Literal["constant", "linear", "cosine", "step", "restarts", "one-cycle", "plateau"] = "cosine"
-    warmup: float = 0.1  # share of the training in which the learning rate climbs from 0
+    warmup: float = 0.1  # share of the training in which the learning rate climbs from 0; for one-cycle 0 means 0.3
     every: int = 9  # epochs: between the falls of step, the restarts, and how long plateau waits without a better one
     factor: float = 0.4  # what the learning rate is multiplied by at a fall of step and plateau
     momentum: float = 0.9  # of adam and adamw: their first beta
