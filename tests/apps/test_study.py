@@ -4,9 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from mien.data.store import save_faces
-from support import run_mien, train_and_valid
+from support import python_of, run_mien, train_and_valid
 
 ONE = "# A small net.\n[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nepochs = 2\nbatch = 16\n"
 
@@ -44,9 +45,9 @@ def test_a_study_prints_its_table_and_goes_on(tmp_path: Path) -> None:
 
 def test_a_failed_cell_fails_the_command_at_its_end(tmp_path: Path) -> None:
     one, wild, faces = _study(tmp_path)
-    ended = run_mien("study", wild, one, "--faces", faces, "-o", tmp_path / "s", "--seeds", "1")
+    ended = run_mien("study", wild, one, wild, "--faces", faces, "-o", tmp_path / "s", "--seeds", "1")
     assert ended.code == 1
-    assert "| wild | 0 of 1, 1 failed |" in ended.out
+    assert ended.out.splitlines()[2].startswith("| wild | 0 of 1, 1 failed |")  # first, though it was named again
     assert "| one | 1 of 1 |" in ended.out
     assert "cell 1 of 2: wild, seed 1: failed: the loss is nan" in ended.err
     assert ended.err.splitlines()[-1].startswith("mien: 1 of 2 cells failed")
@@ -73,3 +74,14 @@ def test_faces_without_valid_ones_are_said_once_a_cell(tmp_path: Path) -> None:
     ended = run_mien("study", one, "--faces", tmp_path / "train.npz", "-o", tmp_path / "s", "--seeds", "1")
     assert ended.code == 1
     assert "--split-valid" in ended.err
+
+
+def test_the_pages_python_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    one, _, _ = _study(tmp_path)
+    (tmp_path / "recipes").mkdir()
+    one.rename(tmp_path / "recipes" / "swift.toml")
+    exec(compile(python_of("study.md"), "study.md", "exec"), {})  # noqa: S102
+    assert capsys.readouterr().out.startswith("swift 1 0.")

@@ -37,8 +37,8 @@ def study(
     from mien.train import study as study_
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    distinct = {Path(each).resolve(): each for each in reversed(recipes)}  # final.toml *.toml: final first, and once
-    candidates = [_candidate(each, changes or []) for each in reversed(distinct.values())]
+    distinct = {Path(each).resolve(): each for each in recipes}  # of final.toml *.toml, final is first, and once
+    candidates = [_candidate(each, changes or []) for each in distinct.values()]
     shown = _Shown(len(candidates) * seeds, workers)
     with shown.bar:
         cells = study_(
