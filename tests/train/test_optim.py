@@ -12,6 +12,7 @@ from torch.optim import lr_scheduler
 
 from mien.train.optim import (
     SCHEDULES,
+    averaging,
     learning_rate,
     make_optimiser,
     memory_of,
@@ -19,6 +20,7 @@ from mien.train.optim import (
     restore_memory,
     side_at,
     update_average,
+    uphill,
 )
 from mien.train.recipe import Optim
 
@@ -179,7 +181,7 @@ def test_plain_momentum_and_none() -> None:
     assert make_optimiser(small_net(), Optim(momentum=0.0)).defaults["momentum"] == 0.0
 
 
-@pytest.mark.parametrize("name", ORACLES)
+@pytest.mark.parametrize("name", [*ORACLES, "muon"])
 def test_memory_goes_on_to_the_same_bits(name: str) -> None:
     how = Optim(name=name, lr=0.01)
     net, other = small_net(), small_net(1)
@@ -220,3 +222,27 @@ def test_no_average_is_the_weights_to_the_bit() -> None:
     update_average(average, net, 0.0)
     for name, value in average.state_dict().items():
         assert torch.equal(value, net.state_dict()[name])
+
+
+def test_the_tail_is_the_plain_mean_of_its_weights() -> None:
+    how, total = Optim(ema=0.9, tail=0.25), 20
+    seen, average = [], 0.0
+    for step in range(total):
+        weight = float(step**2)
+        decay = averaging(how, step, total=total)
+        average = decay * average + (1 - decay) * weight
+        seen.append(weight)
+    assert average == pytest.approx(np.mean(seen[15:]))
+    assert averaging(how, 14, total=total) == pytest.approx(15 / 24)
+    assert averaging(Optim(ema=0.5), 19, total=total) == 0.5
+
+
+def test_uphill_is_a_step_along_the_gradient_and_back_to_the_bit() -> None:
+    net = small_net()
+    net(torch.rand(4, 3, 8, 8)).square().mean().backward()
+    before = [weight.detach().clone() for weight in net.parameters()]
+    gradient = torch.cat([weight.grad.flatten() for weight in net.parameters()])
+    with uphill(net, 0.5):
+        moved = torch.cat([(now - was).flatten() for now, was in zip(net.parameters(), before, strict=True)])
+        torch.testing.assert_close(moved, 0.5 * gradient / gradient.norm(), rtol=1e-3, atol=1e-5)
+    assert all(torch.equal(now, was) for now, was in zip(net.parameters(), before, strict=True))

@@ -1,12 +1,14 @@
 """How the weights move: the optimiser, the learning rate over time, and the moving average that becomes the model."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from mien.train.muon import Muon
 from mien.train.recipe import Optim
 
 
@@ -91,6 +93,7 @@ OPTIMISERS: dict[str, Callable[[list[dict[str, object]], Optim], torch.optim.Opt
     ),
     "adam": lambda groups, how: torch.optim.Adam(groups, lr=how.lr, betas=(how.momentum, 0.999)),
     "adamw": lambda groups, how: torch.optim.AdamW(groups, lr=how.lr, betas=(how.momentum, 0.999)),
+    "muon": lambda groups, how: Muon(groups, lr=how.lr, momentum=how.momentum),
 }
 
 
@@ -112,6 +115,35 @@ def side_at(how: Optim, epoch: int) -> int:
         if epoch + 0.5 < reached:
             return side
     return how.sizes[-1][0]
+
+
+@contextmanager
+def uphill(net: nn.Module, distance: float) -> Iterator[None]:
+    """The net with its weights moved so far along their gradient, and put back to the bit afterwards."""
+    pairs = [(weight, weight.grad) for weight in net.parameters() if weight.grad is not None]
+    before = [weight.detach().clone() for weight, _ in pairs]
+    length = nn.utils.get_total_norm([gradient for _, gradient in pairs]).item()
+    with torch.no_grad():
+        for weight, gradient in pairs:
+            weight.add_(gradient, alpha=distance / (length + 1e-12))
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for (weight, _), saved in zip(pairs, before, strict=True):
+                weight.copy_(saved)
+
+
+def averaging(how: Optim, step: int, *, total: int) -> float:
+    """The decay of `update_average` after a step, counted from 0 of a total.
+
+    At the beginning the moving average follows faster than `ema`; in the tail it becomes the plain mean of the weights
+    since the tail began (stochastic weight averaging, Izmailov et al., 2018).
+    """
+    since = step - round((1 - how.tail) * total)
+    if how.tail and since >= 0:
+        return since / (since + 1)
+    return min(how.ema, (1 + step) / (10 + step))
 
 
 @torch.no_grad()

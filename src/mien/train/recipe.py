@@ -15,12 +15,17 @@ class Swift:
     name: Literal["swift"] = "swift"
     widths: tuple[int, ...] = (40, 80, 160, 320)  # channels of each stage; a stage has half the side of the one before
     blocks: int = 2  # residual blocks a stage
+    stem_side: int = 5  # pixels: side of the first convolution's filters
+    stem_stride: int = 2  # pixels: 2 halves the face at once
     squeeze: int = 8  # squeeze-and-excitation: channels over this in its middle layer; 0: none
+    activation: Literal["relu", "silu", "gelu", "hardswish"] = "relu"
     dropout: float = 0.0  # between the convolutions of a block
 
     def __post_init__(self) -> None:
         _check_net(self.widths, self.dropout)
         _check(self.blocks > 0, "net.blocks must be 1 or more", self.blocks)
+        _check(self.stem_side in (3, 5, 7, 9), "net.stem_side must be 3, 5, 7 or 9", self.stem_side)
+        _check(self.stem_stride in (1, 2), "net.stem_stride must be 1 or 2", self.stem_stride)
         _check(self.squeeze >= 0, "net.squeeze must be 0 or more", self.squeeze)
 
 
@@ -188,7 +193,7 @@ class Augment:
 class Optim:
     """How the weights move."""
 
-    name: Literal["sgd", "adam", "adamw"] = "sgd"  # sgd: with Nesterov's momentum
+    name: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
     epochs: int = 36
     batch: int = 128  # faces
     lr: float = 0.12  # the highest learning rate
@@ -202,6 +207,8 @@ class Optim:
     decay_all: bool = False  # also norms and biases, which are spared otherwise
     clip: float = 0.0  # longest gradient, over all weights together; 0: no limit
     ema: float = 0.998  # the model is this moving average of the weights, taken at each step; 0: the weights themselves
+    tail: float = 0.0  # share of the training, at its end, in which the model is the plain mean of the weights instead
+    sharpness: float = 0.0  # each step is by the gradient this far uphill (SAM, Foret et al., 2021), for twice the time
     sizes: tuple[tuple[int, float], ...] = ((48, 1.0),)  # (side in pixels, share of the epochs), in order
     patience: int = 0  # epochs without a better validation accuracy after which training ends early; 0: never
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = (
@@ -214,9 +221,9 @@ class Optim:
         _check(self.lr > 0, "optim.lr must be over 0", self.lr)
         _check(self.every > 0, "optim.every must be 1 or more", self.every)
         _check(0 < self.factor < 1, "optim.factor must be in (0, 1)", self.factor)
-        for name in ("weight_decay", "clip", "patience"):
+        for name in ("weight_decay", "clip", "patience", "sharpness"):
             _check(getattr(self, name) >= 0, f"optim.{name} must be 0 or more", getattr(self, name))
-        for name in ("warmup", "momentum", "ema"):
+        for name in ("warmup", "momentum", "ema", "tail"):
             _check(0 <= getattr(self, name) < 1, f"optim.{name} must be in [0, 1)", getattr(self, name))
         _check(bool(self.sizes), "optim.sizes must have one or more pairs of side and share", self.sizes)
         _check(all(16 <= side <= 96 for side, _ in self.sizes), "sides in optim.sizes must be 16 to 96", self.sizes)

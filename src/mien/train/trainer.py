@@ -14,7 +14,7 @@ from torch.nn import functional
 from mien.errors import RunError
 from mien.labels import EXPRESSIONS
 from mien.train.augment import resized
-from mien.train.batch import make_batch
+from mien.train.batch import Batch, make_batch
 from mien.train.budget import Budget, expected_seconds
 from mien.train.devices import (
     Accelerator,
@@ -31,6 +31,7 @@ from mien.train.losses import make_targets
 from mien.train.nets import build_net
 from mien.train.objective import Objective, step_size
 from mien.train.optim import (
+    averaging,
     learning_rate,
     make_optimiser,
     memory_of,
@@ -38,6 +39,7 @@ from mien.train.optim import (
     restore_memory,
     side_at,
     update_average,
+    uphill,
 )
 from mien.train.prototypes import set_centres
 from mien.train.recipe import Recipe
@@ -253,20 +255,28 @@ class Run:
             rate = learning_rate(how, done, steps=steps, accuracies=self._accuracies())
             # Each process draws for the whole batch, so that it is the same however many there are.
             batch = make_batch(images, chosen, self.recipe.augment, side=side, generator=generator)
-            own = own_slice(self.fabric, len(batch.rows))
-            inputs = batch.faces[own].to(self.fabric.device).contiguous(memory_format=torch.channels_last)
-            outputs = of_all(self.fabric, self._forward(inputs).float()).cpu()
-            loss = self.objective.loss(outputs, batch, self.net)
-            losses.append(loss.item())
+            losses.append(self._gradient(batch))
             _check_finite(losses[-1], epoch=index + 1)
-            self.fabric.backward(loss * self.fabric.world_size)  # gradients are averaged over processes, not summed
-            self._step(rate, done)
+            if how.sharpness:
+                with uphill(self.net, how.sharpness):
+                    self._optimiser.zero_grad()
+                    self._gradient(batch)
+            self._step(rate, averaging(how, done, total=how.epochs * steps))
             if self.on_step:
                 pace = (step + 1) * len(batch.rows) / (time.perf_counter() - started)
                 self.on_step(index + (step + 1) / steps, losses[-1], pace)
         return sum(losses) / len(losses), rate
 
-    def _step(self, rate: float, done: int) -> None:
+    def _gradient(self, batch: Batch) -> float:
+        """Give each weight its gradient for a batch; return the loss."""
+        own = own_slice(self.fabric, len(batch.rows))
+        inputs = batch.faces[own].to(self.fabric.device).contiguous(memory_format=torch.channels_last)
+        outputs = of_all(self.fabric, self._forward(inputs).float()).cpu()
+        loss = self.objective.loss(outputs, batch, self.net)
+        self.fabric.backward(loss * self.fabric.world_size)  # gradients are averaged over processes, not summed
+        return loss.item()
+
+    def _step(self, rate: float, decay: float) -> None:
         how = self.recipe.optim
         if how.clip:
             self.fabric.clip_gradients(self._forward, self._optimiser, max_norm=how.clip)
@@ -275,7 +285,7 @@ class Run:
         self._optimiser.step()
         self._optimiser.zero_grad()
         if self.fabric.is_global_zero:
-            update_average(self.average, self.net, min(how.ema, (1 + done) / (10 + done)))
+            update_average(self.average, self.net, decay)
 
     @torch.no_grad()
     def _validate(self, side: int) -> tuple[float, float]:

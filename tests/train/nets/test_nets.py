@@ -85,3 +85,12 @@ def test_dropout_between_layers_acts_in_training_alone() -> None:
         faces = torch.randn(2, 1, 32, 32)
         assert not torch.equal(body.train()(faces)[-1], body(faces)[-1])
         assert torch.equal(body.eval()(faces)[-1], body(faces)[-1])
+
+
+@pytest.mark.parametrize("activation", ["silu", "gelu", "hardswish"])
+def test_swifts_stem_and_activation_are_the_recipes(activation: str) -> None:
+    net = made("swift", f'{NARROW["swift"]}\nstem_side = 3\nstem_stride = 1\nactivation = "{activation}"').eval()
+    kinds = {type(module).__name__.lower() for module in net.body.modules()}
+    assert activation in kinds
+    assert [maps.shape[-1] for maps in net.body(torch.rand(1, 1, 48, 48))] == [48, 24, 12, 6]
+    assert net.body.stem[0].weight.shape == (4, 1, 3, 3)

@@ -36,6 +36,14 @@ class Squeeze(nn.Module):
         return weighed
 
 
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "hardswish": nn.Hardswish,
+}
+
+
 class Block(nn.Module):
     """Two 3x3 convolutions and a shortcut around them."""
 
@@ -46,7 +54,7 @@ class Block(nn.Module):
         self.body = nn.Sequential(
             nn.Conv2d(before, after, 3, stride, 1, bias=False),
             nn.BatchNorm2d(after),
-            nn.ReLU(),
+            ACTIVATIONS[how.activation](),
             nn.Dropout(how.dropout),
             nn.Conv2d(after, after, 3, 1, 1, bias=False),
             last_norm,
@@ -57,10 +65,10 @@ class Block(nn.Module):
             self.shortcut.append(nn.AvgPool2d(stride, ceil_mode=True))
         if before != after:
             self.shortcut.extend((nn.Conv2d(before, after, 1, bias=False), nn.BatchNorm2d(after)))
-        self.relu = nn.ReLU()
+        self.activation = ACTIVATIONS[how.activation]()
 
     def forward(self, maps: Tensor) -> Tensor:
-        summed: Tensor = self.relu(self.body(maps) + self.shortcut(maps))
+        summed: Tensor = self.activation(self.body(maps) + self.shortcut(maps))
         return summed
 
 
@@ -70,7 +78,11 @@ class SwiftBody(Body):
     def __init__(self, how: Swift) -> None:
         super().__init__(how.widths)
         first = before = how.widths[0]
-        self.stem = nn.Sequential(nn.Conv2d(1, first, 5, 2, 2, bias=False), nn.BatchNorm2d(first), nn.ReLU())
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, first, how.stem_side, how.stem_stride, how.stem_side // 2, bias=False),
+            nn.BatchNorm2d(first),
+            ACTIVATIONS[how.activation](),
+        )
         self.stages = nn.ModuleList()
         for stage, width in enumerate(how.widths):
             blocks = nn.Sequential()
