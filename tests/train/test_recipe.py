@@ -2,11 +2,14 @@
 
 import dataclasses
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mien.errors import RecipeError
+from mien.labels import VOTES
 from mien.train import Recipe, load_recipe, train
 from mien.train.recipe import Cnn, Optim, ResNet, Swift
 from mien.train.spelling import parse_recipe
@@ -131,7 +134,8 @@ def test_every_shipped_recipe_makes_a_step(path: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr("mien.train.folder.Charts.draw", lambda *_: None)
     wide = hasattr(load_recipe(path).net, "widths")
     recipe = load_recipe(path, [*SMALL, "net.widths=[4, 8, 8, 8]"] if wide else SMALL)
-    (epoch,) = train(recipe, train_and_valid(14, 7), out=tmp_path / "run", threads=1)
+    faces = replace(train_and_valid(14, 7), votes=np.ones((21, len(VOTES)), np.float32))
+    (epoch,) = train(recipe, faces, out=tmp_path / "run", threads=1)
     assert epoch.number == 1
 
 
