@@ -12,7 +12,8 @@ from mien.infer.classifier import OnnxClassifier
 from mien.labels import EXPRESSIONS
 from mien.train import export, train
 from mien.train.augment import resized
-from mien.train.export import WholeModel, _graph, _with_card, whole_model
+from mien.train.export import WholeModel, whole_model
+from mien.train.graphs import graph_of, with_card
 from mien.train.nets import build_net
 from mien.train.run import load_tensors
 from mien.train.spelling import parse_recipe
@@ -124,7 +125,7 @@ def test_every_net_gives_in_its_file_what_it_gives_in_torch(net: str, head: str,
     with torch.no_grad():
         ours = model(torch.tensor(images)).numpy()
     assert ours.std(axis=0).min() > 1e-5
-    classifier = OnnxClassifier(_with_card(_graph(model), ModelCard("m", EXPRESSIONS)))
+    classifier = OnnxClassifier(with_card(graph_of(model), ModelCard("m", EXPRESSIONS)))
     np.testing.assert_allclose(classifier(images).probs, ours, atol=1e-3)
 
 

@@ -9,9 +9,10 @@ from mien import __version__
 from mien.apps.audit import audit, clean
 from mien.apps.data import data
 from mien.apps.evaluate import bench, evaluate, models, show
+from mien.apps.export import export, join
 from mien.apps.predict import demo, predict
 from mien.apps.study import study
-from mien.apps.train import export, train
+from mien.apps.train import train
 from mien.errors import MienError
 
 app = typer.Typer(
@@ -44,6 +45,7 @@ data.command()(clean)
 app.command()(train)
 app.command()(study)
 app.command()(export)
+app.command()(join)
 app.command()(predict)
 app.command()(demo)
 app.command()(evaluate)

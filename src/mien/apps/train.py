@@ -1,4 +1,4 @@
-"""`mien train` and `mien export`."""
+"""`mien train`."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -77,32 +77,6 @@ def train(
             )
         _finish(run)
         stderr.print(f"next: mien export {out} -o model.onnx --faces {faces}", markup=False, soft_wrap=True)
-
-
-def export(
-    run: Annotated[Path, typer.Argument(help="The folder of a run.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The model file to write, such as swift.onnx.")],
-    name: Annotated[str, typer.Option(help="The model's name in its card; the file's, if not given.")] = "",
-    note: Annotated[str, typer.Option(help="What a user should know: data, licence, limits.")] = "",
-    faces: Annotated[
-        Path | None, typer.Option(help="Measure the finished file on the valid faces of this file; into its card.")
-    ] = None,
-    prototypes: Annotated[
-        Literal["euclidean", "cosine"] | None,
-        typer.Option(help="Classify by nearness to the mean feature of each class's train faces in --faces."),
-    ] = None,
-) -> None:
-    """Write a run's best epoch as one self-describing ONNX file."""
-    from mien.apps.terminal import stdout
-    from mien.data.store import load_faces
-    from mien.train import export as export_
-
-    loaded = load_faces(faces) if faces else None
-    card = export_(run, out, name=name, note=note, faces=loaded, prototypes=prototypes)
-    size = out.stat().st_size / 1e6
-    stdout.print(f"{out}: {card.name}, {card.parameters:,} parameters, {size:.1f} MB", markup=False, soft_wrap=True)
-    for figure, value in card.scores.items():
-        stdout.print(f"{figure.replace('_', ' '):<30} {value:.4g}")
 
 
 @contextmanager

@@ -41,15 +41,8 @@ class Ensemble:
     weights: tuple[float, ...]
 
     def __init__(self, *classifiers: Classifier, weights: Sequence[float] | None = None) -> None:
-        if not classifiers:
-            raise ModelError("an ensemble must have one classifier or more, got none")
-        given = tuple(float(weight) for weight in weights) if weights is not None else (1.0,) * len(classifiers)
-        if len(given) != len(classifiers):
-            raise ModelError(f"weights must be {len(classifiers)}, one a classifier, got {len(given)}")
-        if not all(math.isfinite(weight) and weight >= 0 for weight in given) or not sum(given):
-            raise ModelError(f"weights must be 0 or more and not all 0, got {list(given)}")
         object.__setattr__(self, "classifiers", classifiers)
-        object.__setattr__(self, "weights", tuple(weight / sum(given) for weight in given))
+        object.__setattr__(self, "weights", shares(len(classifiers), weights))
 
     @property
     def name(self) -> str:
@@ -70,6 +63,18 @@ class Ensemble:
                 raise ModelError(f"classifiers must return a row for each face, got {len(first)} and {len(scores)}")
             probs += weight * scores.probs
         return Scores(probs.astype(np.float32), first.names)
+
+
+def shares(count: int, weights: Sequence[float] | None) -> tuple[float, ...]:
+    """What each member of an ensemble counts, 1 in all: by its weight, or all alike. Raises ModelError."""
+    if not count:
+        raise ModelError("an ensemble must have one classifier or more, got none")
+    given = tuple(float(weight) for weight in weights) if weights is not None else (1.0,) * count
+    if len(given) != count:
+        raise ModelError(f"weights must be {count}, one a classifier, got {len(given)}")
+    if not all(math.isfinite(weight) and weight >= 0 for weight in given) or not sum(given):
+        raise ModelError(f"weights must be 0 or more and not all 0, got {list(given)}")
+    return tuple(weight / sum(given) for weight in given)
 
 
 def name_of(classifier: Classifier) -> str:

@@ -11,6 +11,7 @@ except ModuleNotFoundError as error:
 from mien.train.cells import Cell
 from mien.train.export import export
 from mien.train.folds import fold_runs, held_out_scores
+from mien.train.join import join
 from mien.train.recipe import Recipe
 from mien.train.run import Epoch
 from mien.train.spelling import load_recipe
@@ -26,6 +27,7 @@ __all__ = [
     "export",
     "fold_runs",
     "held_out_scores",
+    "join",
     "load_candidate",
     "load_recipe",
     "study",

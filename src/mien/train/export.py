@@ -1,12 +1,9 @@
 """From a run to a model file: one ONNX graph that takes raw uint8 faces, gives probabilities, and says what it is."""
 
-import logging
-import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,17 +15,13 @@ from mien.infer.classifier import OnnxClassifier
 from mien.infer.compose import Mirrored
 from mien.metrics import Share
 from mien.train.augment import resized
+from mien.train.graphs import graph_of, with_card
 from mien.train.nets import FaceNet, build_net
 from mien.train.prototypes import Kind, use_prototypes
 from mien.train.run import Epoch, load_tensors, under
 from mien.train.spelling import parse_recipe
 from mien.train.trainer import Run
-from mien.types import FACE_SIDE, FaceSet, ModelCard
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
-
-_SMALL = 1024  # numbers: an array shorter than this keeps 32 bits each
+from mien.types import FaceSet, ModelCard
 
 
 class WholeModel(nn.Module):
@@ -64,11 +57,11 @@ def export(
     model, card = whole_model(run, name=name or Path(out).stem, note=note)
     if prototypes:
         card = replace(card, note=" ".join(filter(None, (note, _put_prototypes(model, card, prototypes, faces)))))
-    proto = _graph(model)
-    content = _with_card(proto, card)
+    proto = graph_of(model)
+    content = with_card(proto, card)
     if faces is not None:
-        card = card.with_scores(**_measured(OnnxClassifier(content), faces))
-        content = _with_card(proto, card)
+        card = card.with_scores(**measured(OnnxClassifier(content), faces))
+        content = with_card(proto, card)
     with written_whole(out) as file:
         file.write(content)
     return card
@@ -124,60 +117,8 @@ def _scores(epochs: list[Epoch], facts: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def _measured(classifier: OnnxClassifier, faces: FaceSet) -> dict[str, float]:
+def measured(classifier: OnnxClassifier, faces: FaceSet) -> dict[str, float]:
+    """The figures of a card: how a model does on the valid faces, with and without mirror averaging."""
     valid, seen = faces[faces.splits == "valid"], faces[faces.splits == "train"]
     mirrored = evaluate(Mirrored(classifier), valid).accuracy.value
     return {**evaluate(classifier, valid, seen=seen).card_scores("valid"), "valid_accuracy_mirrored": mirrored}
-
-
-def _graph(model: WholeModel) -> "ModelProto":
-    import onnxscript  # noqa: F401  (torch's exporter needs it)
-
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch's exporter warns of its own code
-        warnings.simplefilter("ignore", DeprecationWarning)
-        log.setLevel(logging.ERROR)  # and remarks on packages that nobody asked for
-        try:
-            program = torch.onnx.export(
-                model,
-                (torch.zeros((2, FACE_SIDE, FACE_SIDE), dtype=torch.uint8),),
-                dynamo=True,
-                input_names=["faces"],
-                output_names=["probs"],
-                dynamic_shapes=({0: torch.export.Dim("N")},),
-                verbose=False,
-            )
-        finally:
-            log.setLevel(level)
-    if program is None:
-        raise RunError("torch could not export this net to ONNX")
-    proto = program.model_proto
-    _halve_weights(proto.graph)
-    graph = proto.graph
-    for part in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
-        del part.metadata_props[:]  # the exporter's notes of where in the source each node comes from
-    return proto
-
-
-def _with_card(proto: "ModelProto", card: ModelCard) -> bytes:
-    del proto.metadata_props[:]
-    entry = proto.metadata_props.add()
-    entry.key, entry.value = "mien", card.to_json()
-    content: bytes = proto.SerializeToString(deterministic=True)
-    return content
-
-
-def _halve_weights(graph: Any) -> None:
-    """Store each large float32 array as float16, with a cast back behind it: half the file, the same arithmetic."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    casts = []
-    for array in graph.initializer:
-        values, name = numpy_helper.to_array(array), array.name
-        if values.dtype == np.float32 and values.size >= _SMALL:
-            array.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-            casts.append(helper.make_node("Cast", [array.name], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
-    for place, cast in enumerate(casts):
-        graph.node.insert(place, cast)
