@@ -21,9 +21,10 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         portrait.save("photo.jpg")
     write_clip(tmp_path / "party.mp4", [Actor(at(160, 120))], duration=1.2, sound=True)
     save_faces(train_and_valid(40, 14), "faces.npz")
-    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "report").mkdir(parents=True)
     small = "[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nbatch = 16\nepochs = 1\n"
     (tmp_path / "recipes" / "swift.toml").write_text(small)
+    (tmp_path / "recipes" / "report" / "one.toml").write_text(small)
     return tmp_path
 
 
@@ -53,10 +54,12 @@ def test_the_readmes_commands_run(desk: Path) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = [line.split("#")[0].split()[1:] for line in re.findall(r"^    (mien .*)$", text, flags=re.MULTILINE)]
     commands = [command for command in commands if command[:2] != ["data", "import"]]
-    verbs = ["predict", "predict", "predict", "data", "train", "export", "evaluate"]
+    verbs = ["predict", "predict", "predict", "data", "train", "study", "export", "evaluate"]
     assert [command[0] for command in commands] == verbs
     for command in commands:
-        ended = run_mien(*command)
+        ended = run_mien(
+            *(name for word in command for name in (sorted(map(str, desk.glob(word))) if "*" in word else [word]))
+        )  # as a shell does
         assert ended.code == 0, ended.err
     assert {"faces.csv", "rows.csv", "marked.mp4", "faces.png"} <= {path.name for path in desk.iterdir()}
     assert (desk / "my.onnx").exists()
