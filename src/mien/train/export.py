@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,9 @@ from mien.train.run import Epoch, load_tensors, under
 from mien.train.spelling import parse_recipe
 from mien.train.trainer import Run
 from mien.types import FaceSet, ModelCard
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 
 class WholeModel(nn.Module):
@@ -57,10 +60,14 @@ def export(
     model, card = whole_model(run, name=name or Path(out).stem, note=note)
     if prototypes:
         card = replace(card, note=" ".join(filter(None, (note, _put_prototypes(model, card, prototypes, faces)))))
-    proto = graph_of(model)
+    return write_model(graph_of(model), card, out, faces=faces)
+
+
+def write_model(proto: "ModelProto", card: ModelCard, out: Path | str, *, faces: FaceSet | None) -> ModelCard:
+    """Write a graph and its card as a model file, measured on the valid faces where there are any; return the card."""
     content = with_card(proto, card)
     if faces is not None:
-        card = card.with_scores(**measured(OnnxClassifier(content), faces))
+        card = card.with_scores(**_measured(OnnxClassifier(content), faces))
         content = with_card(proto, card)
     with written_whole(out) as file:
         file.write(content)
@@ -117,8 +124,7 @@ def _scores(epochs: list[Epoch], facts: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def measured(classifier: OnnxClassifier, faces: FaceSet) -> dict[str, float]:
-    """The figures of a card: how a model does on the valid faces, with and without mirror averaging."""
+def _measured(classifier: OnnxClassifier, faces: FaceSet) -> dict[str, float]:
     valid, seen = faces[faces.splits == "valid"], faces[faces.splits == "train"]
     mirrored = evaluate(Mirrored(classifier), valid).accuracy.value
     return {**evaluate(classifier, valid, seen=seen).card_scores("valid"), "valid_accuracy_mirrored": mirrored}

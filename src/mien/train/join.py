@@ -5,11 +5,10 @@ from pathlib import Path
 
 from mien import __version__
 from mien.errors import ModelError
-from mien.files import written_whole
 from mien.infer.classifier import OnnxClassifier, load, shipped
 from mien.infer.compose import shares
-from mien.train.export import measured
-from mien.train.graphs import joined, with_card
+from mien.train.export import write_model
+from mien.train.graphs import joined
 from mien.types import FaceSet, ModelCard
 
 
@@ -54,13 +53,7 @@ def join(
         version=__version__,
         note=note,
     )
-    content = with_card(proto, card)
-    if faces is not None:
-        card = card.with_scores(**measured(OnnxClassifier(content), faces))
-        content = with_card(proto, card)
-    with written_whole(out) as file:
-        file.write(content)
-    return card
+    return write_model(proto, card, out, faces=faces)
 
 
 def _recipe(member: OnnxClassifier, share: float) -> str:
