@@ -155,6 +155,7 @@ def test_refused(
 # The audit, with Ctrl-C pressed when a part of it is done.
 INTERRUPTED = """
 import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have been started with interrupts ignored
 from mien.apps.cli import main
 from mien.data import audit
 

@@ -4,6 +4,7 @@ Each process takes its slice of every batch. What depends on a whole batch is co
 statistics of its norms, and the loss.
 """
 
+import atexit
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,10 +45,17 @@ def make_fabric(*, accelerator: Accelerator, devices: int, nodes: int, precision
             raise RunError('optim.precision = "16-mixed" needs a GPU; processors do "bf16-mixed"')
         if several:
             fabric.launch()
+            atexit.register(_leave)
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         what = f"{devices} {accelerator} devices on each of {nodes} machines"
         raise RunError(f"cannot train on {what}: {' '.join(str(error).split())}") from error
     return fabric
+
+
+def _leave() -> None:
+    """Take leave of the other processes. gloo's threads would break off a process that ends while they run."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 class LostProcessError(RunError):
