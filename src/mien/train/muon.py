@@ -46,8 +46,9 @@ class Muon(torch.optim.Optimizer):
 
 def _turned(gradient: Tensor, state: dict[str, Tensor], momentum: float) -> Tensor:
     """Nesterov's momentum, orthogonal."""
-    mean = state.setdefault("momentum", torch.zeros_like(gradient))
-    mean.lerp_(gradient, 1 - momentum)
+    if not state:
+        state["momentum"] = torch.zeros_like(gradient)
+    mean = state["momentum"].lerp_(gradient, 1 - momentum)
     rows = gradient.lerp(mean, momentum).flatten(1)
     size: float = 0.2 * max(rows.shape) ** 0.5
     return (orthogonal(rows) * size).view_as(gradient)
