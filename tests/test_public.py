@@ -22,6 +22,7 @@ PUBLIC = {
     "ExtraError",
     "FaceSet",
     "Finding",
+    "FiveCrop",
     "MienError",
     "Mirrored",
     "ModelCard",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mien.infer.classifier import load as load
     from mien.infer.classifier import models as models
     from mien.infer.compose import Ensemble as Ensemble
+    from mien.infer.compose import FiveCrop as FiveCrop
     from mien.infer.compose import Mirrored as Mirrored
     from mien.infer.draw import draw as draw
     from mien.infer.predictor import Predictor as Predictor
@@ -84,6 +85,7 @@ _HOME: dict[str, str] = {
     "load": "infer.classifier",
     "models": "infer.classifier",
     "Ensemble": "infer.compose",
+    "FiveCrop": "infer.compose",
     "Mirrored": "infer.compose",
     "draw": "infer.draw",
     "Predictor": "infer.predictor",

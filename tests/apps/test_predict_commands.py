@@ -130,6 +130,13 @@ def test_several_models_and_mirror_are_averaged(crops: Path, model: Path, other:
     assert np.abs(probs - np.mean(each, axis=0)).max() < 1e-5
 
 
+def test_five_crops_are_averaged(crops: Path, model: Path) -> None:
+    rows = table(run_mien("predict", crops, "--crops", "-m", model, "--five-crop").out)
+    faces = np.stack([np.asarray(Image.open(file)) for file in sorted(crops.iterdir())])
+    probs = np.array([[float(row[name]) for name in EXPRESSIONS] for row in rows])
+    assert np.abs(probs - mien.FiveCrop(mien.load(model))(faces).probs).max() < 1e-5
+
+
 def test_thresholds_leave_faces_out(photo: Path, model: Path) -> None:
     assert len(table(run_mien("predict", photo, "-m", model, "--min-face", "60").out)) == 1
     assert table(run_mien("predict", photo, "-m", model, "--min-face", "200").out) == []

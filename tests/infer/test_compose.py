@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from mien.errors import ModelError
 from mien.infer.classifier import OnnxClassifier
-from mien.infer.compose import Ensemble, Mirrored, name_of, parts
+from mien.infer.compose import Ensemble, FiveCrop, Mirrored, name_of, parts
 from mien.labels import EXPRESSIONS
 from mien.types import Scores
 from support import random_faces, tiny_model
@@ -42,6 +43,29 @@ def test_mirrored_says_the_same_of_a_face_and_its_mirror_image(models: list[Onnx
     one, other = Mirrored(models[0])(images), Mirrored(models[0])(images[:, :, ::-1])
     np.testing.assert_allclose(one.probs, other.probs, atol=1e-6)
     assert np.abs(one.probs - models[0](images).probs).max() > 0.01
+
+
+@pytest.mark.parametrize("side", [40, 44, 46])
+def test_five_crop_is_the_mean_of_corners_and_middle(models: list[OnnxClassifier], side: int) -> None:
+    images = random_faces(6).images
+    last = 48 - side
+    each = []
+    for top, left in ((0, 0), (0, last), (last, 0), (last, last), (last // 2, last // 2)):
+        crops = [Image.fromarray(face[top : top + side, left : left + side]) for face in images]
+        grown = np.stack([np.asarray(crop.resize((48, 48), Image.Resampling.BILINEAR)) for crop in crops])
+        each.append(models[0](grown).probs)
+    np.testing.assert_allclose(FiveCrop(models[0], side=side)(images).probs, np.mean(each, axis=0), atol=5e-3)
+
+
+def test_five_crop_of_whole_faces_is_the_classifier(models: list[OnnxClassifier]) -> None:
+    images = random_faces(6).images
+    np.testing.assert_allclose(FiveCrop(models[0], side=48)(images).probs, models[0](images).probs, atol=1e-6)
+
+
+def test_five_crop_needs_crops_of_a_face(models: list[OnnxClassifier]) -> None:
+    for side in (23, 49):
+        with pytest.raises(ModelError, match=f"from 24 to 48 pixels wide, got {side}"):
+            FiveCrop(models[0], side=side)
 
 
 def test_ensemble_is_the_mean(models: list[OnnxClassifier]) -> None:

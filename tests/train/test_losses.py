@@ -193,7 +193,7 @@ def test_rows_are_chosen(faces: FaceSet) -> None:
 def test_missing_votes_are_named(faces: FaceSet, key: str, with_zeros: bool) -> None:
     assert faces.votes is not None
     without = dataclasses.replace(faces, votes=np.zeros_like(faces.votes) if with_zeros else None)
-    with pytest.raises(RunError, match=rf"^loss\.{key} needs faces with FER\+ votes: mien data import"):
+    with pytest.raises(RunError, match=rf"^loss\.{key} needs faces with FER\+ votes .*--set loss\.{key}=0$"):
         make_targets(dataclasses.replace(PLAIN, **{key: 0.5}), without, classes=7)
 
 

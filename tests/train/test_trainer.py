@@ -105,6 +105,19 @@ def test_another_seed_is_another_run(faces: FaceSet, tmp_path: Path) -> None:
     assert not same_bits(tmp_path / "1", tmp_path / "2")
 
 
+@pytest.mark.parametrize(("ability", "wanted"), [({"avx512_bf16": True}, "bf16-mixed"), ({"avx2": True}, "32-true")])
+def test_automatic_precision_is_what_the_processor_does_fast(
+    faces: FaceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ability: dict[str, bool], wanted: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: ability, raising=False)
+    how = small(('optim.precision="auto"',))
+    first = next(iter(train(how, faces, out=tmp_path / "a", accelerator="cpu")))
+    assert f'precision = "{wanted}"' in (tmp_path / "a" / "recipe.toml").read_text(encoding="utf-8")
+    settled = small((f'optim.precision="{wanted}"',))
+    assert next(iter(train(settled, faces, out=tmp_path / "b"))).train_loss == first.train_loss
+    list(train(how, faces, out=tmp_path / "a", accelerator="cpu", resume=True))
+
+
 def test_a_broken_off_run_goes_on_to_the_same_bits(faces: FaceSet, tmp_path: Path) -> None:
     list(train(small(), faces, out=tmp_path / "whole", threads=1))
     for epoch in train(small(), faces, out=tmp_path / "broken", threads=1):

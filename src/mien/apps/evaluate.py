@@ -28,6 +28,9 @@ def evaluate(
     faces: Annotated[Path, typer.Argument(metavar="FACES", help="A file of faces.", show_default=False)],
     split: Annotated[Literal["train", "valid", "test", "all"], typer.Option(help="The faces to measure on.")] = "valid",
     mirror: Annotated[bool, typer.Option("--mirror", help="Average over each face and its mirror image.")] = False,
+    five_crop: Annotated[
+        bool, typer.Option("--five-crop", help="Average over each face's corners and middle; with --mirror, ten crops.")
+    ] = False,
     json: Annotated[
         Path | None, typer.Option(help="Write the report to this file as well.", show_default=False)
     ] = None,
@@ -38,16 +41,17 @@ def evaluate(
     from mien.evaluation.report import evaluate as measure
     from mien.files import write_text
     from mien.infer.classifier import load
-    from mien.infer.compose import Ensemble, Mirrored
+    from mien.infer.compose import Ensemble, averaged
     from mien.types import Classifier
 
     loaded = [load(model) for model in models]
     classifier: Classifier = loaded[0] if len(loaded) == 1 else Ensemble(*loaded)
+    classifier = averaged(classifier, mirror=mirror, five_crop=five_crop)
     every = load_faces(faces)
     chosen = _split(every, split, faces)
     seen = every[every.splits == "train"] if split in ("valid", "test") and "train" in every.splits else None
     with progress_bar("evaluating") as progress:
-        report = measure(Mirrored(classifier) if mirror else classifier, chosen, seen=seen, progress=progress)
+        report = measure(classifier, chosen, seen=seen, progress=progress)
     stdout.print(f"{report.model} on {report.count:,} labelled faces of {faces} ({split})\n", markup=False)
     for table in (_summary(report), _expressions(report), _confusion(report)):
         stdout.print(table)
@@ -57,24 +61,29 @@ def evaluate(
 
 
 def models() -> None:
-    """List the models that ship, and how good they are."""
+    """List the models that ship, how good they are, and how fast here."""
     from mien.apps.terminal import stderr, stdout
+    from mien.evaluation.bench import bench as measure
     from mien.infer import classifier
 
     files = classifier.shipped()
     if not files:
         stderr.print("no model ships with this copy of mien; train and export one, and give its path")
         return
-    table = _table("model", "parameters", "size", "valid accuracy (95%)", "test", "ECE")
-    for (name, file), card in zip(files.items(), classifier.models(), strict=True):
-        ece = card.scores.get("valid_ece")
+    cards = classifier.models()
+    tested = any("test_accuracy" in card.scores for card in cards)
+    table = _table("model", "params", "size", "valid (95%)", "mirrored", *["test"] * tested, "ECE", "ms/face")
+    for (name, file), card in zip(files.items(), cards, strict=True):
+        ece, mirrored = card.scores.get("valid_ece"), card.scores.get("valid_accuracy_mirrored")
         table.add_row(
             name,
-            f"{card.parameters:,}",
+            f"{card.parameters / 1e6:.2f} M",
             _size(len(file.read_bytes())),
             _carded(card, "valid"),
-            _carded(card, "test"),
+            "-" if mirrored is None else f"{mirrored:.1%}",
+            *[_carded(card, "test")] * tested,
             "-" if ece is None else f"{ece:.3f}",
+            f"{measure(classifier.load(name), batch=64, seconds=0.3).milliseconds:.3f}",
         )
     stdout.print(table)
 
@@ -212,7 +221,7 @@ def _carded(card: "ModelCard", split: str) -> str:
     accuracy, low, high = (card.scores.get(name) for name in names)
     if accuracy is None:
         return "-"
-    return f"{accuracy:.1%}" if low is None or high is None else f"{accuracy:.1%} ({low:.1%} to {high:.1%})"
+    return f"{accuracy:.1%}" if low is None or high is None else f"{accuracy:.1%} ({100 * low:.1f} to {high:.1%})"
 
 
 def _size(count: int) -> str:

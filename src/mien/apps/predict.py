@@ -106,6 +106,9 @@ def predict(
         ),
     ] = 20.0,
     mirror: Annotated[bool, typer.Option("--mirror", help="Average over each face and its mirror image.")] = False,
+    five_crop: Annotated[
+        bool, typer.Option("--five-crop", help="Average over each face's corners and middle; with --mirror, ten crops.")
+    ] = False,
 ) -> None:
     """Read the expressions of the faces in pictures and videos."""
     from mien.infer.detector import whole
@@ -118,7 +121,7 @@ def predict(
     names: list[str] = list(find_sources(sources))
     detector = whole if crops else None
     predictor = Predictor(
-        _classifier(model or [], mirror=mirror, threads=threads_beside(detector)),
+        _classifier(model or [], mirror=mirror, five_crop=five_crop, threads=threads_beside(detector)),
         detector=detector,
         min_face=min_face,
         min_detection=min_detection,
@@ -182,15 +185,15 @@ Next, with pictures of your own:
   mien models                                    what ships, and how good it is"""
 
 
-def _classifier(models: list[str], *, mirror: bool, threads: int) -> "Classifier":
-    """What the options -m and --mirror ask for."""
+def _classifier(models: list[str], *, mirror: bool, five_crop: bool, threads: int) -> "Classifier":
+    """What the options -m, --mirror and --five-crop ask for."""
     from mien.infer.classifier import load
-    from mien.infer.compose import Ensemble, Mirrored
+    from mien.infer.compose import Ensemble, averaged
     from mien.infer.predictor import DEFAULT_MODEL
 
     loaded = [load(model, threads=threads) for model in models or [DEFAULT_MODEL]]
     classifier: Classifier = loaded[0] if len(loaded) == 1 else Ensemble(*loaded)
-    return Mirrored(classifier) if mirror else classifier
+    return averaged(classifier, mirror=mirror, five_crop=five_crop)
 
 
 def _frames(names: list[str], span: "Span") -> int:

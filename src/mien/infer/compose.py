@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import ModelError
-from mien.types import Classifier, Scores
+from mien.types import FACE_SIDE, Classifier, Scores
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,36 @@ class Mirrored:
         plain = self.classifier(images)
         mirrored = self.classifier(np.ascontiguousarray(images[..., ::-1]))
         return Scores((plain.probs + mirrored.probs) / np.float32(2), plain.names)
+
+
+@dataclass(frozen=True)
+class FiveCrop:
+    """The mean of what a classifier says of a face's four corners and its middle, crops of `side` pixels made 48 again.
+
+    `Mirrored(FiveCrop(classifier))` is the ten-crop that papers on FER2013 test with. It takes five times as long.
+    Raises ModelError where side is not from 24 to 48 pixels.
+    """
+
+    classifier: Classifier
+    side: int = 44
+
+    def __post_init__(self) -> None:
+        if not FACE_SIDE // 2 <= self.side <= FACE_SIDE:
+            raise ModelError(f"crops must be from {FACE_SIDE // 2} to {FACE_SIDE} pixels wide, got {self.side}")
+
+    @property
+    def name(self) -> str:
+        """Of what it is made."""
+        return f"{_nested(self.classifier)} five-crop"
+
+    def __call__(self, images: NDArray[np.uint8], /) -> Scores:
+        """(N, 48, 48) uint8 -> Scores with N rows."""
+        last = FACE_SIDE - self.side
+        corners = [(0, 0), (0, last), (last, 0), (last, last), (last // 2, last // 2)]
+        grow = _bilinear(self.side, FACE_SIDE)
+        crops = (images[:, top : top + self.side, left : left + self.side] for top, left in corners)
+        heard = [self.classifier(np.rint(grow @ crop.astype(np.float32) @ grow.T).astype(np.uint8)) for crop in crops]
+        return Scores(np.mean([scores.probs for scores in heard], axis=0, dtype=np.float32), heard[0].names)
 
 
 @dataclass(frozen=True, init=False)
@@ -77,6 +107,13 @@ def shares(count: int, weights: Sequence[float] | None) -> tuple[float, ...]:
     return tuple(weight / sum(given) for weight in given)
 
 
+def averaged(classifier: Classifier, *, mirror: bool = False, five_crop: bool = False) -> Classifier:
+    """A classifier that averages over each face's mirror image, its crops, both or neither."""
+    if five_crop:
+        classifier = FiveCrop(classifier)
+    return Mirrored(classifier) if mirror else classifier
+
+
 def name_of(classifier: Classifier) -> str:
     """What to call a classifier in a report: its `name`, a function's own name, or else its type's."""
     own = getattr(classifier, "name", None) or getattr(classifier, "__name__", None)
@@ -86,12 +123,19 @@ def name_of(classifier: Classifier) -> str:
 def parts(classifier: Classifier) -> tuple[Classifier, ...]:
     """The classifiers that one is made of; itself where it is not made of others."""
     match classifier:
-        case Mirrored():
+        case Mirrored() | FiveCrop():
             return parts(classifier.classifier)
         case Ensemble():
             return tuple(part for member in classifier.classifiers for part in parts(member))
         case _:
             return (classifier,)
+
+
+def _bilinear(side: int, wanted: int) -> NDArray[np.float32]:
+    """(wanted, side) what each pixel of a line so long takes from those of a shorter one: pixel centres are aligned."""
+    places = np.clip((np.arange(wanted) + 0.5) * side / wanted - 0.5, 0, side - 1)
+    nearness: NDArray[np.float64] = np.maximum(1 - np.abs(places[:, None] - np.arange(side)), 0)
+    return nearness.astype(np.float32)
 
 
 def _nested(classifier: Classifier) -> str:

@@ -118,7 +118,10 @@ def _cast_votes(how: Loss, faces: FaceSet) -> Tensor:
     """(N, 10) float32."""
     if faces.votes is None or not faces.votes.any():
         key = "votes" if how.votes else "auxiliary"
-        raise RunError(f"loss.{key} needs faces with FER+ votes: mien data import ... --votes fer2013new.csv")
+        raise RunError(
+            f"loss.{key} needs faces with FER+ votes (mien data import ... --votes fer2013new.csv); without them, train"
+            f" with --set loss.{key}=0"
+        )
     return torch.from_numpy(faces.votes.copy())
 
 

@@ -211,9 +211,8 @@ class Optim:
     sharpness: float = 0.0  # each step is by the gradient this far uphill (SAM, Foret et al., 2021), for twice the time
     sizes: tuple[tuple[int, float], ...] = ((48, 1.0),)  # (side in pixels, share of the epochs), in order
     patience: int = 0  # epochs without a better validation accuracy after which training ends early; 0: never
-    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = (
-        "32-true"  # bf16-mixed: nearly twice as fast where the processor has bfloat16
-    )
+    # bf16-mixed: nearly twice as fast where the processor has bfloat16; auto: that there, elsewhere 32-true
+    precision: Literal["32-true", "16-mixed", "bf16-mixed", "auto"] = "32-true"
 
     def __post_init__(self) -> None:
         _check(self.epochs > 0, "optim.epochs must be 1 or more", self.epochs)

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from mien.train.devices import (
     Accelerator,
     all_agree,
     by_first,
+    fast_precision,
     losing_a_process,
     make_fabric,
     norm_over_all,
@@ -72,11 +74,13 @@ def train(
     for bit, as if it had never stopped.
     minutes: start no epoch that would end later than this from now, but for a new run's first; 0: no limit.
     threads: of the processor, for each process; 0: torch's choice. devices: on each of this many machines (nodes), a
-    process each. teacher: where the recipe's loss.teachers names none; progress: of what it says of the train faces,
-    before the training begins.
+    process each; what they can do settles the precision "auto". teacher: where the recipe's loss.teachers names none;
+    progress: of what it says of the train faces, before the training begins.
     Raises RunError where the faces do not do, the folder already holds a run, the run is of other faces, another recipe
     or another teacher, or there are not as many devices.
     """
+    if recipe.optim.precision == "auto":
+        recipe = replace(recipe, optim=replace(recipe.optim, precision=fast_precision(accelerator)))
     fabric = make_fabric(accelerator=accelerator, devices=devices, nodes=nodes, precision=recipe.optim.precision)
     if threads:
         torch.set_num_threads(threads)
