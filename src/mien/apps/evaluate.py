@@ -70,10 +70,11 @@ def models() -> None:
     if not files:
         stderr.print("no model ships with this copy of mien; train and export one, and give its path")
         return
-    cards = classifier.models()
-    tested = any("test_accuracy" in card.scores for card in cards)
+    loaded = [classifier.load(name) for name in files]
+    tested = any("test_accuracy" in each.card.scores for each in loaded)
     table = _table("model", "params", "size", "valid (95%)", "mirrored", *["test"] * tested, "ECE", "ms/face")
-    for (name, file), card in zip(files.items(), cards, strict=True):
+    for (name, file), each in zip(files.items(), loaded, strict=True):
+        card = each.card
         ece, mirrored = card.scores.get("valid_ece"), card.scores.get("valid_accuracy_mirrored")
         table.add_row(
             name,
@@ -83,7 +84,7 @@ def models() -> None:
             "-" if mirrored is None else f"{mirrored:.1%}",
             *[_carded(card, "test")] * tested,
             "-" if ece is None else f"{ece:.3f}",
-            f"{measure(classifier.load(name), batch=64, seconds=0.3).milliseconds:.3f}",
+            f"{measure(each, batch=64, seconds=0.3).milliseconds:.3f}",
         )
     stdout.print(table)
 
