@@ -1,5 +1,6 @@
 """Distillation: what a teacher says, of which faces, in whose order, and which teacher it was."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,18 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 import mien
-from mien.errors import ModelError, RunError
+from mien.data.scores import FaceScores, save_scores
+from mien.errors import DataError, ModelError, RunError
 from mien.labels import EXPRESSIONS
 from mien.train import train
+from mien.train.posterior import label_posterior
 from mien.train.spelling import parse_recipe
-from mien.train.teacher import hear, load_teacher
-from mien.types import Scores
+from mien.train.teacher import Teacher, hear, load_teacher
+from mien.types import FaceSet, Scores
 from support import random_faces, tiny_model, train_and_valid
 
-IMAGES = random_faces(300).images
+FACES = random_faces(300)
+IMAGES = FACES.images
 
 
 class Brightness:
@@ -36,31 +40,37 @@ class Brightness:
         return Scores((powers / powers.sum(axis=1, keepdims=True)).astype(np.float32), self.names)
 
 
+def model_named(*names: str) -> mien.Classifier:
+    teacher = load_teacher(names)
+    assert not isinstance(teacher, FaceScores)
+    return teacher
+
+
 def test_the_mean_of_face_and_mirror_image_in_the_nets_order() -> None:
     teacher = Brightness()
-    heard = hear(teacher, IMAGES, names=EXPRESSIONS)
+    heard = hear(teacher, FACES, names=EXPRESSIONS)
     wanted = (teacher(IMAGES).probs + teacher(IMAGES[:, :, ::-1]).probs)[:, ::-1] / 2
     np.testing.assert_allclose(heard.probs, wanted, rtol=1e-6)
 
 
 def test_progress_reaches_the_end() -> None:
     calls: list[tuple[int, int]] = []
-    hear(Brightness(), IMAGES, names=EXPRESSIONS, progress=lambda done, total: calls.append((done, total)))
+    hear(Brightness(), FACES, names=EXPRESSIONS, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(256, 300), (300, 300)]
 
 
 def test_several_models_are_averaged(tmp_path: Path) -> None:
     files = [str(tiny_model(tmp_path / f"{seed}.onnx", seed=seed)) for seed in (1, 2)]
-    both = load_teacher(files)(IMAGES).probs
+    both = model_named(*files)(IMAGES).probs
     np.testing.assert_allclose(both, (mien.load(files[0])(IMAGES).probs + mien.load(files[1])(IMAGES).probs) / 2)
-    assert np.array_equal(load_teacher(files[:1])(IMAGES).probs, mien.load(files[0])(IMAGES).probs)
+    assert np.array_equal(model_named(files[0])(IMAGES).probs, mien.load(files[0])(IMAGES).probs)
 
 
 def test_which_teacher_it_was(tmp_path: Path) -> None:
     """By the file's content, wherever it lies; by what it says, where there is no file."""
 
-    def which(teacher: mien.Classifier) -> str:
-        return hear(teacher, IMAGES[:3], names=EXPRESSIONS).teacher
+    def which(teacher: Teacher) -> str:
+        return hear(teacher, FACES[:3], names=EXPRESSIONS).teacher
 
     one, same = (load_teacher([str(tiny_model(tmp_path / name, seed=1))]) for name in ("a.onnx", "b.onnx"))
     other = load_teacher([str(tiny_model(tmp_path / "c.onnx", seed=2))])
@@ -71,7 +81,7 @@ def test_which_teacher_it_was(tmp_path: Path) -> None:
 def test_a_teacher_of_other_classes_is_refused(tmp_path: Path) -> None:
     path = tiny_model(tmp_path / "two.onnx", labels=("yes", "no"), name="two")
     with pytest.raises(RunError, match=r"the teacher two must tell angry, .*got one that tells yes, no"):
-        hear(load_teacher([str(path)]), IMAGES, names=EXPRESSIONS)
+        hear(load_teacher([str(path)]), FACES, names=EXPRESSIONS)
 
 
 SMALL = """
@@ -117,9 +127,47 @@ def test_a_teacher_from_python_sees_each_train_face_once(tmp_path: Path) -> None
     run = train(parse_recipe(SMALL), faces, out=tmp_path / "run", threads=1, teacher=teacher)
     list(run)
     assert teacher.seen == 2 * 70
-    heard = hear(teacher, faces.images[:70], names=EXPRESSIONS).probs
+    heard = hear(teacher, faces[:70], names=EXPRESSIONS).probs
     softened = np.sqrt(heard) / np.sqrt(heard).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(run.objective.targets.taught.numpy(), softened, rtol=1e-5)
+
+
+def scores_of(faces: FaceSet) -> FaceScores:
+    order = np.arange(len(faces))[::-1]
+    return FaceScores(faces.ids[order], Brightness()(faces.images[order]), held_out=True)
+
+
+def test_held_out_scores_teach_each_face_by_its_id(tmp_path: Path) -> None:
+    faces = train_and_valid(70, 28)
+    save_scores(scores_of(faces), tmp_path / "scores.npz")
+    recipe = parse_recipe(SMALL, (f'loss.teachers=["{(tmp_path / "scores.npz").as_posix()}"]',))
+    run = train(recipe, faces, out=tmp_path / "run", threads=1)
+    said = Brightness()(faces.images[:70]).probs[:, ::-1]
+    softened = np.sqrt(said) / np.sqrt(said).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(run.objective.targets.taught.numpy(), softened, rtol=1e-5)
+
+
+def test_scores_of_some_faces_alone_do_not_do(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"must be of all 300 train faces, got those of 290"):
+        hear(scores_of(FACES[:290]), FACES, names=EXPRESSIONS)
+    with pytest.raises(RunError, match=r"a file of scores must be the only one of loss\.teachers, got swift, s\.npz"):
+        load_teacher(["swift", "s.npz"])
+    with pytest.raises(DataError, match=r"s\.npz"):
+        load_teacher([str(tmp_path / "s.npz")])
+
+
+def test_the_votes_speak_with_the_teacher(tmp_path: Path) -> None:
+    faces = train_and_valid(70, 28)
+    random = np.random.default_rng(1)
+    voted = dataclasses.replace(faces, votes=random.integers(0, 5, (len(faces), 10)).astype(np.float32))
+    recipe = parse_recipe(SMALL, ("loss.teacher_votes=true", "loss.teacher_temperature=1"))
+    run = train(recipe, voted, out=tmp_path / "run", threads=1, teacher=Brightness())
+    inside, taught = voted[:70], hear(Brightness(), voted[:70], names=EXPRESSIONS).probs
+    assert inside.votes is not None
+    wanted = label_posterior(taught, inside.votes, inside)
+    np.testing.assert_allclose(run.objective.targets.taught.numpy(), wanted, rtol=1e-4)
+    with pytest.raises(RunError, match=r"^loss\.teacher_votes needs faces .*--set loss\.teacher_votes=false$"):
+        train(recipe, faces, out=tmp_path / "other", threads=1, teacher=Brightness())
 
 
 def test_two_ways_to_name_a_teacher_are_one_too_many(tmp_path: Path) -> None:

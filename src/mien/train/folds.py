@@ -52,7 +52,7 @@ def fold_runs(
 
 
 def held_out_scores(runs: Sequence[Run]) -> FaceScores:
-    """The probabilities of every held-out face by its own fold's net, fold after fold.
+    """The probabilities of every held-out face by its own fold's net, averaged over it and its mirror image.
 
     Raises RunError where there is no run, or one is not finished.
     """
@@ -65,5 +65,8 @@ def held_out_scores(runs: Sequence[Run]) -> FaceScores:
 
 @torch.no_grad()
 def _probs(model: WholeModel, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    parts = [model(torch.from_numpy(images[rows].copy())).numpy() for rows in batches(len(images), 256)]
+    parts = []
+    for rows in batches(len(images), 256):
+        plain = torch.from_numpy(images[rows].copy())
+        parts.append((model(plain) + model(plain.flip(-1))).numpy() / 2)
     return np.concatenate(parts).astype(np.float32)

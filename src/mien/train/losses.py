@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mien.errors import RunError
+from mien.train.posterior import label_posterior
 from mien.train.recipe import Loss
 from mien.types import FaceSet
 
@@ -54,13 +55,15 @@ def make_targets(how: Loss, faces: FaceSet, *, classes: int, taught: NDArray[np.
     spread = functional.one_hot(torch.from_numpy(faces.labels.copy()), classes).float()
     votes = torch.zeros(len(faces), 0)
     if how.votes or how.auxiliary:
-        cast = _cast_votes(how, faces)
+        cast = torch.from_numpy(_cast_votes(faces, key="votes" if how.votes else "auxiliary").copy())
         spread = (1 - how.votes) * spread + how.votes * _shares(cast[:, :classes], instead=spread)
         votes = _shares(cast, instead=torch.zeros(())) if how.auxiliary else votes
     if how.smoothing_over == "all":
         smooth = (1 - how.smoothing) * spread + how.smoothing / classes
     else:
         smooth = (1 - how.smoothing) * spread + how.smoothing * (1 - spread) / (classes - 1)
+    if taught is not None and how.teacher_votes:
+        taught = label_posterior(taught, _cast_votes(faces, key="teacher_votes"), faces)
     weights = class_weights(how, faces, classes=classes)
     return Targets(
         how,
@@ -114,15 +117,15 @@ def _cross_entropy(logits: Tensor, wanted: Tensor) -> Tensor:
     return -(wanted * functional.log_softmax(logits, dim=1)).sum()
 
 
-def _cast_votes(how: Loss, faces: FaceSet) -> Tensor:
-    """(N, 10) float32."""
+def _cast_votes(faces: FaceSet, *, key: str) -> NDArray[np.float32]:
+    """(N, 10), for the setting that needs them."""
     if faces.votes is None or not faces.votes.any():
-        key = "votes" if how.votes else "auxiliary"
+        off = "false" if key == "teacher_votes" else "0"
         raise RunError(
             f"loss.{key} needs faces with FER+ votes (mien data import ... --votes fer2013new.csv); without them, train"
-            f" with --set loss.{key}=0"
+            f" with --set loss.{key}={off}"
         )
-    return torch.from_numpy(faces.votes.copy())
+    return faces.votes
 
 
 def _shares(votes: Tensor, *, instead: Tensor) -> Tensor:

@@ -137,9 +137,10 @@ class Loss:
     class_weights: Literal["none", "inverse", "sqrt"] | tuple[float, ...] = "none"  # by a class's count, or one a class
     votes: float = 0.0  # share of the FER+ annotators' votes in the target; the label has the rest
     auxiliary: float = 0.0  # weight of the loss of a second output, on all ten kinds of FER+ votes, only in training
-    teachers: tuple[str, ...] = ()  # models by name or file: the mean of their probabilities is mixed into the target
+    teachers: tuple[str, ...] = ()  # models by name or file, whose mean is mixed into the target; or a file of scores
     teacher_share: float = 0.5  # of the target
     teacher_temperature: float = 1.0  # over 1 softens the teacher's probabilities, and the net's against them
+    teacher_votes: bool = False  # mix in each label's chance given the teacher's word and the FER+ votes (posterior.py)
     support: int = 5  # prototypical: faces of each class that make its prototype
     queries: int = 10  # prototypical: faces of each class that are classified; a batch is all of these, not optim.batch
 

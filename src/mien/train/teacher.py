@@ -1,4 +1,4 @@
-"""Distillation: what one or several classifiers say of the train faces, which a net is then taught."""
+"""Distillation: what classifiers say of the train faces, or held-out nets have said, which a net is then taught."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.data.scores import FaceScores, load_scores
 from mien.errors import RunError
 from mien.infer.classifier import load
 from mien.infer.compose import Ensemble, Mirrored, name_of, parts
-from mien.types import Classifier, Progress, batches
+from mien.types import Classifier, FaceSet, Progress, batches
+
+Teacher = Classifier | FaceScores
 
 _BATCH = 256  # faces between two reports of progress
 
@@ -19,7 +22,7 @@ _BATCH = 256  # faces between two reports of progress
 class Lesson:
     """What a teacher says of N faces.
 
-    probs:   (N, classes) float32, the mean of its probabilities for a face and for its mirror image.
+    probs:   (N, classes) float32; a classifier's are the mean of those for a face and for its mirror image.
     teacher: its name and the hashes of its files; where it has none, the hash of the probabilities.
     """
 
@@ -27,29 +30,41 @@ class Lesson:
     teacher: str
 
 
-def load_teacher(models: Sequence[str], *, threads: int = 0) -> Classifier:
-    """The mean of one or several models, each by its name or file. Raises ModelError as `load` does."""
-    loaded = [load(model, threads=threads) for model in models]
+def load_teacher(names: Sequence[str], *, threads: int = 0) -> Teacher:
+    """The mean of one or several models, each by its name or file; or what one file of scores (.npz) says.
+
+    Raises ModelError as `load` does, DataError as `load_scores` does, RunError where scores are not alone.
+    """
+    if any(name.endswith(".npz") for name in names):
+        if len(names) > 1:
+            raise RunError(f"a file of scores must be the only one of loss.teachers, got {', '.join(names)}")
+        return load_scores(names[0])
+    loaded = [load(name, threads=threads) for name in names]
     return loaded[0] if len(loaded) == 1 else Ensemble(*loaded)
 
 
-def hear(
-    teacher: Classifier, images: NDArray[np.uint8], *, names: Sequence[str], progress: Progress | None = None
-) -> Lesson:
-    """What a teacher says of faces, (N, 48, 48) uint8; `names` are the net's classes, in the order of the columns.
+def hear(teacher: Teacher, faces: FaceSet, *, names: Sequence[str], progress: Progress | None = None) -> Lesson:
+    """What a teacher says of faces; `names` are the net's classes, in the order of the columns.
 
-    Raises RunError where the teacher tells other classes.
+    Raises RunError where the teacher tells other classes, or scores are not of all these faces.
     """
-    probs = np.zeros((len(images), len(names)), np.float32)
-    for rows in batches(len(images), _BATCH):
-        scores = Mirrored(teacher)(images[rows])
+    if isinstance(teacher, FaceScores):
+        scored, heard = teacher.of(faces)
+        if len(scored) < len(faces):
+            raise RunError(f"the teacher's scores must be of all {len(faces)} train faces, got those of {len(scored)}")
+        return Lesson(heard, f"scores {_hash(heard)}")
+    probs = np.zeros((len(faces), len(names)), np.float32)
+    for rows in batches(len(faces), _BATCH):
+        scores = Mirrored(teacher)(faces.images[rows])
         if sorted(scores.names) != sorted(names):
             got = ", ".join(scores.names)
             raise RunError(f"the teacher {name_of(teacher)} must tell {', '.join(names)}, got one that tells {got}")
         probs[rows] = scores.probs[:, [scores.names.index(name) for name in names]]
         if progress is not None:
-            progress(rows.stop, len(images))
+            progress(rows.stop, len(faces))
     hashes = [str(getattr(part, "hash", "")) for part in parts(teacher)]
-    if not all(hashes):
-        hashes = [hashlib.sha256(probs.tobytes()).hexdigest()]
-    return Lesson(probs, " ".join((name_of(teacher), *hashes)))
+    return Lesson(probs, " ".join((name_of(teacher), *(hashes if all(hashes) else [_hash(probs)]))))
+
+
+def _hash(probs: NDArray[np.float32]) -> str:
+    return hashlib.sha256(probs.tobytes()).hexdigest()

@@ -46,8 +46,8 @@ from mien.train.optim import (
 from mien.train.prototypes import set_centres
 from mien.train.recipe import Recipe
 from mien.train.run import Checkpoint, Epoch, source_commit, under
-from mien.train.teacher import hear, load_teacher
-from mien.types import Classifier, FaceSet, Progress, batches
+from mien.train.teacher import Teacher, hear, load_teacher
+from mien.types import FaceSet, Progress, batches
 
 # Called after each step: epochs done (with a fraction), loss in nats, faces a second in this epoch.
 Step = Callable[[float, float, float], None]
@@ -64,7 +64,7 @@ def train(
     devices: int = 1,
     nodes: int = 1,
     accelerator: Accelerator = "auto",
-    teacher: Classifier | None = None,
+    teacher: Teacher | None = None,
     progress: Progress | None = None,
     on_step: Step | None = None,
 ) -> "Run":
@@ -113,7 +113,7 @@ class Run:
         fabric: Fabric,
         resume: bool,
         budget: Budget,
-        teacher: Classifier | None,
+        teacher: Teacher | None,
         progress: Progress | None,
         on_step: Step | None,
     ) -> None:
@@ -127,7 +127,7 @@ class Run:
         by_first(fabric, lambda: self.folder.refuse_to_overwrite(resume=resume))
         taught = None
         if teacher is not None:
-            lesson = hear(teacher, self.train_faces.images, names=self.names, progress=progress)
+            lesson = hear(teacher, self.train_faces, names=self.names, progress=progress)
             taught, self.folder.facts["teacher"] = lesson.probs, lesson.teacher
         self.epochs: list[Epoch] = []
         self.out_of_time = False
