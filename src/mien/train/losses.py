@@ -62,8 +62,8 @@ def make_targets(how: Loss, faces: FaceSet, *, classes: int, taught: NDArray[np.
         smooth = (1 - how.smoothing) * spread + how.smoothing / classes
     else:
         smooth = (1 - how.smoothing) * spread + how.smoothing * (1 - spread) / (classes - 1)
-    if taught is not None and how.teacher_votes:
-        taught = label_posterior(taught, _cast_votes(faces, key="teacher_votes"), faces)
+    if how.teacher_votes:
+        taught = label_posterior(faces, votes=_cast_votes(faces, key="teacher_votes"), taught=taught, classes=classes)
     weights = class_weights(how, faces, classes=classes)
     return Targets(
         how,

@@ -1,4 +1,4 @@
-"""The chance of each label, given what a teacher says of a face and what the FER+ annotators saw in it.
+"""The chance of each label, given what the FER+ annotators saw in a face and what a teacher says of it.
 
 A label of FER2013 is one person's glance; ten people's votes and a net that has not seen the face say more about which
 labels it could as well have got. Learning those chances teaches less noise than learning the labels. This is
@@ -18,19 +18,24 @@ _FOLDS = 4
 _PENALTY = 0.5  # on half the sum of the squared weights, against the sum of the faces' losses
 
 
-def label_posterior(taught: NDArray[np.float32], votes: NDArray[np.float32], faces: FaceSet) -> NDArray[np.float32]:
+def label_posterior(
+    faces: FaceSet, *, votes: NDArray[np.float32], taught: NDArray[np.float32] | None, classes: int
+) -> NDArray[np.float32]:
     """(N, classes) float32: by multinomial logistic regression of the labels, each face by one without it or its twin.
 
-    taught: (N, classes), the teacher's probabilities, best of a teacher that has not seen these faces. votes: (N, 10).
+    votes:  (N, 10). taught: (N, classes), the teacher's probabilities, best of one that has not seen these faces; None:
+    by the votes alone.
     """
     total = votes.sum(axis=1, keepdims=True)
-    known = [np.log(taught + 1e-3), np.log((votes + 0.3) / (total + 3)), votes / np.maximum(total, 1)]
+    known = [np.log((votes + 0.3) / (total + 3)), votes / np.maximum(total, 1)]
+    if taught is not None:
+        known.append(np.log(taught + 1e-3))
     inputs, labels = torch.from_numpy(np.concatenate(known, axis=1)).double(), torch.from_numpy(faces.labels.copy())
     fold = torch.from_numpy(fold_of_each(faces, folds=_FOLDS, seed=0))
-    chances = torch.zeros(taught.shape, dtype=torch.float64)
+    chances = torch.zeros(len(faces), classes, dtype=torch.float64)
     for held_out in range(_FOLDS):
         inside, outside = fold == held_out, fold != held_out
-        weights, bias = _fitted(inputs[outside], labels[outside], classes=taught.shape[1])
+        weights, bias = _fitted(inputs[outside], labels[outside], classes=classes)
         chances[inside] = torch.softmax(inputs[inside] @ weights + bias, dim=1)
     return chances.numpy().astype(np.float32)
 

@@ -140,7 +140,7 @@ class Loss:
     teachers: tuple[str, ...] = ()  # models by name or file, whose mean is mixed into the target; or a file of scores
     teacher_share: float = 0.5  # of the target
     teacher_temperature: float = 1.0  # over 1 softens the teacher's probabilities, and the net's against them
-    teacher_votes: bool = False  # mix in each label's chance given the teacher's word and the FER+ votes (posterior.py)
+    teacher_votes: bool = False  # teach each label's chance, given the FER+ votes and what teachers say
     support: int = 5  # prototypical: faces of each class that make its prototype
     queries: int = 10  # prototypical: faces of each class that are classified; a batch is all of these, not optim.batch
 
