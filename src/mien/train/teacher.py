@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.scores import FaceScores, load_scores
-from mien.errors import RunError
+from mien.errors import DataError, RunError
 from mien.infer.classifier import load
 from mien.infer.compose import Ensemble, Mirrored, name_of, parts
 from mien.types import Classifier, FaceSet, Progress, batches
@@ -33,12 +33,15 @@ class Lesson:
 def load_teacher(names: Sequence[str], *, threads: int = 0) -> Teacher:
     """The mean of one or several models, each by its name or file; or what one file of scores (.npz) says.
 
-    Raises ModelError as `load` does, DataError as `load_scores` does, RunError where scores are not alone.
+    Raises ModelError as `load` does, RunError where scores cannot be read, or are not alone.
     """
     if any(name.endswith(".npz") for name in names):
         if len(names) > 1:
             raise RunError(f"a file of scores must be the only one of loss.teachers, got {', '.join(names)}")
-        return load_scores(names[0])
+        try:
+            return load_scores(names[0])
+        except DataError as error:
+            raise RunError(f"{error}; held-out scores come from: mien train RECIPE --faces FACES --folds 4") from error
     loaded = [load(name, threads=threads) for name in names]
     return loaded[0] if len(loaded) == 1 else Ensemble(*loaded)
 
