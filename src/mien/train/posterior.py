@@ -15,7 +15,7 @@ from mien.data.split import fold_of_each
 from mien.types import FaceSet
 
 _FOLDS = 4
-_PENALTY = 0.5  # on half the sum of the squared weights, against the sum of the faces' losses
+_PENALTY = 0.5  # times the sum of the squared weights, beside the sum of the faces' losses
 
 
 def label_posterior(

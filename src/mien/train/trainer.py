@@ -74,8 +74,8 @@ def train(
     for bit, as if it had never stopped.
     minutes: start no epoch that would end later than this from now, but for a new run's first; 0: no limit.
     threads: of the processor, for each process; 0: torch's choice. devices: on each of this many machines (nodes), a
-    process each; what they can do settles the precision "auto". teacher: where the recipe's loss.teachers names none;
-    progress: of what it says of the train faces, before the training begins.
+    process each; what they can do settles the precision "auto". teacher: where the recipe's loss.teachers names none,
+    a classifier or scores of the train faces; progress: of what it says of the train faces, before the training begins.
     Raises RunError where the faces do not do, the folder already holds a run, the run is of other faces, another recipe
     or another teacher, or there are not as many devices.
     """
