@@ -23,7 +23,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     save_faces(train_and_valid(40, 14), "faces.npz")
     (tmp_path / "recipes" / "report").mkdir(parents=True)
     small = "[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nbatch = 16\nepochs = 1\n"
-    (tmp_path / "recipes" / "swift.toml").write_text(small)
+    (tmp_path / "recipes" / "plain.toml").write_text(small)
     (tmp_path / "recipes" / "report" / "one.toml").write_text(small)
     return tmp_path
 

@@ -82,6 +82,6 @@ def test_the_pages_python_runs(
     monkeypatch.chdir(tmp_path)
     one, _, _ = _study(tmp_path)
     (tmp_path / "recipes").mkdir()
-    one.rename(tmp_path / "recipes" / "swift.toml")
+    one.rename(tmp_path / "recipes" / "plain.toml")
     exec(compile(python_of("study.md"), "study.md", "exec"), {})  # noqa: S102
-    assert capsys.readouterr().out.startswith("swift 1 0.")
+    assert capsys.readouterr().out.startswith("plain 1 0.")

@@ -17,9 +17,9 @@ Accelerator = Literal["auto", "cpu", "cuda", "mps"]
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A TOML file, such as recipes/swift.toml.")],
+    recipe: Annotated[Path, typer.Argument(help="A TOML file, such as recipes/plain.toml.")],
     faces: Annotated[Path, typer.Option("--faces", help="The file of faces that `mien data import` wrote.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The folder of the run, such as runs/swift.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The folder of the run, such as runs/plain.")],
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Replace a setting: optim.lr=0.2. TOML; may be repeated.")
     ] = None,
