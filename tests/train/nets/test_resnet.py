@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mien.train.nets import FaceNet, build_net
+from mien.train.nets.resnet import Convolution
 from mien.train.spelling import parse_recipe
 
 # torchvision's blocks: (name, channels in, channels out, stride of the first convolution).
@@ -106,3 +107,18 @@ def test_the_small_stem_keeps_the_side() -> None:
     with torch.no_grad():
         assert [maps.shape[-1] for maps in body(torch.rand(1, 1, 48, 48))] == [48, 24, 12, 6]
         assert [maps.shape[-1] for maps in made("resnet18").body(torch.rand(1, 1, 48, 48))] == [12, 6, 3, 2]
+
+
+@pytest.mark.parametrize(("side", "stride"), [(1, 1), (2, 2), (2, 1), (3, 2)])
+def test_small_maps_are_convolved_like_others(side: int, stride: int) -> None:
+    layer, maps = Convolution(3, 5, stride=stride), torch.rand(4, 3, side, side, requires_grad=True)
+    wanted = functional.conv2d(maps, layer.weight, stride=stride, padding=1)
+    got = layer(maps)
+    torch.testing.assert_close(got, wanted)
+    weight = torch.rand(wanted.shape)
+    for own, theirs_ in zip(
+        torch.autograd.grad((got * weight).sum(), (maps, layer.weight)),
+        torch.autograd.grad((wanted * weight).sum(), (maps, layer.weight)),
+        strict=True,
+    ):
+        torch.testing.assert_close(own, theirs_)

@@ -6,6 +6,7 @@ head's.
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mien.train.nets.body import Body
 from mien.train.recipe import ResNet
@@ -13,14 +14,32 @@ from mien.train.recipe import ResNet
 _BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 
 
+class Convolution(nn.Conv2d):
+    """A 3x3 convolution with a padding of 1; where its output is one pixel, a product with the filters' part inside.
+
+    The last layer's maps of a face of 32 pixels are one pixel wide. torch would multiply by the padding, too, in three
+    times as long.
+    """
+
+    def __init__(self, before: int, after: int, *, stride: int) -> None:
+        super().__init__(before, after, 3, stride, 1, bias=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        high, wide = maps.shape[-2:]
+        if max(high, wide) > self.stride[0]:
+            return super().forward(maps)
+        inside = self.weight[:, :, 1 : 1 + high, 1 : 1 + wide]
+        return functional.linear(maps.flatten(1), inside.flatten(1))[:, :, None, None]
+
+
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut around them, through a 1x1 convolution where the shape changes."""
 
     def __init__(self, before: int, after: int, *, stride: int, dropout: float) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(before, after, 3, stride, 1, bias=False)
+        self.conv1 = Convolution(before, after, stride=stride)
         self.bn1 = nn.BatchNorm2d(after)
-        self.conv2 = nn.Conv2d(after, after, 3, 1, 1, bias=False)
+        self.conv2 = Convolution(after, after, stride=1)
         self.bn2 = nn.BatchNorm2d(after)
         self.dropout = nn.Dropout(dropout)
         self.downsample = None
