@@ -11,12 +11,15 @@ from safetensors.torch import load_file
 
 import mien
 from mien.data.scores import FaceScores, save_scores
-from mien.errors import ModelError, RunError
+from mien.errors import ModelError, RecipeError, RunError
 from mien.labels import EXPRESSIONS
 from mien.train import train
+from mien.train.batch import make_batch, whole_faces
+from mien.train.losses import make_targets
 from mien.train.posterior import label_posterior
+from mien.train.recipe import Loss
 from mien.train.spelling import parse_recipe
-from mien.train.teacher import Teacher, hear, load_teacher
+from mien.train.teacher import Teacher, Views, hear, load_teacher
 from mien.types import FaceSet, Scores
 from support import random_faces, tiny_model, train_and_valid
 
@@ -171,6 +174,64 @@ def test_the_votes_speak_with_the_teacher(tmp_path: Path) -> None:
     np.testing.assert_allclose(alone.objective.targets.taught.numpy(), wanted, rtol=1e-4)
     with pytest.raises(RunError, match=r"^loss\.teacher_votes needs faces .*--set loss\.teacher_votes=false$"):
         train(recipe, faces, out=tmp_path / "other", threads=1, teacher=Brightness())
+
+
+def smooth_faces(count: int) -> torch.Tensor:
+    """(count, 48, 48) uint8 whose grey levels change slowly, so that they look alike at any size."""
+    coarse = torch.rand(count, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 255
+    fine = torch.nn.functional.interpolate(coarse, size=(48, 48), mode="bicubic").clamp(0, 255)
+    return fine[:, 0].to(torch.uint8)
+
+
+@pytest.mark.parametrize("mix", ["none", "mixup", "cutmix"])
+def test_with_views_the_teacher_says_what_it_sees_of_a_batch(mix: str) -> None:
+    """The same faces, moved and mixed as the net sees them, but at 48 pixels."""
+    changes = ("loss.teacher_views=3", f'augment.mix="{mix}"', "augment.mix_probability=1", "augment.mix_alpha=1")
+    how = parse_recipe(SMALL, (*changes, "augment.erase=0", "augment.erase_side=0.5"))
+    images, rows = smooth_faces(60), torch.arange(40)
+    batch = make_batch(images, rows, how.augment, side=24, generator=torch.Generator().manual_seed(1))
+    whole = whole_faces(batch, images, dataclasses.replace(how.augment, erase=0.5))
+    assert whole.shape == (40, 48, 48)
+    halves = torch.nn.functional.avg_pool2d(whole[:, None].float(), 2)  # bilinear by half is the mean of four
+    assert (halves - batch.faces).abs().mean() < 3
+    other = make_batch(images, rows, how.augment, side=24, generator=torch.Generator().manual_seed(2))
+    assert (halves - other.faces).abs().mean() > 30
+    views = Views(Brightness(3), how, images=images, names=EXPRESSIONS)
+    taught = views.taught(batch, 0)
+    said = np.sqrt(Brightness(3)(whole.numpy()).probs[:, ::-1])
+    assert taught.taught is not None
+    np.testing.assert_allclose(taught.taught.numpy(), said / said.sum(axis=1, keepdims=True), rtol=1e-4)
+    targets = make_targets(Loss(), FACES, classes=7)
+    assert torch.equal(batch.targets(targets).labels, taught.targets(targets).labels)
+    assert torch.equal(taught.targets(targets).taught, taught.taught)
+
+
+def test_views_are_heard_once_and_seen_in_turn(tmp_path: Path) -> None:
+    teacher, faces = Brightness(9), train_and_valid(70, 28)
+    changes = ("loss.teacher_views=2", "optim.epochs=6", "optim.sizes=[[24, 0.5], [32, 0.5]]", "head.dropout=0")
+    recipe = parse_recipe(SMALL, changes)
+    run = train(recipe, faces, out=tmp_path / "whole", threads=1, teacher=teacher)
+    asked = teacher.seen
+    losses = [epoch.train_loss for epoch in run]
+    heard = 4 * 16  # faces of the whole batches of an epoch
+    assert teacher.seen - asked == 4 * heard  # two views at each of two sizes, in six epochs
+    next(iter(train(recipe, faces, out=tmp_path / "broken", threads=1, teacher=Brightness(9))))
+    broken = train(recipe, faces, out=tmp_path / "broken", threads=1, teacher=Brightness(9), resume=True)
+    assert [epoch.train_loss for epoch in broken] == losses[1:]
+    one, other = weights(tmp_path / "whole"), weights(tmp_path / "broken")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    with pytest.raises(RunError, match="another teacher"):
+        train(recipe, faces, out=tmp_path / "broken", threads=1, teacher=Brightness(8), resume=True)
+
+
+def test_what_cannot_be_asked_again_gives_no_views(tmp_path: Path) -> None:
+    recipe = parse_recipe(SMALL, ("loss.teacher_views=2",))
+    faces = train_and_valid(70, 28)
+    with pytest.raises(RunError, match=r"with loss\.teacher_views the teachers must be models, got a file of scores"):
+        train(recipe, faces, out=tmp_path / "run", teacher=scores_of(faces))
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(RecipeError, match=r"loss\.teacher_votes .* needs loss\.teacher_views = 0, got 2"):
+        parse_recipe(SMALL, ("loss.teacher_views=2", "loss.teacher_votes=true"))
 
 
 def test_two_ways_to_name_a_teacher_are_one_too_many(tmp_path: Path) -> None:

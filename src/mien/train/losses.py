@@ -69,7 +69,7 @@ def make_targets(how: Loss, faces: FaceSet, *, classes: int, taught: NDArray[np.
         how,
         labels=smooth * weights,
         mass=spread @ weights,
-        taught=torch.zeros(len(faces), 0) if taught is None else _softened(taught, how.teacher_temperature),
+        taught=torch.zeros(len(faces), 0) if taught is None else softened(taught, how.teacher_temperature),
         votes=votes,
     )
 
@@ -134,6 +134,6 @@ def _shares(votes: Tensor, *, instead: Tensor) -> Tensor:
     return torch.where(total > 0, votes / torch.where(total > 0, total, 1), instead)
 
 
-def _softened(probs: NDArray[np.float32], temperature: float) -> Tensor:
-    """(N, K): the softmax of the logits behind these probabilities, each logit divided by the temperature."""
+def softened(probs: NDArray[np.float32], temperature: float) -> Tensor:
+    """(N, K) -> (N, K): the softmax of the logits behind these probabilities, each logit divided by the temperature."""
     return torch.softmax(torch.from_numpy(probs.copy()).clamp(min=1e-12).log() / temperature, dim=1)

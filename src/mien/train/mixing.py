@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from mien.train.recipe import Augment
 
@@ -23,8 +24,9 @@ class Mix:
     own: Tensor
 
     def of(self, faces: Tensor) -> Tensor:
-        """(B, 1, S, S) float32 -> the same, mixed."""
-        return torch.lerp(faces[self.partners], faces, self.own)
+        """(B, 1, S, S) float32 -> the same, mixed; of any side S."""
+        own = self.own if self.own.shape[-1] == 1 else functional.interpolate(self.own, size=faces.shape[-2:])
+        return torch.lerp(faces[self.partners], faces, own)
 
 
 def draw_mix(count: int, how: Augment, *, side: int, generator: torch.Generator) -> Mix | None:

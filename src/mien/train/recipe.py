@@ -140,6 +140,7 @@ class Loss:
     teachers: tuple[str, ...] = ()  # models by name or file, whose mean is mixed into the target; or a file of scores
     teacher_share: float = 0.5  # of the target
     teacher_temperature: float = 1.0  # over 1 softens the teacher's probabilities, and the net's against them
+    teacher_views: int = 0  # 0: teachers are heard of each face as it is; else of this many augmented versions of it
     teacher_votes: bool = False  # teach each label's chance, given the FER+ votes and what teachers say
     support: int = 5  # prototypical: faces of each class that make its prototype
     queries: int = 10  # prototypical: faces of each class that are classified; a batch is all of these, not optim.batch
@@ -150,6 +151,12 @@ class Loss:
             _check(0 <= getattr(self, name) <= 1, f"loss.{name} must be in [0, 1]", getattr(self, name))
         _check(self.auxiliary >= 0, "loss.auxiliary must be 0 or more", self.auxiliary)
         _check(self.teacher_temperature > 0, "loss.teacher_temperature must be over 0", self.teacher_temperature)
+        _check(self.teacher_views >= 0, "loss.teacher_views must be 0 or more", self.teacher_views)
+        _check(
+            not (self.teacher_views and self.teacher_votes),
+            "loss.teacher_votes judges faces as they are and needs loss.teacher_views = 0",
+            self.teacher_views,
+        )
         for name in ("support", "queries"):
             _check(getattr(self, name) > 0, f"loss.{name} must be 1 or more", getattr(self, name))
         if isinstance(self.class_weights, tuple):

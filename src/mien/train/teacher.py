@@ -2,15 +2,19 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mien.data.scores import FaceScores, load_scores
 from mien.errors import DataError, RunError
 from mien.infer.classifier import load
-from mien.infer.compose import Ensemble, Mirrored, name_of, parts
+from mien.infer.compose import Ensemble, averaged, name_of, parts
+from mien.train.batch import Batch, whole_faces
+from mien.train.losses import softened
+from mien.train.recipe import Recipe
 from mien.types import Classifier, FaceSet, Progress, batches
 
 Teacher = Classifier | FaceScores
@@ -28,6 +32,31 @@ class Lesson:
 
     probs: NDArray[np.float32]
     teacher: str
+
+
+class Views:
+    """What a teacher says of each batch as the net sees it, augmented and mixed (Beyer et al., 2022), but not erased.
+
+    how: the recipe, whose loss.teacher_views is the count of versions of each face. The epochs take turns with these,
+    so that each is heard once; a run that goes on hears them anew.
+    images: (N, 48, 48) uint8, all train faces. names: the net's classes, in the order of the columns.
+    Raises RunError where the teacher tells other classes, or is a file of scores, which cannot be asked.
+    """
+
+    def __init__(self, teacher: Teacher, how: Recipe, *, images: Tensor, names: Sequence[str]) -> None:
+        if isinstance(teacher, FaceScores):
+            raise RunError("with loss.teacher_views the teachers must be models, got a file of scores")
+        self.teacher, self.how, self.images, self.names = teacher, how, images, names
+        self.count = how.loss.teacher_views
+        self._heard: dict[tuple[int, ...], Tensor] = {}
+
+    def taught(self, batch: Batch, *which: int) -> Batch:
+        """A batch with what the teacher says of it. which: numbers that are equal for equal batches alone."""
+        if which not in self._heard:
+            faces = whole_faces(batch, self.images, self.how.augment)
+            said = _said(self.teacher, faces.numpy(), self.names)
+            self._heard[which] = softened(said, self.how.loss.teacher_temperature)
+        return replace(batch, taught=self._heard[which])
 
 
 def load_teacher(names: Sequence[str], *, threads: int = 0) -> Teacher:
@@ -58,15 +87,22 @@ def hear(teacher: Teacher, faces: FaceSet, *, names: Sequence[str], progress: Pr
         return Lesson(heard, f"scores {_hash(heard)}")
     probs = np.zeros((len(faces), len(names)), np.float32)
     for rows in batches(len(faces), _BATCH):
-        scores = Mirrored(teacher)(faces.images[rows])
-        if sorted(scores.names) != sorted(names):
-            got = ", ".join(scores.names)
-            raise RunError(f"the teacher {name_of(teacher)} must tell {', '.join(names)}, got one that tells {got}")
-        probs[rows] = scores.probs[:, [scores.names.index(name) for name in names]]
+        probs[rows] = _said(teacher, faces.images[rows], names, mirrored=True)
         if progress is not None:
             progress(rows.stop, len(faces))
     hashes = [str(getattr(part, "hash", "")) for part in parts(teacher)]
     return Lesson(probs, " ".join((name_of(teacher), *(hashes if all(hashes) else [_hash(probs)]))))
+
+
+def _said(
+    teacher: Classifier, images: NDArray[np.uint8], names: Sequence[str], *, mirrored: bool = False
+) -> NDArray[np.float32]:
+    """(N, classes), in the order of the names."""
+    scores = averaged(teacher, mirror=mirrored)(images)
+    if sorted(scores.names) != sorted(names):
+        got = ", ".join(scores.names)
+        raise RunError(f"the teacher {name_of(teacher)} must tell {', '.join(names)}, got one that tells {got}")
+    return scores.probs[:, [scores.names.index(name) for name in names]]
 
 
 def _hash(probs: NDArray[np.float32]) -> str:

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from mien.errors import RunError
@@ -46,7 +48,7 @@ from mien.train.optim import (
 from mien.train.prototypes import set_centres
 from mien.train.recipe import Recipe
 from mien.train.run import Checkpoint, Epoch, source_commit, under
-from mien.train.teacher import Teacher, hear, load_teacher
+from mien.train.teacher import Teacher, Views, hear, load_teacher
 from mien.types import FaceSet, Progress, batches
 
 # Called after each step: epochs done (with a fraction), loss in nats, faces a second in this epoch.
@@ -124,11 +126,9 @@ class Run:
         self.names = EXPRESSIONS
         self.folder = Folder(out, self._facts(faces))
         self._check()
+        self._views: Views | None = None
         by_first(fabric, lambda: self.folder.refuse_to_overwrite(resume=resume))
-        taught = None
-        if teacher is not None:
-            lesson = hear(teacher, self.train_faces, names=self.names, progress=progress)
-            taught, self.folder.facts["teacher"] = lesson.probs, lesson.teacher
+        taught = None if teacher is None else self._listen(teacher, progress)
         self.epochs: list[Epoch] = []
         self.out_of_time = False
         self._torn = False  # in the middle of an epoch: the weights are not those on disk
@@ -145,6 +145,17 @@ class Run:
         if saved:
             self._restore(saved)
         self._forward, self._optimiser = fabric.setup(self.net, self.optimiser)
+
+    def _listen(self, teacher: Teacher, progress: Progress | None) -> NDArray[np.float32] | None:
+        """Note down who teaches; what it says of each train face, unless it is heard in each step."""
+        how = self.recipe.loss
+        if how.teacher_views:
+            images = torch.from_numpy(self.train_faces.images.copy())
+            self._views = Views(teacher, self.recipe, images=images, names=self.names)
+        faces = self.train_faces[:1000] if how.teacher_views else self.train_faces  # enough to know a teacher by
+        lesson = hear(teacher, faces, names=self.names, progress=progress)
+        self.folder.facts["teacher"] = lesson.teacher
+        return None if how.teacher_views else lesson.probs
 
     def _check(self) -> None:
         batch, devices = step_size(self.recipe, classes=len(self.names)), self.fabric.world_size
@@ -230,7 +241,8 @@ class Run:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             # Dropout draws from torch's own generator, in each process from another one, for faces of its own.
             torch.manual_seed(seed + (self.fabric.global_rank << 40))
-            train_loss, rate = self._train_epoch(index, side, torch.Generator().manual_seed(seed))
+            drawn = seed if self._views is None else self.recipe.seed * 1_000_003 + index % self._views.count
+            train_loss, rate = self._train_epoch(index, side, torch.Generator().manual_seed(drawn))
         trained = time.perf_counter()
         valid_loss, accuracy = by_first(self.fabric, self._validate, side)
         _check_finite(valid_loss, epoch=index + 1)
@@ -259,6 +271,8 @@ class Run:
             rate = learning_rate(how, done, steps=steps, accuracies=self._accuracies())
             # Each process draws for the whole batch, so that it is the same however many there are.
             batch = make_batch(images, chosen, self.recipe.augment, side=side, generator=generator)
+            if self._views is not None:
+                batch = self._views.taught(batch, generator.initial_seed(), side, step)
             losses.append(self._gradient(batch))
             _check_finite(losses[-1], epoch=index + 1)
             if how.sharpness:
