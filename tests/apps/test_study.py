@@ -43,6 +43,28 @@ def test_a_study_prints_its_table_and_goes_on(tmp_path: Path) -> None:
     assert "holds a study of one with another recipe" in other.err
 
 
+def test_a_recipe_may_have_settings_of_its_own(tmp_path: Path) -> None:
+    one, _, faces = _study(tmp_path)
+    varied = f"{one}@{tmp_path / 'fewer.npz'}+optim.lr=2e-3+net.widths=[4, 6]"
+    command = ("study", one, varied, "--faces", faces, "-o", tmp_path / "s", "--seeds", "1")
+    ended = run_mien(*command, "--set", "optim.lr=0.05", "--set", "optim.epochs=1")
+    assert ended.code == 0, ended.err
+    about = "A small net. On the 34 train faces of fewer.npz. With optim.lr=2e-3. With net.widths=[4, 6]. |"
+    assert "| one@fewer+optim.lr=2e-3+net.widths=_4_6_ | 1 of 1 |" in ended.out
+    assert about in ended.out
+    own, other = (
+        (tmp_path / "s" / name / "seed-1" / "recipe.toml").read_text(encoding="utf-8")
+        for name in ("one@fewer+optim.lr=2e-3+net.widths=_4_6_", "one")
+    )
+    assert "lr = 0.002\n" in own
+    assert "widths = [4, 6]\n" in own
+    assert "epochs = 1\n" in own
+    assert "lr = 0.05\n" in other
+    wrong = run_mien("study", f"{one}+optim.epoch=1", "--faces", faces, "-o", tmp_path / "t")
+    assert wrong.code == 1
+    assert "did you mean optim.epochs" in wrong.err
+
+
 def test_a_failed_cell_fails_the_command_at_its_end(tmp_path: Path) -> None:
     one, wild, faces = _study(tmp_path)
     ended = run_mien("study", wild, one, wild, "--faces", faces, "-o", tmp_path / "s", "--seeds", "1")

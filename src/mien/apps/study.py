@@ -15,9 +15,9 @@ def study(
     recipes: Annotated[
         list[str],
         typer.Argument(
-            metavar="RECIPE[@FACES]...",
+            metavar="RECIPE[@FACES][+KEY=VALUE]...",
             help="TOML files; the others are compared with the first, which may be named again. RECIPE@clean.npz is"
-            " trained on the train faces of that file instead.",
+            " trained on the train faces of that file instead; RECIPE+optim.lr=0.1 with that setting before all --set.",
         ),
     ],
     faces: Annotated[Path, typer.Option("--faces", help="The file of faces; all are judged on its valid ones.")],
@@ -64,18 +64,27 @@ def study(
 
 
 def _candidate(text: str, changes: list[str]) -> "Candidate":
+    """What an argument names: a recipe, perhaps on other faces, perhaps with settings of its own."""
+    import re
     from dataclasses import replace
 
     from mien.data.store import load_faces
     from mien.train import load_candidate
 
-    path, _, other = text.rpartition("@")
-    if not path or Path(text).exists():
+    if Path(text).exists():
         return load_candidate(text, changes)
-    plain, faces = load_candidate(path, changes), load_faces(other)
-    count = int((faces.splits == "train").sum())
-    about = f"{plain.about} On the {count:,} train faces of {Path(other).name}.".strip()
-    return replace(plain, name=f"{plain.name}@{Path(other).stem}", about=about, train_faces=faces)
+    rest, *own = re.split(r"\+(?=[a-z_.]+=)", text)
+    path, _, other = ("", "", "") if Path(rest).exists() else rest.rpartition("@")
+    one = load_candidate(path or rest, [*changes, *own])
+    if path:
+        faces = load_faces(other)
+        count = int((faces.splits == "train").sum())
+        about = f"{one.about} On the {count:,} train faces of {Path(other).name}.".strip()
+        one = replace(one, name=f"{one.name}@{Path(other).stem}", about=about, train_faces=faces)
+    for setting in own:
+        name = re.sub(r"[^\w.=-]+", "_", setting)  # it becomes a folder's
+        one = replace(one, name=f"{one.name}+{name}", about=f"{one.about} With {setting}.".strip())
+    return one
 
 
 class _Shown:
