@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -20,18 +21,6 @@ from mien.types import Classifier, FaceSet, Progress, batches
 Teacher = Classifier | FaceScores
 
 _BATCH = 256  # faces between two reports of progress
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What a teacher says of N faces.
-
-    probs:   (N, classes) float32; a classifier's are the mean of those for a face and for its mirror image.
-    teacher: its name and the hashes of its files; where it has none, the hash of the probabilities.
-    """
-
-    probs: NDArray[np.float32]
-    teacher: str
 
 
 class Views:
@@ -59,6 +48,21 @@ class Views:
         return replace(batch, taught=self._heard[which])
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What a net is taught by a teacher.
+
+    teacher: its name and the hashes of its files; where it has none, the hash of the probabilities.
+    probs:   (N, classes) float32, of each train face, heard before training; a classifier's are the mean of those for a
+             face and for its mirror image. None where views are heard instead.
+    views:   what it is asked in each step, or None.
+    """
+
+    teacher: str
+    probs: NDArray[np.float32] | None
+    views: Views | None = None
+
+
 def load_teacher(names: Sequence[str], *, threads: int = 0) -> Teacher:
     """The mean of one or several models, each by its name or file; or what one file of scores (.npz) says.
 
@@ -75,6 +79,17 @@ def load_teacher(names: Sequence[str], *, threads: int = 0) -> Teacher:
     return loaded[0] if len(loaded) == 1 else Ensemble(*loaded)
 
 
+def prepare(
+    teacher: Teacher, faces: FaceSet, how: Recipe, *, names: Sequence[str], progress: Progress | None = None
+) -> Lesson:
+    """The lesson that a recipe asks for. Raises RunError as `hear` and `Views` do."""
+    if not how.loss.teacher_views:
+        return hear(teacher, faces, names=names, progress=progress)
+    views = Views(teacher, how, images=torch.from_numpy(faces.images.copy()), names=names)
+    known = hear(teacher, faces[:_BATCH], names=names)  # some faces are enough to know a teacher by
+    return Lesson(known.teacher, None, views)
+
+
 def hear(teacher: Teacher, faces: FaceSet, *, names: Sequence[str], progress: Progress | None = None) -> Lesson:
     """What a teacher says of faces; `names` are the net's classes, in the order of the columns.
 
@@ -84,14 +99,14 @@ def hear(teacher: Teacher, faces: FaceSet, *, names: Sequence[str], progress: Pr
         scored, heard = teacher.of(faces)
         if len(scored) < len(faces):
             raise RunError(f"the teacher's scores must be of all {len(faces)} train faces, got those of {len(scored)}")
-        return Lesson(heard, f"scores {_hash(heard)}")
+        return Lesson(f"scores {_hash(heard)}", heard)
     probs = np.zeros((len(faces), len(names)), np.float32)
     for rows in batches(len(faces), _BATCH):
         probs[rows] = _said(teacher, faces.images[rows], names, mirrored=True)
         if progress is not None:
             progress(rows.stop, len(faces))
     hashes = [str(getattr(part, "hash", "")) for part in parts(teacher)]
-    return Lesson(probs, " ".join((name_of(teacher), *(hashes if all(hashes) else [_hash(probs)]))))
+    return Lesson(" ".join((name_of(teacher), *(hashes if all(hashes) else [_hash(probs)]))), probs)
 
 
 def _said(

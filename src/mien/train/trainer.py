@@ -8,10 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
-from numpy.typing import NDArray
 from torch.nn import functional
 
 from mien.errors import RunError
@@ -48,7 +46,7 @@ from mien.train.optim import (
 from mien.train.prototypes import set_centres
 from mien.train.recipe import Recipe
 from mien.train.run import Checkpoint, Epoch, source_commit, under
-from mien.train.teacher import Teacher, Views, hear, load_teacher
+from mien.train.teacher import Teacher, load_teacher, prepare
 from mien.types import FaceSet, Progress, batches
 
 # Called after each step: epochs done (with a fraction), loss in nats, faces a second in this epoch.
@@ -126,13 +124,17 @@ class Run:
         self.names = EXPRESSIONS
         self.folder = Folder(out, self._facts(faces))
         self._check()
-        self._views: Views | None = None
         by_first(fabric, lambda: self.folder.refuse_to_overwrite(resume=resume))
-        taught = None if teacher is None else self._listen(teacher, progress)
+        lesson = None
+        if teacher is not None:
+            lesson = prepare(teacher, self.train_faces, recipe, names=self.names, progress=progress)
+            self.folder.facts["teacher"] = lesson.teacher
         self.epochs: list[Epoch] = []
         self.out_of_time = False
         self._torn = False  # in the middle of an epoch: the weights are not those on disk
         self.net = build_net(recipe, classes=len(self.names)).to(fabric.device)
+        self._views = lesson.views if lesson else None
+        taught = lesson.probs if lesson else None
         targets = make_targets(recipe.loss, self.train_faces, classes=len(self.names), taught=taught)
         labels = torch.from_numpy(self.train_faces.labels.copy())
         self.objective = Objective(recipe, labels=labels, targets=targets, names=self.names)
@@ -145,17 +147,6 @@ class Run:
         if saved:
             self._restore(saved)
         self._forward, self._optimiser = fabric.setup(self.net, self.optimiser)
-
-    def _listen(self, teacher: Teacher, progress: Progress | None) -> NDArray[np.float32] | None:
-        """Note down who teaches; what it says of each train face, unless it is heard in each step."""
-        how = self.recipe.loss
-        if how.teacher_views:
-            images = torch.from_numpy(self.train_faces.images.copy())
-            self._views = Views(teacher, self.recipe, images=images, names=self.names)
-        faces = self.train_faces[:1000] if how.teacher_views else self.train_faces  # enough to know a teacher by
-        lesson = hear(teacher, faces, names=self.names, progress=progress)
-        self.folder.facts["teacher"] = lesson.teacher
-        return None if how.teacher_views else lesson.probs
 
     def _check(self) -> None:
         batch, devices = step_size(self.recipe, classes=len(self.names)), self.fabric.world_size
