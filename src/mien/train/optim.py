@@ -89,18 +89,12 @@ def out_of_patience(how: Optim, accuracies: Sequence[float]) -> bool:
 
 OPTIMISERS: dict[str, Callable[[list[dict[str, object]], Optim], torch.optim.Optimizer]] = {
     "sgd": lambda groups, how: torch.optim.SGD(
-        groups, lr=how.lr, momentum=how.momentum, nesterov=how.nesterov and how.momentum > 0, fused=_fused(groups)
+        groups, lr=how.lr, momentum=how.momentum, nesterov=how.nesterov and how.momentum > 0
     ),
     "adam": lambda groups, how: torch.optim.Adam(groups, lr=how.lr, betas=(how.momentum, 0.999)),
     "adamw": lambda groups, how: torch.optim.AdamW(groups, lr=how.lr, betas=(how.momentum, 0.999)),
     "muon": lambda groups, how: Muon(groups, lr=how.lr, momentum=how.momentum),
 }
-
-
-def _fused(groups: list[dict[str, object]]) -> bool | None:
-    """One pass over the memory for each weight, on processors, which wait for theirs; elsewhere torch's choice."""
-    weights: object = groups[0]["params"]
-    return True if isinstance(weights, list) and all(weight.device.type == "cpu" for weight in weights) else None
 
 
 def make_optimiser(net: nn.Module, how: Optim) -> torch.optim.Optimizer:
