@@ -17,7 +17,7 @@ def study(
         typer.Argument(
             metavar="RECIPE[@FACES][+KEY=VALUE]...",
             help="TOML files; the others are compared with the first, which may be named again. RECIPE@clean.npz is"
-            " trained on the train faces of that file instead; RECIPE+optim.lr=0.1 with that setting before all --set.",
+            " trained on the train faces of that file instead; RECIPE+optim.lr=0.1 with that, whatever --set says.",
         ),
     ],
     faces: Annotated[Path, typer.Option("--faces", help="The file of faces; all are judged on its valid ones.")],

@@ -17,8 +17,7 @@ _BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 class Convolution(nn.Conv2d):
     """A 3x3 convolution with a padding of 1; where its output is one pixel, a product with the filters' part inside.
 
-    The last layer's maps of a face of 32 pixels are one pixel wide. torch would multiply by the padding, too, in three
-    times as long.
+    The last layer's maps of a face of 32 pixels are one pixel wide, and torch would multiply by the padding, too.
     """
 
     def __init__(self, before: int, after: int, *, stride: int) -> None:
