@@ -72,7 +72,7 @@ def models() -> None:
         return
     loaded = [classifier.load(name) for name in files]
     tested = any("test_accuracy" in each.card.scores for each in loaded)
-    table = _table("model", "params", "size", "valid (95%)", "mirrored", *["test"] * tested, "ECE", "ms/face")
+    table = _table("model", "params", "size", "valid (95%)", "mirrored", *["test"] * tested, "ECE", "ms")
     for (name, file), each in zip(files.items(), loaded, strict=True):
         card = each.card
         ece, mirrored = card.scores.get("valid_ece"), card.scores.get("valid_accuracy_mirrored")
