@@ -61,7 +61,7 @@ def evaluate(
 
 
 def models() -> None:
-    """List the models that ship, how good they are, and how fast here."""
+    """List the models that ship, how good they are, and the milliseconds that a face takes here."""
     from mien.apps.terminal import stderr, stdout
     from mien.evaluation.bench import bench as measure
     from mien.infer import classifier
