@@ -1,6 +1,7 @@
 """Whole or not at all, whatever stops the writing."""
 
 import errno
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mien.errors import OutputError
-from mien.files import write_text, written_whole
+from mien.files import require_writable, write_text, written_whole
 
 
 def test_what_was_written_is_there_and_nothing_else(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_a_folder_that_is_none_is_said(tmp_path: Path) -> None:
     for place, said in (
         ("no/a.txt", "No such file or directory"),
         ("file/a.txt", "Not a directory"),
-        ("folder", "Is a directory"),
+        ("folder", "it is a folder"),
         ("x" * 300, "File name too long"),
     ):
         with pytest.raises(OutputError, match=f"cannot write .*{place}: {said}"):
@@ -91,3 +92,31 @@ with written_whole({str(path)!r}) as file:
     write_text(path, "newer")
     assert path.read_text() == "newer"
     assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_link_stays_and_a_pipe_is_written_to(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to("a.txt")
+    write_text(tmp_path / "link.txt", "new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "a.txt").read_text() == "new"
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE) as reader:
+        write_text(tmp_path / "pipe", "through")
+        assert reader.communicate()[0] == b"through"
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_place_without_a_name_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match=r"cannot write \.: it is a folder"):
+        write_text(".", "new")
+
+
+def test_what_could_not_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("")
+    (tmp_path / "link.txt").symlink_to("in.txt")
+    require_writable(tmp_path / "out.txt", None, reads=(tmp_path / "in.txt", None, tmp_path / "none.txt"))
+    for place, said in (("no/a.txt", "there is no folder"), (".", "a folder"), ("link.txt", "it is what is read")):
+        with pytest.raises(OutputError, match=said):
+            require_writable(tmp_path / place, reads=(tmp_path / "in.txt",))

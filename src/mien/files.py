@@ -1,7 +1,7 @@
 """Files are written whole or not at all: to a neighbour named `.part`, synced, then renamed."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -9,27 +9,67 @@ from typing import BinaryIO
 from mien.errors import OutputError
 
 
+def is_there(path: Path | str) -> bool:
+    """Whether there is such a file, folder or device; False where a locked folder or a long name keeps it from telling,
+    where `Path.exists` raises, as the next two do."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_file(path: Path | str) -> bool:
+    """Whether there is such a file."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path | str) -> bool:
+    """Whether there is such a folder."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def require_writable(*paths: Path | None, reads: Iterable[Path | None] = ()) -> None:
+    """Refuse, before a minute goes into it, files that could not be written, or would replace one of those in `reads`.
+
+    None is no file. Raises OutputError.
+    """
+    read = [path for path in reads if path is not None and is_there(path)]
+    for path in paths:
+        if path is None:
+            continue
+        if not is_folder(path.parent):
+            raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
+        if is_folder(path):
+            raise OutputError(f"cannot write {path}: it is a folder")
+        if is_there(path) and any(path.samefile(other) for other in read):
+            raise OutputError(f"cannot write {path}: it is what is read; choose another file")
+
+
 @contextmanager
 def written_whole(path: Path | str) -> Iterator[BinaryIO]:
     """A binary file to write; `path` appears, or is replaced, only once the block has ended without an error.
 
-    Raises OutputError where the folder does not exist, cannot be written or is full.
+    A link stays, and what it leads to is replaced; a device or a pipe is written to as it is. Raises OutputError where
+    the folder does not exist, cannot be written or is full.
     """
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
+    target = Path(os.path.realpath(path))
+    if is_folder(target):
+        raise OutputError(f"cannot write {path}: it is a folder")
     try:
-        with part.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        if is_there(target) and not is_file(target):
+            with target.open("wb") as file:
+                yield file
+            return
+        part = target.with_name(target.name + ".part")
+        try:
+            with part.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(target)
+        except BaseException:
+            with suppress(OSError):  # where the folder is none, there is nothing to remove
+                part.unlink()
+            raise
     except OSError as error:
-        with suppress(OSError):  # where the folder is none, there is nothing to remove
-            part.unlink()
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def write_text(path: Path | str, text: str) -> None:

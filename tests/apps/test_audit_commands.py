@@ -135,6 +135,13 @@ def test_the_cleaning_of_the_report_in_one_command(file: Path, faces: FaceSet) -
         (("audit", "FACES", "-o", "a.json", "--kinds", "blnk"), 1, "got blnk"),
         (("audit", "FACES", "-o", "a.json", "--scores", "none.npz"), 1, "cannot read none.npz"),
         (("audit", "FACES", "-o", "a.json", "--scores", "s.npz", "--model", "swift"), 2, "goes without --scores"),
+        (("audit", "FACES", "-o", "FACES"), 1, "it is what is read"),
+        (("audit", "FACES", "-o", "a.json", "--page", "FACES"), 1, "it is what is read"),
+        (("audit", "FACES", "-o", "a.json", "--page", "a.json"), 2, "must be another file than --out"),
+        (("audit", "FACES", "-o", "a.json", "--kinds", "blank", "--model", "swift"), 2, "must have label among them"),
+        (("audit", "FACES", "-o", "a.json", "--near", "0.5"), 2, "greater than or equal to 0.6"),
+        (("clean", "FACES", "a.json", "r.json", "-o", "c.npz", "--ask"), 2, "goes without a REVIEW"),
+        (("clean", "FACES", "a.json", "-o", "c.npz", "--relabel", "0.9", "--ask"), 2, "goes without --relabel"),
         (("clean", "FACES", "-o", "c.npz"), 2, "there is nothing to do"),
         (("clean", "FACES", "-o", "c.csv", "--drop", "blank"), 1, "must end in .npz"),
         (("clean", "FACES", "-o", "c.parquet", "--drop", "blank"), 2, "must end in .npz"),
@@ -224,3 +231,13 @@ def test_the_documentation_runs(file: Path, faces: FaceSet, monkeypatch: pytest.
         with mock.patch.object(sys, "stdin", io.StringIO("y\n" * 9)):
             done = run_mien(*command)
         assert done.code == 0, f"{command}: {done.err}"
+
+
+def test_audit_says_what_it_did_not_look_for(file: Path) -> None:
+    assert "no face not looked for" in " ".join(_audit(file).out.split())
+    done = _audit(file, "--kinds", "blank")
+    assert "wrong labels not looked for" in " ".join(done.out.split())
+    cleaned = run_mien(
+        "data", "clean", file, file.with_name("audit.json"), "-o", file.with_name("c.npz"), "--drop", "leak"
+    )
+    assert cleaned.err == "mien: the audit must have looked for leak, got one of blank\n"

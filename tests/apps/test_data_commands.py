@@ -130,6 +130,8 @@ def test_train_faces_can_be_split(text: str, valid: float, stratified: bool) -> 
         ),
         (["fer2013.csv", "-o", "f.npz", "--split-valid", "20"], 1, "20 of the 20 train faces were asked for"),
         (["fer2013.csv", "-o", "f.npz", "--split-valid", "many"], 2, "must be a number of faces or a share"),
+        (["fer2013.csv", "-o", "f.npz", "--seed", "5"], 2, "--split-valid: is needed"),
+        (["fer2013.csv", "-o", "f.npz", "--no-stratified"], 2, "--split-valid: is needed"),
         (["fer2013.csv", "-o", "f.npz", "--names", "sad"], 2, "goes with Parquet files"),
         (["fer2013.csv", "-o", "f.npz", "--as", "csv"], 2, "--as"),
         (["fer2013.csv"], 2, "--out"),
@@ -192,6 +194,8 @@ def test_show_draws_what_training_sees() -> None:
         (["--recipe", "r.toml"], 2, "--recipe: needs --draw sheet.png"),
         (["--set", "augment.pad=4", "--draw", "a.png"], 2, "--set: needs --recipe"),
         (["--recipe", "r.toml", "--draw", "a.png", "--set", "augment.padd=4"], 1, "did you mean augment.pad"),
+        (["--first", "3"], 2, "--first: needs --draw sheet.png"),
+        (["--draw", "f.npz"], 1, "it is what is read"),
         (["--recipe", "no.toml", "--draw", "a.png"], 1, "cannot read the recipe no.toml"),
         (["--recipe", "r.toml", "--draw", "a.png", "--expression", "none"], 1, "needs labelled faces, got 0"),
     ],
@@ -275,3 +279,19 @@ def test_the_documentation_runs() -> None:
     assert len(commands) > 10
     exec(page.split("```python")[1].split("```")[0], {})  # noqa: S102
     assert mien.load_faces("faces.parquet").hash == mien.read_folder("report").hash
+
+
+@pytest.mark.parametrize("form", ["fer2013", "parquet"])
+def test_an_export_does_not_replace_what_is_read(form: str) -> None:
+    mien.save_faces(FACES, "f.npz")
+    outcome = run_mien("data", "export", "f.npz", "-o", "f.npz", "--as", form)
+    assert (outcome.code, outcome.err) == (1, "mien: cannot write f.npz: it is what is read; choose another file\n")
+    assert mien.load_faces("f.npz").hash == FACES.hash
+    assert "give the folder by its name" in run_mien("data", "export", "f.npz", "-o", ".", "--as", "flat").err
+
+
+def test_where_every_row_is_bad_they_are_listed() -> None:
+    Path("bad.csv").write_text("emotion,pixels,Usage\n0,1 2 3,Training\n")
+    outcome = run_mien("data", "import", "bad.csv", "-o", "f.npz", "--skip-bad")
+    assert outcome.code == 1
+    assert "bad.csv line 2: pixels must be 2304 numbers, got 3" in outcome.err

@@ -147,8 +147,14 @@ def test_evaluate_names_the_splits_there_are(tmp_path: Path) -> None:
     assert outcome.err == f"mien: {tmp_path / 'f.npz'} has no faces for --split valid; it has: train 5\n"
 
 
-def test_a_report_that_cannot_be_written_is_still_printed() -> None:
-    assert "accuracy" in run_mien("evaluate", "tiny.onnx", "faces.npz", "--json", "no/r.json").out
+@pytest.mark.parametrize(
+    ("path", "said"), [("no/r.json", "there is no folder no"), ("faces.npz", "it is what is read"), (".", "a folder")]
+)
+def test_a_report_that_cannot_be_written_is_refused_at_once(path: str, said: str) -> None:
+    before = Path("faces.npz").read_bytes()
+    outcome = run_mien("evaluate", "tiny.onnx", "faces.npz", "--json", path)
+    assert (outcome.code, outcome.out, said in outcome.err) == (1, "", True), outcome.err
+    assert Path("faces.npz").read_bytes() == before
 
 
 @pytest.mark.usefixtures("_ships")

@@ -155,8 +155,8 @@ def test_a_finding_of_no_face_is_refused(faulty: FaceSet) -> None:
     [
         ({"kinds": ("blnk",)}, "must be among blank, nonface.*got blnk"),
         ({"blank_below": -1}, "blank_below must be 0 or more, got -1"),
-        ({"near": 0}, "near must be over 0"),
-        ({"near": float("nan")}, "near must be over 0"),
+        ({"near": 0.5}, "near must be 0.6 to 1, got 0.5"),
+        ({"near": float("nan")}, "near must be 0.6 to 1"),
     ],
 )
 def test_settings_out_of_range(settings: dict[str, Any], message: str) -> None:

@@ -155,3 +155,10 @@ def test_review_files(tmp_path: Path) -> None:
         (tmp_path / "r.json").write_text(text)
         with pytest.raises(DataError, match=message):
             load_review(tmp_path / "r.json")
+
+
+def test_what_was_not_looked_for_cannot_be_dropped(faces: FaceSet, found: Audit) -> None:
+    with pytest.raises(DataError, match="the audit must have looked for duplicate, got one of blank, leak"):
+        clean(faces, audit(faces, kinds=("blank", "leak")), drop=("blank", "duplicate"))
+    with pytest.raises(DataError, match="the audit must have judged the labels"):
+        clean(faces, found, drop=("label",))

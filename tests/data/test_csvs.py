@@ -1,5 +1,6 @@
 import csv
 import io
+import os
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -238,3 +239,21 @@ def test_memory_stays_near_that_of_the_pixels(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert peak < 2 * faces.images.nbytes + 8e6
     assert peak < path.stat().st_size
+
+
+def test_rows_that_no_csv_reader_takes_are_named(tmp_path: Path) -> None:
+    quoted = [f'"{line.split(",")[0]}","{"1" * 140_000}","Training"' for line in LINES[1:3]]
+    path = written(tmp_path / "a.csv", [LINES[0], LINES[1], *quoted, LINES[4]])
+    with pytest.raises(DataError, match=r"a\.csv line 3: "):
+        read_fer2013(path)
+    bad: list[DataError] = []
+    assert len(read_fer2013(path, on_bad=bad.append)) == 2
+    assert len(bad) == 2
+    carriage = written(tmp_path / "b.csv", ['"emotion","pixels"', '"0","1 2"'], end="\r")
+    with pytest.raises(DataError, match=r"b\.csv line 1 "):
+        read_fer2013(carriage)
+
+
+def test_a_name_that_is_no_text_is_spelled_out(tmp_path: Path) -> None:
+    path = written(tmp_path / os.fsdecode(b"tr\xe9.csv"), ["emotion,pixels", LINES[1].rpartition(",")[0]])
+    assert read_fer2013(path).ids.tolist() == ["tr\\udce9:0"]

@@ -1,4 +1,7 @@
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ from mien.data.decode import png_of
 from mien.data.folders import read_flat, read_folder, split_of_folder
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS
+from mien.types import FaceSet
 from support import random_faces
 
 FACES = random_faces(40, seed=2)
@@ -212,3 +216,23 @@ def test_one_class_is_a_selection(tmp_path: Path) -> None:
     tree(tmp_path, "train/happy/1.png", "train/sad/1.png", "train/sad/2.png")
     faces = read_folder(tmp_path)
     assert faces[faces.labels == EXPRESSIONS.index("sad")].ids.tolist() == ["train/sad/1.png", "train/sad/2.png"]
+
+
+@pytest.mark.parametrize("read", [read_folder, read_flat])
+def test_a_folder_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[..., FaceSet]
+) -> None:
+    tree(tmp_path, "happy/1.png", "sad/deep/1.png")
+    scandir = os.scandir
+
+    def locked(path: str) -> Any:
+        if str(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    with pytest.raises(DataError, match=r"cannot read the folder .*deep: Permission denied"):
+        read(tmp_path)
+    bad: list[DataError] = []
+    assert read(tmp_path, on_bad=bad.append).ids.tolist() == ["happy/1.png"]
+    assert len(bad) == 1

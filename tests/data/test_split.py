@@ -112,3 +112,23 @@ def test_folds_come_from_the_seed() -> None:
 def test_folds_out_of_range_are_refused(folds: int) -> None:
     with pytest.raises(DataError, match="folds must be 2 to 8"):
         fold_of_each(random_faces(8), folds=folds, seed=1)
+
+
+@pytest.mark.parametrize("stratified", [True, False])
+def test_identical_twins_are_not_parted(stratified: bool) -> None:
+    """Each third face is the picture of the one before, half of these with another label."""
+    images, labels = FACES.images.copy(), FACES.labels.copy()
+    images[2::3] = images[1::3][: len(images[2::3])]
+    labels[2::6] = labels[1::6][: len(labels[2::6])]
+    faces = replace(FACES, images=images, labels=labels)
+    split = split_random(faces, valid=500, seed=2, stratified=stratified)
+    drawn = split.splits == "valid"
+    assert drawn.sum() == 500
+    assert (drawn[2::3] == drawn[1::3][: len(drawn[2::3])]).all()
+
+
+def test_where_only_whole_groups_remain_fewer_are_drawn() -> None:
+    faces = random_faces(8, split="train", labels=np.zeros(8, np.int64))
+    pairs = replace(faces, images=faces.images[np.arange(8) // 2])
+    split = split_random(pairs, valid=3, seed=0)
+    assert (split.splits == "valid").sum() == 2

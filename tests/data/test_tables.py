@@ -185,3 +185,22 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_parquet(table(tmp_path / "c.parquet", ["bored"]), on_bad=lambda _: None)
     with pytest.raises(DataError, match=r"d\.parquet: ids must be unique"):
         read_parquet(table(tmp_path / "d.parquet", ["sad"] * 2, id=["x", "x"]))
+
+
+def test_where_some_rows_have_votes_the_others_have_none(tmp_path: Path) -> None:
+    votes = [[1.0] * 10, None, [2.0] * 10]
+    table(tmp_path / "train.parquet", ["sad"] * 3, votes=votes)
+    table(tmp_path / "valid.parquet", ["sad"] * 2)
+    faces = read_parquet(tmp_path)
+    assert faces.votes is not None
+    assert faces.votes.sum(axis=1).tolist() == [10, 0, 20, 0, 0]
+    (tmp_path / "train.parquet").unlink()
+    assert read_parquet(tmp_path).votes is None
+
+
+def test_text_that_is_none_is_named(tmp_path: Path) -> None:
+    ids = pa.array([b"ok", b"\xff"], pa.binary()).view(pa.string())
+    path = table(tmp_path / "a.parquet", ["sad"] * 2)
+    pq.write_table(pq.read_table(path).append_column("id", ids), path)
+    with pytest.raises(DataError, match=r"a\.parquet must hold text in UTF-8"):
+        read_parquet(path)

@@ -36,7 +36,9 @@ def audit(
         typer.Option(help="Find them by a model, which sees less if it was trained on the faces.", show_default=False),
     ] = None,
     blank_below: Annotated[float, typer.Option(help="Pixels of a blank deviate less, in grey levels.", min=0)] = 10.0,
-    near: Annotated[float, typer.Option(help="Near-identical pictures correlate so much in detail.", max=1)] = 0.7,
+    near: Annotated[
+        float, typer.Option(help="Near-identical pictures correlate so much in detail.", min=0.6, max=1)
+    ] = 0.7,
     detect: Annotated[bool, typer.Option(help="Look for a face in each picture that nobody voted on.")] = True,
 ) -> None:
     """Find what is wrong with faces: blanks, non-faces, twins, leaks, contradictions, wrong labels."""
@@ -44,13 +46,17 @@ def audit(
     from mien.data.audit import audit as audit_
     from mien.data.audit_page import audit_page
     from mien.data.store import load_faces
-    from mien.files import write_text
+    from mien.files import require_writable, write_text
 
-    _require_folders(out, page)
+    require_writable(out, page, reads=(faces, scores))
+    if page is not None and page.resolve() == out.resolve():
+        raise typer.BadParameter("must be another file than --out", param_hint="--page")
     if scores is not None and model is not None:
         raise typer.BadParameter("goes without --scores: labels are judged by one of them", param_hint="--model")
-    loaded = load_faces(faces)
     wanted = _kinds(kinds)
+    if "label" not in wanted and (scores or model):
+        raise typer.BadParameter("must have label among them, where there is --scores or --model", param_hint="--kinds")
+    loaded = load_faces(faces)
     found = _scores(loaded, scores, model)
     with progress_bar("Looking for faces, twins") as progress:
         audited = audit_(
@@ -63,7 +69,9 @@ def audit(
             progress=progress,
         )
     write_text(out, audited.to_json())
-    _show(audited, faces)
+    _show(audited, faces, voted=loaded.votes is not None)
+    if found is not None:
+        _show_judged(loaded, found)
     if page is not None:
         with progress_bar("Drawing the page") as progress:
             write_text(page, audit_page(audited, loaded, title=faces.name, progress=progress))
@@ -97,6 +105,7 @@ def clean(
     from mien.data.clean import load_review
     from mien.data.findings import load_audit
     from mien.data.store import load_faces, load_history, require_faces_path, save_faces
+    from mien.files import require_writable
 
     require_faces_path(out)
     if out.suffix.lower() != ".npz":
@@ -108,23 +117,18 @@ def clean(
         raise typer.BadParameter(
             "is needed to find wrong labels: `mien data audit FACES --scores ...`", param_hint="AUDIT"
         )
-    if ask and review:
-        raise typer.BadParameter("goes without a REVIEW: the choices are made by one of them", param_hint="--ask")
+    if ask and (review or relabel):
+        other = "a REVIEW" if review else "--relabel"
+        raise typer.BadParameter(f"goes without {other}: the choices are made by one of them", param_hint="--ask")
+    if ask and not kinds:
+        raise typer.BadParameter("needs --drop: it asks about the faces that would go", param_hint="--ask")
+    require_writable(out, reads=(audit, review))
     loaded = load_faces(faces)
     audited = load_audit(audit) if audit else _audited(loaded, kinds)
     choices = load_review(review) if review else _asked(loaded, audited, kinds, splits) if ask else None
     cleaned = clean_(loaded, audited, drop=kinds, relabel=relabel, review=choices, only=splits)
     save_faces(cleaned.faces, out, history=(*load_history(faces), cleaned.history))
     _show_cleaned(cleaned, out)
-
-
-def _require_folders(*paths: Path | None) -> None:
-    """Refuse, before a minute goes into it, what could not be written."""
-    from mien.errors import OutputError
-
-    for path in paths:
-        if path is not None and not path.parent.is_dir():
-            raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
 
 
 def _kinds(text: str) -> tuple[str, ...]:
@@ -154,7 +158,6 @@ def _detector() -> "Detector":
 
 def _scores(faces: "FaceSet", scores: Path | None, model: str | None) -> "FaceScores | None":
     """What judges the labels: a file of scores, or a model that is asked now."""
-    from mien.apps.terminal import stderr
     from mien.data.scores import FaceScores, load_scores
 
     if scores is not None:
@@ -164,12 +167,6 @@ def _scores(faces: "FaceSet", scores: Path | None, model: str | None) -> "FaceSc
     from mien.infer.classifier import load
 
     classifier = load(model)
-    stderr.print(
-        f"labels are judged by {classifier.name}; of faces that it was trained on it has learnt the wrong labels, too,"
-        " and finds fewer than held-out scores do",
-        markup=False,
-        soft_wrap=True,
-    )
     return FaceScores(faces.ids, classifier(faces.images), held_out=False)
 
 
@@ -212,8 +209,8 @@ def _drawn(image: "NDArray[np.uint8]") -> "Text":
     return text
 
 
-def _show(audit: "Audit", faces: Path) -> None:
-    """The counts, the identical and the near-identical side by side."""
+def _show(audit: "Audit", faces: Path, *, voted: bool) -> None:
+    """The counts, the identical and the near-identical side by side. voted: whether there are votes of FER+."""
     from rich import box
     from rich.table import Table
 
@@ -234,14 +231,28 @@ def _show(audit: "Audit", faces: Path) -> None:
         near = summary.get(f"near_{key}")
         table.add_row(name, f"{summary[key]:,}", "-" if near is None else f"{near:,}")
     stdout.print(table)
-    judged = "" if audit.settings["scores"] else " (not looked for: no --scores or --model)"
+    kinds = audit.settings["kinds"]
+    looked = "nonface" in kinds and (voted or audit.settings["detector"])
+    judged = "label" in kinds and audit.settings["scores"]
+    no_face = f"{summary['nonface']:,}" if looked else "not looked for"
+    wrong = f"{summary['label']:,}" if judged else "not looked for: no --scores or --model"
     stdout.print(f"blank            {summary['blank']:,}, of which {summary['constant']:,} are one grey all over")
-    stdout.print(f"no face          {summary['nonface']:,}")
-    stdout.print(f"wrong labels     {summary['label']:,}{judged}")
+    stdout.print(f"no face          {no_face}")
+    stdout.print(f"wrong labels     {wrong}")
     stdout.print(f"pixels           mean {summary['pixel_mean']:.4f}, standard deviation {summary['pixel_std']:.4f}")
     if summary["imbalance"]:
         stdout.print(f"imbalance        {summary['imbalance']:.1f} of the commonest in train for one of the rarest")
     stderr.print("near-identical: beyond the identical ones", markup=False)
+
+
+def _show_judged(faces: "FaceSet", scores: "FaceScores") -> None:
+    """How many labels were judged, and that the judge had learnt them, where it had."""
+    from mien.apps.terminal import stderr
+
+    rows, _ = scores.of(faces)
+    count = int(((faces.labels[rows] >= 0) & (faces.splits[rows] != "test")).sum())
+    learnt = "" if scores.held_out else ", by a model that may have learnt them: it finds fewer than held-out scores do"
+    stderr.print(f"labels of {count:,} faces were judged{learnt}", markup=False, soft_wrap=True)
 
 
 def _show_cleaned(cleaned: "Cleaned", out: Path) -> None:

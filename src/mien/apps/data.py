@@ -57,6 +57,8 @@ def import_faces(
 
     require_faces_path(out)
     valid = _number_or_share(split_valid)
+    if valid is None and (seed or not stratified):
+        raise typer.BadParameter("is needed: --seed and --stratified are about it", param_hint="--split-valid")
     with _bad_ones(skip_bad) as (on_bad, left_out):
         faces = _read(source, layout, names, on_bad)
     if votes is not None:
@@ -94,12 +96,16 @@ def show_faces(
     from mien.apps.terminal import stderr, stdout
     from mien.data.sheet import contact_sheet
     from mien.data.store import load_history
+    from mien.files import require_writable
     from mien.labels import EXPRESSIONS
 
     if recipe is not None and draw is None:
         raise typer.BadParameter("needs --draw sheet.png", param_hint="--recipe")
     if changes and recipe is None:
         raise typer.BadParameter("needs --recipe", param_hint="--set")
+    if first is not None and draw is None:
+        raise typer.BadParameter("needs --draw sheet.png", param_hint="--first")
+    require_writable(draw, reads=(faces, recipe))
     how = None if recipe is None else _recipe(recipe, changes or ())
     chosen = _load(faces)
     if split is not None:
@@ -133,7 +139,10 @@ def export_faces(
 
     from mien.apps.terminal import progress_bar, stderr, stdout
     from mien.data.export import LOST, WRITERS
+    from mien.files import require_writable
 
+    if layout in ("fer2013", "parquet"):
+        require_writable(out, reads=(faces,))
     loaded = _load(faces)
     with progress_bar(escape(f"Writing {out}")) as progress:
         WRITERS[layout](loaded, out, progress=progress)
@@ -159,11 +168,13 @@ def _bad_ones(skip: bool) -> "Iterator[tuple[OnBad | None, list[Exception]]]":
     from mien.apps.terminal import stderr
 
     bad: list[Exception] = []
-    yield (bad.append if skip else None), bad
-    for error in bad:
-        stderr.print(str(error), markup=False, soft_wrap=True)
-    if skip:
-        stderr.print(f"{len(bad):,} bad rows or files were left out")
+    try:
+        yield (bad.append if skip else None), bad
+    finally:
+        for error in bad:
+            stderr.print(str(error), markup=False, soft_wrap=True)
+        if skip:
+            stderr.print(f"{len(bad):,} bad rows or files were left out")
 
 
 def _read(source: Path, layout: Layout | None, names: str, on_bad: "OnBad | None") -> "FaceSet":

@@ -39,11 +39,12 @@ def evaluate(
     from mien.apps.terminal import progress_bar, stdout
     from mien.data.store import load_faces
     from mien.evaluation.report import evaluate as measure
-    from mien.files import write_text
+    from mien.files import require_writable, write_text
     from mien.infer.classifier import load
     from mien.infer.compose import Ensemble, averaged
     from mien.types import Classifier
 
+    require_writable(json, reads=(faces, *map(Path, models)))
     loaded = [load(model) for model in models]
     classifier: Classifier = loaded[0] if len(loaded) == 1 else Ensemble(*loaded)
     classifier = averaged(classifier, mirror=mirror, five_crop=five_crop)
@@ -231,7 +232,8 @@ def _size(count: int) -> str:
 
 def _holds_faces(path: Path) -> bool:
     """Whether a file is of a kind that faces are kept in: .npz, which is a zip archive, or Parquet."""
-    if not path.is_file():
+    try:
+        with path.open("rb") as file:
+            return file.read(4) in (b"PK\x03\x04", b"PAR1")
+    except OSError:  # `load` says what is wrong
         return False
-    with path.open("rb") as file:
-        return file.read(4) in (b"PK\x03\x04", b"PAR1")

@@ -42,12 +42,12 @@ def table(output: Path | None, names: list[str], *, moving: bool) -> "Iterator[T
 def plotted(path: Path) -> "Iterator[Take]":
     """What collects predictions for a plot over time, which is written at the end."""
     from mien.errors import OutputError
+    from mien.files import require_writable
     from mien.infer.timeline import Timeline
 
     if path.suffix.lower() not in {".png", ".html"}:
         raise OutputError(f"a plot's name must end in .png or .html, got {path}")
-    if not path.parent.is_dir():
-        raise OutputError(f"cannot write {path}: there is no such folder")
+    require_writable(path)
     timeline = Timeline()
     yield lambda frame, prediction: timeline.add(prediction, frame.picture)
     timeline.write(path)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.confident import suspicious
-from mien.data.duplicates import NEAR, identical, near_pairs
+from mien.data.duplicates import LOOSEST, NEAR, identical, near_pairs
 from mien.data.findings import KINDS, Audit, Finding, require_kinds
 from mien.data.nonface import nonfaces
 from mien.data.scores import FaceScores
@@ -47,8 +47,8 @@ def audit(
     require_kinds(kinds)
     if not blank_below >= 0:
         raise DataError(f"blank_below must be 0 or more, got {blank_below}")
-    if not 0 < near <= 1:
-        raise DataError(f"near must be over 0 and at most 1, got {near}")
+    if not LOOSEST <= near <= 1:
+        raise DataError(f"near must be {LOOSEST} to 1, got {near}")
     findings = [*blanks(faces, below=blank_below)]
     counts = {"blank": len(findings), "constant": int((_deviations(faces.images) == 0).sum())}
     for prefix, twins in _twins(faces, kinds, near, progress):

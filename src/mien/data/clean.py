@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.findings import Audit, read_text, require_kinds
+from mien.data.findings import Audit, read_text
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS, SPLITS, expression_named
 from mien.types import FaceSet
@@ -85,10 +85,11 @@ def clean(
     review:  a person's choices, which come before both.
     only:    the splits that `drop` and `relabel` touch; the others stay as they are, but for the review.
 
-    Test faces are never relabelled. Raises DataError where the audit or the review is of something else.
+    Test faces are never relabelled. Raises DataError where the audit or the review is of something else,
+    or the audit did not look for what shall be dropped.
     """
     audit.require_of(faces)
-    require_kinds(drop)
+    audit.require_looked_for(drop)
     if relabel is not None and not 0 < relabel <= 1:
         raise DataError(f"relabel must be over 0 and at most 1, got {relabel}")
     labels, reasons = faces.labels.copy(), np.full(len(faces), "", dtype="U16")

@@ -13,6 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.data.folders import spelled
 from mien.data.refusal import OnBad, refuse
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS
@@ -81,7 +82,7 @@ def read_fer2013(path: Path | str, *, on_bad: OnBad | None = None, progress: Pro
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     if not numbers:
         raise DataError(f"{path} holds no faces: it has a header, and no row that can be read")
-    prefix, digits = ("fer", 7) if columns.usage is not None else (f"{path.stem}:", 0)
+    prefix, digits = ("fer", 7) if columns.usage is not None else (f"{spelled(path.stem)}:", 0)
     return FaceSet(
         images=np.concatenate(images),
         labels=np.array(labels, np.int64),
@@ -92,7 +93,10 @@ def read_fer2013(path: Path | str, *, on_bad: OnBad | None = None, progress: Pro
 
 def _header(file: BinaryIO, path: Path) -> _Columns:
     line = file.readline(_LONGEST).removeprefix(b"\xef\xbb\xbf")
-    names = [field.decode("utf-8", "replace") for field in _fields(line, 0)]
+    try:
+        names = [field.decode("utf-8", "replace") for field in _fields(line, 0)]
+    except ValueError as error:
+        raise DataError(f"{path} line 1 {error}") from error
     places = {name.lower(): place for place, name in reversed(list(enumerate(names))) if name}
     emotion, usage = places.get("emotion"), places.get("usage")
     if "pixels" not in places or (emotion is None and len(places) > 1):
@@ -106,13 +110,15 @@ def _header(file: BinaryIO, path: Path) -> _Columns:
 
 
 def _fields(line: bytes, count: int) -> list[bytes]:
-    """The fields of a line that should have `count`, without quotes and outer spaces."""
+    """The fields of a line that should have `count`, without quotes and outer spaces. Raises ValueError."""
     fields = line.split(b",")
     if len(fields) != count and b'"' in line:  # there may be commas within quotes
         text = line.decode("utf-8", "surrogateescape").strip()
-        fields = [
-            field.encode("utf-8", "surrogateescape") for field in next(csv.reader([text], skipinitialspace=True), [])
-        ]
+        try:
+            parsed = next(csv.reader([text], skipinitialspace=True), [])
+        except csv.Error as error:
+            raise ValueError(f"is no row of a CSV file: {error}") from error
+        fields = [field.encode("utf-8", "surrogateescape") for field in parsed]
     return [field.strip(b' "\t\r\n') for field in fields]
 
 

@@ -100,6 +100,8 @@ def _files(places: list[PurePosixPath], ids: list[str]) -> Iterator[PurePosixPat
 @contextmanager
 def _folder_written_whole(path: Path) -> Iterator[Path]:
     """A folder to fill, which becomes `path` once the block has ended without an error, and is removed otherwise."""
+    if not path.name:
+        raise OutputError(f"cannot write {path}: give the folder by its name")
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):

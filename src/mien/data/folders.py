@@ -62,7 +62,7 @@ def read_flat(path: Path | str, *, on_bad: OnBad | None = None, progress: Progre
     """
     root = Path(path)
     _entries(root)
-    return _read(root, [(file, -1, "test") for file in _pictures(root)], on_bad, progress)
+    return _read(root, [(file, -1, "test") for file in _pictures(root, on_bad)], on_bad, progress)
 
 
 def split_of_folder(name: str) -> str | None:
@@ -88,7 +88,7 @@ def _of_class(folder: Path, split: str, on_bad: OnBad | None) -> list[_Found]:
     if label is None:
         refuse(DataError(_unknown(folder)), on_bad)
         return []
-    return [(file, label, split) for file in _pictures(folder)]
+    return [(file, label, split) for file in _pictures(folder, on_bad)]
 
 
 def _unknown(folder: Path) -> str:
@@ -105,11 +105,15 @@ def _unknown(folder: Path) -> str:
     )
 
 
-def _pictures(folder: Path) -> list[Path]:
+def _pictures(folder: Path, on_bad: OnBad | None) -> list[Path]:
     """The picture files below a folder, at any depth, through links too, but no folder twice."""
+
+    def unreadable(error: OSError) -> None:
+        refuse(DataError(f"cannot read the folder {error.filename}: {error.strerror}"), on_bad)
+
     pictures: list[Path] = []
     seen: set[tuple[int, int]] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=unreadable):
         status = Path(place).stat()
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
@@ -123,7 +127,7 @@ def _pictures(folder: Path) -> list[Path]:
 def _read(root: Path, found: list[_Found], on_bad: OnBad | None, progress: Progress | None) -> FaceSet:
     if not found:
         raise DataError(f"{root} holds no pictures; it must have a folder for each class, or pictures (--as flat)")
-    named = sorted((_id(file.relative_to(root)), file, label, split) for file, label, split in found)
+    named = sorted((spelled(file.relative_to(root).as_posix()), file, label, split) for file, label, split in found)
     images, kept = faces_of(len(named), lambda number: face_of(named[number][1]), on_bad=on_bad, progress=progress)
     return FaceSet(
         images=images,
@@ -133,6 +137,6 @@ def _read(root: Path, found: list[_Found], on_bad: OnBad | None, progress: Progr
     )
 
 
-def _id(path: Path) -> str:
-    """A path as text on every system; bytes of it that are no UTF-8 are spelled out."""
-    return path.as_posix().encode("utf-8", "backslashreplace").decode()
+def spelled(path: str) -> str:
+    """A path as text that can be written anywhere: bytes of it that are no UTF-8 are spelled out."""
+    return path.encode("utf-8", "backslashreplace").decode()

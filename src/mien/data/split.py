@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.data.duplicates import identical
 from mien.errors import DataError
 from mien.types import FaceSet
 
@@ -13,16 +14,19 @@ def split_random(faces: FaceSet, *, valid: float, seed: int, stratified: bool = 
     """Move faces that are drawn at random from train to valid; all others stay where they are.
 
     valid: how many (a whole number), or which share of those in train (a fraction below 1). stratified: each class
-    gives the same share, to within one face, and so do the faces without a label. The same faces and seed give the
-    same split. Raises DataError where there are not so many, or none would be left in train.
+    gives the same share, to within one face, and so do the faces without a label. Faces with the very same pixels stay
+    together, so that none is judged by a model that has seen its twin; where so many cannot be drawn without parting
+    some, it is fewer. The same faces and seed give the same split.
+
+    Raises DataError where there are not so many, or none would be left in train.
     """
     train = np.flatnonzero(faces.splits == "train")
     count = _count(valid, len(train))
-    random = np.random.default_rng(seed)
-    shuffled = random.permutation(train)
-    chosen = _alike(shuffled, faces.labels, count) if stratified else shuffled[:count]
+    classes = faces.labels[train] + 1 if stratified else np.zeros(len(train), np.int64)
+    shuffled = np.random.default_rng(seed).permutation(len(train))
+    chosen = _drawn(shuffled, classes, identical(faces.images[train]), _shares(classes, count))
     splits = faces.splits.copy()
-    splits[chosen] = "valid"
+    splits[train[chosen]] = "valid"
     return replace(faces, splits=splits)
 
 
@@ -36,13 +40,28 @@ def _count(valid: float, available: int) -> int:
     return count
 
 
-def _alike(shuffled: NDArray[np.intp], labels: NDArray[np.int64], count: int) -> NDArray[np.intp]:
-    """`count` of the shuffled faces, of each class its share; what rounding leaves goes to the largest remainders."""
-    groups = [shuffled[labels[shuffled] == label] for label in np.unique(labels[shuffled])]
-    shares = np.array([len(group) for group in groups]) * (count / len(shuffled))
-    counts = np.floor(shares + 1e-9).astype(int)
+def _shares(classes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """(K,): how many of `count` each class gives; what rounding leaves goes to the largest remainders."""
+    shares = np.bincount(classes) * (count / len(classes))
+    counts: NDArray[np.int64] = np.floor(shares + 1e-9).astype(np.int64)
     counts[np.argsort(counts - shares, kind="stable")[: count - counts.sum()]] += 1
-    return np.concatenate([group[:size] for group, size in zip(groups, counts.tolist(), strict=True)])
+    return counts
+
+
+def _drawn(
+    order: NDArray[np.intp], classes: NDArray[np.int64], first: NDArray[np.int64], counts: NDArray[np.int64]
+) -> list[int]:
+    """Rows in this order, until there are so many of each class; of rows that share their `first` all, or none."""
+    groups: dict[int, list[int]] = {}
+    for row in order.tolist():
+        groups.setdefault(int(first[row]), []).append(row)
+    left, chosen = counts.copy(), list[int]()
+    for rows in groups.values():
+        wanted = np.bincount(classes[rows], minlength=len(left))
+        if (wanted <= left).all():
+            left -= wanted
+            chosen += rows
+    return chosen
 
 
 def fold_of_each(faces: FaceSet, *, folds: int, seed: int) -> NDArray[np.int64]:

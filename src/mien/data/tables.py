@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.decode import face_of, faces_of
-from mien.data.folders import split_of_folder
+from mien.data.folders import spelled, split_of_folder
 from mien.data.parquet import pyarrow_or_error
 from mien.data.refusal import OnBad
 from mien.errors import DataError
@@ -64,7 +64,8 @@ def read_parquet(
     Labels are matched by name: the names stand in the file, or the labels are text, or `names` gives what 0, 1, 2...
     mean. Null and -1 are unknown labels. Splits are those of a column `split`, or of the name of the file
     (`train-00000-of-00001.parquet`) or its folder, else train where there is a column of labels, and test where there
-    is none. Ids are those of a column `id`, or `<file>:<row>`. Pictures become 48x48 grey, as from a folder.
+    is none. Ids are those of a column `id`, or `<file>:<row>`. Where some rows have votes, the others get zeros, which
+    is to have none. Pictures become 48x48 grey, as from a folder.
 
     on_bad is told of each row (counted from 0) that is no face, which is left out; without it the first raises
     DataError, as does a file that cannot be read or lacks a column. Raises ExtraError where pyarrow is not installed.
@@ -96,6 +97,8 @@ def _naming(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: {error}") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} must hold text in UTF-8: {error}") from error
     except arrow.ArrowException as error:
         raise DataError(f"{path} must be a Parquet file, and whole: {error}") from error
 
@@ -121,7 +124,7 @@ def _open(path: Path, root: Path, names: Sequence[str] | None) -> _Table:
     return _Table(
         path=path,
         file=file,
-        name=path.relative_to(folder).with_suffix("").as_posix(),
+        name=spelled(path.relative_to(folder).with_suffix("").as_posix()),
         image=image,
         label=label,
         names=tuple(names) if names else None,
@@ -168,14 +171,15 @@ def _faces(table: _Table, start: int, rows: list[dict[str, Any]], on_bad: OnBad 
 
     images, kept = faces_of(len(rows), read, on_bad=on_bad)
     good = [parsed[place] for place in kept]
-    votes = [row.votes for row in good if row.votes is not None]
+    none = [0.0] * len(VOTES)
+    votes = None if all(row.votes is None for row in good) else [row.votes or none for row in good]
     with _naming(table.path):
         return FaceSet(
             images=images,
             labels=np.array([row.label for row in good], np.int64),
             splits=np.array([row.split for row in good], np.str_),
             ids=np.array([row.id for row in good], np.str_),
-            votes=np.array(votes, np.float32).reshape(-1, len(VOTES)) if len(votes) == len(good) else None,
+            votes=None if votes is None else np.array(votes, np.float32),
         )
 
 
@@ -216,12 +220,13 @@ def _label(table: _Table, value: Any) -> int:
 def _joined(parts: list[FaceSet], path: Path) -> FaceSet:
     if not sum(len(part) for part in parts):
         raise DataError(f"{path} holds no faces: there is no row that can be read")
-    votes = [part.votes for part in parts if part.votes is not None]
+    votes = [np.zeros((len(part), len(VOTES)), np.float32) if part.votes is None else part.votes for part in parts]
+    voted = any(part.votes is not None for part in parts)
     with _naming(path):
         return FaceSet(
             images=np.concatenate([part.images for part in parts]),
             labels=np.concatenate([part.labels for part in parts]),
             splits=np.concatenate([part.splits for part in parts]),
             ids=np.concatenate([part.ids for part in parts]),
-            votes=np.concatenate(votes) if len(votes) == len(parts) else None,
+            votes=np.concatenate(votes) if voted else None,
         )

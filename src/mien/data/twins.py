@@ -95,26 +95,26 @@ def _leaked(faces: FaceSet, groups: list[Rows]) -> frozenset[int]:
 
 
 def _conflicts(kind: str, faces: FaceSet, rows: Rows) -> list[Finding]:
-    """The faces of a group whose label is not the one that most have; at a tie, all that have a label."""
+    """The faces of a group whose label is not the one that most have; at a tie, all that have a label.
+
+    Test faces count only where there are no others, so that their labels decide about none of the others.
+    """
     rows = rows[faces.labels[rows] >= 0]
-    labels = faces.labels[rows]
+    labels, test = faces.labels[rows], faces.splits[rows] == "test"
     if len(np.unique(labels)) < 2:
         return []
-    counts = np.bincount(labels, minlength=len(EXPRESSIONS))
-    most = _majority(labels)
-    open_labels = labels[faces.splits[rows] != "test"]
-    better = _majority(open_labels)
-    sure = float((open_labels == better).mean()) if better >= 0 else 0.0
+    counted = labels if test.all() else labels[~test]
+    most = _majority(counted)
+    sure = float((counted == most).mean())
     findings = []
-    for row, label in zip(rows.tolist(), labels.tolist(), strict=True):
+    for row, label, hidden in zip(rows.tolist(), labels.tolist(), test.tolist(), strict=True):
         if label == most:
             continue
         other = int(rows[labels == most][0] if most >= 0 else rows[labels != label][0])
-        suggestion = better if better not in (-1, label) and faces.splits[row] != "test" else None
-        measure = sure if suggestion is not None else 0.0
-        findings.append(
-            Finding(kind, row, str(faces.ids[row]), other, 1 - counts[label] / len(labels), measure, suggestion)
-        )
+        suggestion = None if hidden or most < 0 else most
+        measure = 0.0 if suggestion is None else sure
+        severity = 1 - float((counted == label).mean())
+        findings.append(Finding(kind, row, str(faces.ids[row]), other, severity, measure, suggestion))
     return findings
 
 
