@@ -128,6 +128,8 @@ def test_16_bit_colour_is_scaled() -> None:
         (np.array([[0, 2570, 65535]], np.float32), [0, 10, 255]),
         (np.array([[-1, 0, 1]], np.float32), [0, 128, 255]),
         (np.array([[0, np.nan, 1]], np.float32), [0, 0, 255]),
+        (np.array([[-0.02, 0.5, 1.02]], np.float32), [0, 128, 255]),
+        (np.array([[0, 51, 255]], np.int32), [0, 51, 255]),
         (np.array([[0, 257, 65535]], np.int32), [0, 1, 255]),
         (np.array([[0, 1 << 29, 1 << 30]], np.int32), [0, 128, 255]),
     ],
@@ -280,3 +282,12 @@ def test_other_arrays_are_refused(picture: np.ndarray) -> None:
         to_face(picture)
     with pytest.raises(DataError, match="a picture must be"):
         crop_face(picture, (0, 0, 4, 4))
+
+
+def test_a_file_that_may_not_be_read_is_not_called_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Image, "open", refused)
+    with pytest.raises(DataError, match=r"a\.png cannot be read: Permission denied"):
+        read_picture(tmp_path / "a.png")

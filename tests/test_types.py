@@ -185,6 +185,8 @@ def test_scores_may_be_of_no_face() -> None:
         ((np.array([[5, 0, 5, 9]]), np.ones(1)), "positive sides"),
         ((np.array([[0, 9, 5, 2]]), np.ones(1)), "positive sides"),
         ((np.array([[0, 0, 5, 5]]), np.ones(2)), r"confidence must be \(1,\), got \(2,\)"),
+        ((np.array([[0, 0, 5, 5]]), np.full(1, 7)), "confidence must be 0 to 1, got \\[7"),
+        ((np.array([[0, 0, 5, 5]]), np.full(1, np.nan)), "confidence must be 0 to 1, got \\[nan"),
         ((np.array([[0, 0, 5, 5]]), np.ones(1), np.zeros((1, 4, 2))), r"landmarks must be \(1, 5, 2\)"),
     ],
 )

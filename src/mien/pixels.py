@@ -31,6 +31,7 @@ _UPRIGHT = {  # what undoes each EXIF orientation
     8: Image.Transpose.ROTATE_90,
 }
 _FILTER = Image.Resampling.BICUBIC  # antialiased by Pillow when it makes a picture smaller
+_OVERSHOOT = 0.05  # how far a picture of 0 to 1 may reach beyond that, as filters leave it
 _MARGIN = 4  # pixels around a crop that the filter may look at
 _QUIET = threading.Lock()  # `warnings.catch_warnings` changes what all threads see
 
@@ -43,6 +44,8 @@ def read_picture(source: Path | str | IO[bytes]) -> NDArray[np.uint8]:
     Raises DataError, naming the file, where it is missing, broken, cut short, no picture, or larger than Pillow's
     limit of 178,956,970 pixels.
     """
+    if not isinstance(source, (Path, str)) and not hasattr(source, "read"):
+        raise DataError(f"a picture must be an array (H, W, 3) uint8, or a file, got {type(source).__name__}")
     name = str(source) if isinstance(source, (Path, str)) else str(getattr(source, "name", "the picture"))
     try:
         with _quietly():
@@ -60,6 +63,8 @@ def read_picture(source: Path | str | IO[bytes]) -> NDArray[np.uint8]:
     except UnidentifiedImageError as error:
         raise DataError(f"{name} must be a picture ({', '.join(FORMATS)}), got something else") from error
     except Exception as error:  # decoders raise whatever a broken file leads them to
+        if isinstance(error, OSError) and error.errno:
+            raise DataError(f"{name} cannot be read: {error.strerror}") from error
         raise DataError(f"{name} cannot be read, it is broken or cut short: {error}") from error
 
 
@@ -87,15 +92,19 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """(H, W) of more than 8 bits -> uint8. White is 65535; in wider or floating-point pictures, the range is 0 to 1,
-    255 or 65535, whichever is the first to hold all values, or else the picture's own."""
+    """(H, W) of more than 8 bits -> uint8. White is 65535; in wider or floating-point pictures, the range is 0 to 1 (of
+    floating-point ones), 255 or 65535, whichever is the first to hold all values, or else the picture's own. What
+    filters leave just beyond 0 and 1 is cut off."""
     wide = np.nan_to_num(values.astype(np.float32))
     low, high = float(wide.min()), float(wide.max())
-    whites = [1.0, 255.0, 65535.0] if values.dtype.kind == "f" else [65535.0]
+    whites = [255.0, 65535.0][values.itemsize <= 2 :]
     white = next((white for white in whites if low >= 0 and high <= white), None)
+    if values.dtype.kind == "f" and low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT:
+        white = 1.0
     if white is None:
         wide, white = wide - low, max(high - low, 1.0)
-    return np.round(wide * (255 / white)).astype(np.uint8)
+    eight: NDArray[np.uint8] = np.round(np.clip(wide * (255 / white), 0, 255)).astype(np.uint8)
+    return eight
 
 
 def grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

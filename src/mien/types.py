@@ -1,6 +1,7 @@
 """The values that travel between mien's parts: frozen, and checked once, when they are made.
 
-Arrays are held as read-only views of what was given, so a value cannot change after its check.
+Arrays are held as read-only views of what was given, uncopied where they fit, so nothing changes a value through it;
+whoever made the arrays should leave them alone, too.
 """
 
 import hashlib
@@ -28,6 +29,15 @@ def _frozen(value: object, dtype: Any) -> NDArray[Any]:
 def _require(condition: bool, message: str, error: type[Exception] = DataError) -> None:
     if not condition:
         raise error(message)
+
+
+def checked_faces(images: Any) -> NDArray[np.uint8]:
+    """What is given to a classifier, if it is (N, 48, 48) uint8; N may be 0. Raises DataError."""
+    array = np.asarray(images)
+    if array.dtype != np.uint8 or array.shape != (*array.shape[:1], FACE_SIDE, FACE_SIDE):
+        hint = "; one face alone is face[None]" if array.shape == (FACE_SIDE, FACE_SIDE) else ""
+        raise DataError(f"faces must be (N, {FACE_SIDE}, {FACE_SIDE}) uint8, got {array.shape} {array.dtype}{hint}")
+    return array
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,6 +195,8 @@ class Detections:
         _require(boxes.shape == (count, 4), f"boxes must be (M, 4), got {boxes.shape}", ModelError)
         _require(bool(np.isfinite(boxes).all()), "boxes must be finite numbers", ModelError)
         _require(confidence.shape == (count,), f"confidence must be ({count},), got {confidence.shape}", ModelError)
+        sure = (confidence >= 0) & (confidence <= 1)
+        _require(bool(sure.all()), f"confidence must be 0 to 1, got {confidence[~sure][:1].tolist()}", ModelError)
         sides = boxes[:, 2:] - boxes[:, :2]
         _require(bool((sides > 0).all()), "boxes must be left, top, right, bottom with positive sides", ModelError)
         order = np.argsort(-sides.prod(axis=1), kind="stable")

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -72,7 +73,7 @@ def test_a_terminal_gets_a_table(photo: Path, model: Path, monkeypatch: pytest.M
     from mien.apps import terminal
 
     Image.new("L", (90, 90), 128).save(photo.parent / "wall.png")
-    monkeypatch.setattr(terminal.stdout, "_force_terminal", True)
+    monkeypatch.setattr(terminal, "on_terminal", lambda console: console is terminal.stdout)
     monkeypatch.setattr(terminal.stdout, "_height", 40)
     for width, probabilities in ((80, False), (170, True)):
         monkeypatch.setattr(terminal.stdout, "_width", width)
@@ -90,7 +91,7 @@ def test_names_are_cut_to_their_end_and_keep_columns_straight(
 ) -> None:
     from mien.apps import terminal
 
-    monkeypatch.setattr(terminal.stdout, "_force_terminal", True)
+    monkeypatch.setattr(terminal, "on_terminal", lambda console: console is terminal.stdout)
     monkeypatch.chdir(tmp_path)
     for name in ("顔顔顔.png", "a\nb\x1b[31m.png", f"{'long' * 30}.png"):
         Image.fromarray(np.full((48, 48), 9, np.uint8)).save(name)
@@ -184,6 +185,90 @@ def test_drawing_never_overwrites_a_source(photo: Path, model: Path, monkeypatch
     assert photo.read_bytes() == before
 
 
+def test_drawing_never_overwrites_what_a_link_leads_to(photo: Path, model: Path, tmp_path: Path) -> None:
+    before = photo.read_bytes()
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / photo.name).symlink_to(photo)
+    outcome = run_mien("predict", tmp_path / "links", "-m", model, "--draw", photo.parent)
+    assert (outcome.code, "--draw must be another folder" in outcome.err) == (1, True)
+    assert photo.read_bytes() == before
+
+
+def test_copies_never_lie_where_they_would_be_read(photo: Path, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "tree" / "sub").mkdir(parents=True)
+    photo.rename(tmp_path / "tree" / "sub" / "a.jpg")
+    outcome = run_mien("predict", tmp_path / "tree", "-m", model, "--draw", tmp_path / "tree")
+    assert (outcome.code, "--draw must be another folder" in outcome.err) == (1, True)
+    assert run_mien("predict", tmp_path / "tree", "-m", model, "--draw", tmp_path / "tree" / "drawn").code == 0
+
+
+def test_a_picture_on_standard_input_may_be_drawn_into_this_folder(
+    photo: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(photo.read_bytes())))
+    assert run_mien("predict", "-", "-m", model, "--draw", ".").code == 0
+    assert (tmp_path / "stdin.png").exists()
+
+
+def test_closed_standard_input_is_said(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert run_mien("predict", "-", "-m", model).err == ("mien: standard input is closed, and - is the picture on it\n")
+
+
+@pytest.mark.parametrize(
+    ("redirected", "coded", "code", "said"),
+    [
+        (">/dev/full", "utf-8", 1, "mien: No space left on device\n"),
+        (">&-", "utf-8", 0, "1 face in 1 picture\n"),
+        (">table.csv", "cp1252", 0, "1 face in 1 picture\n"),
+    ],
+)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_any_standard_output(
+    crops: Path, model: Path, tmp_path: Path, redirected: str, coded: str, code: int, said: str
+) -> None:
+    (crops / "00.png").rename(tmp_path / "日本.png")
+    ran = subprocess.run(
+        ["sh", "-c", f"'{sys.executable}' -m mien predict 日本.png --crops -m '{model}' {redirected}"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONIOENCODING": coded},
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (code, "", said)
+    if coded == "cp1252":
+        assert table((tmp_path / "table.csv").read_text(encoding="utf-8"))[0]["source"] == "日本.png"
+
+
+def test_a_pipe_gets_a_table_though_colour_is_forced(crops: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mien.apps import terminal
+
+    monkeypatch.setattr(terminal.stdout, "_force_terminal", True)  # as FORCE_COLOR has it
+    assert len(table(run_mien("predict", crops, "--crops", "-m", model).out)) == 12
+
+
+def test_names_of_other_classes_are_shown(crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mien.apps import terminal
+
+    names = ("rage", "nausea", "terror", "joy", "grief", "awe", "calm")
+    model = tiny_model(tmp_path / "other.onnx", labels=names)
+    monkeypatch.setattr(terminal, "on_terminal", lambda console: console is terminal.stdout)
+    monkeypatch.setattr(terminal.stdout, "_width", 170)
+    head, line, *_ = run_mien("predict", crops, "--crops", "-m", model).out.splitlines()
+    assert head.split()[-7:] == list(names)
+    assert sum(int(word[:-1]) for word in line.split()[-7:]) in range(97, 104)
+
+
+def test_a_table_without_faces_has_the_columns_of_the_model(tmp_path: Path) -> None:
+    names = ("rage", "nausea", "terror", "joy", "grief", "awe", "calm")
+    model = tiny_model(tmp_path / "other.onnx", labels=names)
+    Image.new("L", (90, 90), 128).save(tmp_path / "wall.png")
+    outcome = run_mien("predict", tmp_path / "wall.png", "-m", model, "--mirror")
+    assert outcome.out.strip().split(",")[-7:] == list(names)
+
+
 def test_a_broken_file_among_good_ones_is_named_and_left_out(crops: Path, model: Path, tmp_path: Path) -> None:
     (crops / "05.png").write_bytes((crops / "05.png").read_bytes()[:200])
     (crops / "06.png").write_text("no picture")
@@ -208,6 +293,7 @@ def test_a_single_broken_picture_is_one_error_and_no_output(crops: Path, model: 
     ("source", "message"),
     [
         ("none.jpg", "none.jpg: there is no such file or folder"),
+        ("x" * 300, "there is no such file or folder"),
         ("*.none", "*.none must match pictures or videos, got 0 files"),
         ("empty", "empty must hold pictures"),
     ],
@@ -227,6 +313,10 @@ def test_sources_that_give_nothing(
     ("arguments", "message"),
     [
         (["-o", "none/p.csv"], "cannot write none/p.csv"),
+        (["-o", "folder.csv"], "cannot write folder.csv: it is a folder"),
+        (["-o", f"{'x' * 252}.csv"], "File name too long"),
+        (["-m", "x" * 300], "no file and no model that ships is named x"),
+        (["--plot", "p.html"], "--plot is for videos, over whose time it goes, got "),
         (["-o", "p.xlsx"], "must end in .csv, .jsonl, .parquet"),
         (["--draw", "file/drawn"], "cannot make the folder file/drawn"),
         (["-m", "none.onnx"], "none.onnx"),
@@ -237,6 +327,7 @@ def test_what_cannot_be_done_is_said_in_a_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
+    (tmp_path / "folder.csv").mkdir()
     outcome = run_mien("predict", photo, *([] if "-m" in arguments else ["-m", model]), *arguments)
     assert outcome.code == 1
     assert message in outcome.err

@@ -102,7 +102,7 @@ def test_raw_is_not_smoothed(clip: Clip, model: Path) -> None:
 def test_a_terminal_gets_lines_with_the_time(clip: Clip, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mien.apps import terminal
 
-    monkeypatch.setattr(terminal.stdout, "_force_terminal", True)
+    monkeypatch.setattr(terminal, "on_terminal", lambda console: console is terminal.stdout)
     monkeypatch.setattr(terminal.stdout, "_width", 120)
     lines = run_mien("predict", clip.path, "-m", model, "--every", "0.4").out.splitlines()
     assert lines[0].split()[:5] == ["source", "seconds", "track", "face", "left"]
@@ -304,8 +304,9 @@ def test_an_interrupt_is_the_usual_end_of_a_camera(
         (["-o", "none/p.csv"], "cannot write none/p.csv: No such file or directory"),
         (["--draw", "none/out.mp4"], "cannot write none/out.mp4: No such file or directory"),
         (["--draw", "file/drawn"], "cannot make the folder file/drawn"),
-        (["--plot", "none/plot.png"], "cannot write none/plot.png: there is no such folder"),
-        (["--plot", "plot.gif"], "a plot's name must end in .png or .html, got plot.gif"),
+        (["--plot", "."], "a timeline's name must end in .png or .html, got ."),
+        (["--plot", "none/plot.png"], "cannot write none/plot.png: there is no folder none"),
+        (["--plot", "plot.gif"], "a timeline's name must end in .png or .html, got plot.gif"),
     ],
 )
 def test_what_cannot_be_written_is_said_in_a_line(

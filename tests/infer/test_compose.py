@@ -1,5 +1,6 @@
 """Classifiers of classifiers: their arithmetic, their names, and what they refuse."""
 
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
@@ -8,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.errors import ModelError
+from mien.errors import DataError, ModelError
 from mien.infer.classifier import OnnxClassifier
 from mien.infer.compose import Ensemble, FiveCrop, Mirrored, name_of, parts
 from mien.labels import EXPRESSIONS
-from mien.types import Scores
+from mien.types import Classifier, Scores
 from support import random_faces, tiny_model
 
 
@@ -63,9 +64,16 @@ def test_five_crop_of_whole_faces_is_the_classifier(models: list[OnnxClassifier]
 
 
 def test_five_crop_needs_crops_of_a_face(models: list[OnnxClassifier]) -> None:
-    for side in (23, 49):
-        with pytest.raises(ModelError, match=f"from 24 to 48 pixels wide, got {side}"):
-            FiveCrop(models[0], side=side)
+    for side in (23, 49, 44.5):
+        with pytest.raises(ModelError, match=f"24 to 48 whole pixels wide, got {side}"):
+            FiveCrop(models[0], side=side)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrap", [Mirrored, FiveCrop])
+def test_other_arrays_are_refused(models: list[OnnxClassifier], wrap: Callable[[OnnxClassifier], Classifier]) -> None:
+    for images in (np.zeros((2, 100, 100), np.uint8), np.zeros((2, 48, 48)), np.zeros((48, 48), np.uint8)):
+        with pytest.raises(DataError, match=r"faces must be \(N, 48, 48\) uint8, got"):
+            wrap(models[0])(images)
 
 
 def test_ensemble_is_the_mean(models: list[OnnxClassifier]) -> None:

@@ -184,6 +184,19 @@ def test_a_broken_picture_does_not_stop_a_stream(tmp_path: Path) -> None:
     assert "001.png" in told[0]
 
 
+def test_what_was_read_before_a_missing_source_comes_first(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "photos", scene(90))
+    stream = Predictor(Brightness(), detector=squares).stream([folder / "000.png", tmp_path / "none.png"])
+    assert next(stream).source == str(folder / "000.png")
+    with pytest.raises(DataError, match=r"none\.png: there is no such file"):
+        next(stream)
+
+
+def test_what_is_no_picture_is_named() -> None:
+    with pytest.raises(DataError, match=r"a picture must be an array \(H, W, 3\) uint8, or a file, got Image"):
+        Predictor(Brightness(), detector=squares)(Image.new("L", (50, 50)))  # type: ignore[arg-type]
+
+
 def test_narrow_faces_are_left_out() -> None:
     def detector(_: NDArray[np.uint8]) -> Detections:
         boxes = [[0, 0, side, 2 * side] for side in (19.5, 20, 30)]

@@ -146,6 +146,27 @@ def test_what_cannot_be_read_is_reported_and_the_rest_goes_on(photos: Path, capl
     assert "left out" in caplog.text
 
 
+def test_a_folder_that_cannot_be_read_is_reported_and_the_rest_goes_on(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def locked(path: str) -> object:
+        if str(path).endswith("inner"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    told: list[str] = []
+    assert len(list(read_frames(photos, on_error=lambda _, error: told.append(str(error))))) == 3
+    assert told == [f"{photos / 'inner'} cannot be read: it is a folder that does not tell what is in it"]
+
+
+def test_a_list_may_begin_with_a_mark_of_its_encoding(photos: Path) -> None:
+    (photos / "list.txt").write_text(f"{photos / 'b.png'}\n", encoding="utf-8-sig")
+    assert list(find_sources(f"@{photos / 'list.txt'}")) == [str(photos / "b.png")]
+
+
 def test_a_dash_is_standard_input(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = io.BytesIO((photos / "b.png").read_bytes())
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=content))

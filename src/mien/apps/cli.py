@@ -1,6 +1,9 @@
 """The command line: a verb is the public function of the same name. Nothing heavy is imported before a command runs."""
 
+import io
+import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -56,8 +59,26 @@ app.command()(show)
 
 def main() -> None:
     """Run the command line. Exits with 0, 1 (one line on stderr says what to do), 2 (usage) or 130 (interrupted)."""
+    _prepare_output()
     try:
         app()
     except MienError as error:
         sys.stderr.write(f"mien: {error}\n")
         sys.exit(1)
+    except OSError as error:  # such as a full disk behind standard output
+        where = "" if error.filename is None else f"{error.filename}: "
+        sys.stderr.write(f"mien: {where}{error.strerror or error}\n")
+        with suppress(OSError, AttributeError):
+            sys.stdout.close()  # or Python tries again to write what is left
+        sys.exit(1)
+
+
+def _prepare_output() -> None:
+    """What goes to files and pipes is UTF-8 on every system; a terminal shows what it can. Closed output is dropped."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if sys.stdout.isatty():
+            sys.stdout.reconfigure(errors="replace")
+        else:
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")

@@ -7,7 +7,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from mien.apps.terminal import stdout
-from mien.labels import COLOURS, EXPRESSIONS
+from mien.labels import COLOURS
 
 if TYPE_CHECKING:
     from mien.types import Prediction
@@ -26,14 +26,16 @@ class Lines:
         others = sum(2 + width for width in self._widths.values())
         longest = max(map(cell_len, names), default=0)
         self._name = max(_SHORTEST, min(longest, _LONGEST, stdout.width - others))
-        wide = stdout.width >= self._name + others + sum(2 + _width(name) for name in EXPRESSIONS)
-        self._probs = EXPRESSIONS if wide else ()  # columns for all probabilities, where they fit
+        self._room = stdout.width - self._name - others
+        self._probs: tuple[str, ...] = ()  # columns for all probabilities, where they fit
         self._begun = False
 
     def show(self, prediction: "Prediction") -> None:
         """Print a line for each face, or one that says that there is none."""
         if not self._begun:
             self._begun = True
+            names = prediction.scores.names
+            self._probs = names if sum(2 + _width(name) for name in names) <= self._room else ()
             self._print(self._heading())
         rows = prediction.rows()
         for row in rows:
@@ -62,7 +64,7 @@ class Lines:
         line.append(f"{name:<{_WIDTHS['expression'] - 2}}", style="bold")
         line.append(f"  {row['confidence']:>{_WIDTHS['confidence']}.0%}")
         for name in self._probs:
-            line.append(f"  {row.get(name, 0):>{_width(name)}.0%}", style="dim")
+            line.append(f"  {row[name]:>{_width(name)}.0%}", style="dim")
         return line
 
     def _short(self, source: str) -> str:

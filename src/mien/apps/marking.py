@@ -1,7 +1,8 @@
 """What was seen, drawn into copies of what was read: pictures into a folder, videos into files."""
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,25 +16,32 @@ _JPEG = (".jpg", ".jpeg")
 
 
 @contextmanager
-def marking(target: Path, names: list[str]) -> "Iterator[Marker]":
+def marking(target: Path, names: list[str], sources: Sequence[str] = ()) -> "Iterator[Marker]":
     """What draws into copies: in a folder, or, where the name is that of a video, the only source in that file.
 
+    names: of what is read; sources: what they were found by, of which folders count.
     Raises OutputError where the folder cannot be made, something that is read would be overwritten, or a file is to
     take what does not fit.
     """
     from mien.infer.record import SUFFIXES
 
     alone = target.suffix.lower() in SUFFIXES
-    (_require_one_video if alone else _prepare)(target, names)
+    if alone:
+        _require_one_video(target, names)
+    else:
+        _prepare(target, names, sources)
     with ExitStack() as stack:
-        yield Marker(target, stack, alone=alone)
+        yield Marker(target, stack, names, alone=alone)
 
 
 class Marker:
     """Draws into copies, as they come; made by `marking`."""
 
-    def __init__(self, target: Path, stack: ExitStack, *, alone: bool) -> None:
+    def __init__(self, target: Path, stack: ExitStack, names: list[str], *, alone: bool) -> None:
+        from mien.infer.sources import printable
+
         self._target = target
+        self._spelt = {printable(name): name for name in names}  # a frame's source is the one, a file's name the other
         self._stack = stack
         self._alone = alone
         self._taken: set[str] = set()
@@ -60,7 +68,7 @@ class Marker:
 
         self._stack.close()
         path = self._target if self._alone else self._target / self._name(source, ".mp4")
-        return self._stack.enter_context(recorder(path, sound=None if is_live(source) else source))
+        return self._stack.enter_context(recorder(path, sound=None if is_live(source) else self._spelt[source]))
 
     def _name(self, source: str, suffix: str = "") -> str:
         """A name for a copy that no other has: JPEG stays JPEG, any other picture becomes PNG."""
@@ -78,24 +86,32 @@ class Marker:
         return name
 
 
-def _prepare(folder: Path, names: list[str]) -> None:
-    """Make the folder for copies, unless what is read lies in it: it would be overwritten."""
+def _prepare(folder: Path, names: list[str], sources: Sequence[str]) -> None:
+    """Make the folder for copies, unless what is read lies in it: it would be overwritten, or read the next time."""
     from mien.errors import OutputError
+    from mien.files import is_folder
+    from mien.infer.sources import STDIN, is_live
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
-    for parent in {Path(name).parent for name in names}:
-        if parent.resolve() == folder.resolve():
-            raise OutputError(f"--draw must be another folder than that of the pictures, got {folder}")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"cannot write into the folder {folder}: Permission denied")
+    files = [Path(name) for name in names if name != STDIN and not is_live(name)]
+    read = {Path(os.path.realpath(parent)) for parent in {file.parent for file in files}}
+    read |= {Path(os.path.realpath(file)).parent for file in files if file.is_symlink()}
+    read |= {Path(os.path.realpath(source)) for source in sources if is_folder(source)}
+    if Path(os.path.realpath(folder)) in read:
+        raise OutputError(f"--draw must be another folder than that of the pictures, got {folder}")
 
 
 def _require_one_video(path: Path, names: list[str]) -> None:
     from mien.errors import OutputError
+    from mien.files import is_there
     from mien.infer.sources import is_moving
 
     if len(names) != 1 or not is_moving(names[0]):
         raise OutputError(f"--draw {path} takes one video; for anything else, name a folder")
-    if path.exists() and Path(names[0]).exists() and path.samefile(names[0]):
+    if is_there(path) and is_there(names[0]) and path.samefile(names[0]):
         raise OutputError(f"--draw must be another file than the video, got {path}")

@@ -111,6 +111,7 @@ def predict(
     ] = False,
 ) -> None:
     """Read the expressions of the faces in pictures and videos."""
+    from mien.infer.compose import labels_of
     from mien.infer.detector import whole
     from mien.infer.frames import Span
     from mien.infer.predictor import Predictor, threads_beside
@@ -120,8 +121,9 @@ def predict(
     span = Span(every=every, start=start or 0.0, end=end, max_side=max_side)
     names: list[str] = list(find_sources(sources))
     detector = whole if crops else None
+    classifier = _classifier(model or [], mirror=mirror, five_crop=five_crop, threads=threads_beside(detector))
     predictor = Predictor(
-        _classifier(model or [], mirror=mirror, five_crop=five_crop, threads=threads_beside(detector)),
+        classifier,
         detector=detector,
         min_face=min_face,
         min_detection=min_detection,
@@ -135,11 +137,11 @@ def predict(
         if show:
             takers.append(stack.enter_context(window()))
         if output is not None or not summary:
-            takers.append(stack.enter_context(table(output, names, moving=moving)))
+            takers.append(stack.enter_context(table(output, names, moving=moving, labels=labels_of(classifier))))
         if draw is not None:
-            takers.append(stack.enter_context(marking(draw, names)).add)
+            takers.append(stack.enter_context(marking(draw, names, sources)).add)
         if plot is not None:
-            takers.append(stack.enter_context(plotted(plot)))
+            takers.append(stack.enter_context(plotted(plot, names)))
         if summary:
             takers.append(stack.enter_context(summed()))
         stack.enter_context(tally.progress_bar())

@@ -93,10 +93,10 @@ class _Shown:
     def __init__(self, cells: int, workers: int) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        from mien.apps.terminal import stderr
+        from mien.apps.terminal import on_terminal, stderr
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"))
-        self.bar = Progress(*columns, TimeElapsedColumn(), console=stderr, disable=not stderr.is_terminal)
+        self.bar = Progress(*columns, TimeElapsedColumn(), console=stderr, disable=not on_terminal(stderr))
         self.cells, self.workers = cells, workers
         self.done, self.failed, self.left = 0, 0, 0
         self.epochs: list[Epoch] = []

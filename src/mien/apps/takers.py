@@ -16,38 +16,48 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def table(output: Path | None, names: list[str], *, moving: bool) -> "Iterator[Take]":
-    """What shows a prediction: in a file, as lines on a terminal, or as CSV where standard output is none."""
+def table(output: Path | None, names: list[str], *, moving: bool, labels: tuple[str, ...]) -> "Iterator[Take]":
+    """What shows a prediction: in a file, as lines on a terminal, or as CSV where standard output is none.
+
+    names: of all sources; moving: whether one is a video; labels: of the classes.
+    """
     import sys
 
     from mien.apps.lines import Lines
-    from mien.apps.terminal import stdout
+    from mien.apps.terminal import on_terminal, stdout
+    from mien.files import is_there
     from mien.infer.tables import csv_writer, growing_part, table_writer
 
-    if output is None and stdout.is_terminal:
+    if output is None and on_terminal(stdout):
         lines = Lines(names, moving=moving)
         yield lambda _frame, prediction: lines.show(prediction)
         return
-    writer = csv_writer(sys.stdout, moving=moving) if output is None else table_writer(output, moving=moving)
+    if output is None:
+        writer = csv_writer(sys.stdout, moving=moving, labels=labels)
+    else:
+        writer = table_writer(output, moving=moving, labels=labels)
     try:
         with writer as write:
             yield lambda _frame, prediction: write(prediction.rows())
     except BaseException:
-        if output is not None and growing_part(output).exists():
+        if output is not None and is_there(growing_part(output)):
             remark(f"the rows so far are in {growing_part(output)}")
         raise
 
 
 @contextmanager
-def plotted(path: Path) -> "Iterator[Take]":
-    """What collects predictions for a plot over time, which is written at the end."""
-    from mien.errors import OutputError
+def plotted(path: Path, names: list[str]) -> "Iterator[Take]":
+    """What collects predictions for a plot over time, which is written at the end; names: of all sources."""
+    from mien.errors import DataError
     from mien.files import require_writable
-    from mien.infer.timeline import Timeline
+    from mien.infer.sources import is_moving
+    from mien.infer.timeline import Timeline, require_timeline
 
-    if path.suffix.lower() not in {".png", ".html"}:
-        raise OutputError(f"a plot's name must end in .png or .html, got {path}")
+    require_timeline(path)
     require_writable(path)
+    still = [name for name in names if not is_moving(name)]
+    if still:
+        raise DataError(f"--plot is for videos, over whose time it goes, got {still[0]}")
     timeline = Timeline()
     yield lambda frame, prediction: timeline.add(prediction, frame.picture)
     timeline.write(path)
@@ -70,10 +80,10 @@ def _print(rows: "list[Row]") -> None:
     from rich import box
     from rich.table import Table
 
-    from mien.apps.terminal import stdout
+    from mien.apps.terminal import on_terminal, stdout
     from mien.infer.tables import csv_writer
 
-    if not stdout.is_terminal:
+    if not on_terminal(stdout):
         with csv_writer(sys.stdout) as write:
             write(rows)
         return

@@ -12,6 +12,11 @@ stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
 
 
+def on_terminal(console: Console) -> bool:
+    """Whether somebody looks at it: `Console.is_terminal` says so of files, too, where FORCE_COLOR is set."""
+    return console.file.isatty()
+
+
 @contextmanager
 def progress_bar(title: str) -> Iterator[ProgressCall]:
     """A bar on stderr (where it is a terminal) for a function that reports `progress(done, total)`."""
@@ -26,8 +31,8 @@ def progress_bar(title: str) -> Iterator[ProgressCall]:
         *columns,
         console=stderr,
         transient=True,
-        disable=not stderr.is_terminal,
-        redirect_stdout=stdout.is_terminal,  # results go above the bar, but never from a file to the terminal
+        disable=not on_terminal(stderr),
+        redirect_stdout=on_terminal(stdout),  # results go above the bar, but never from a file to the terminal
     )
     with bar:
         task = bar.add_task(title, total=None)

@@ -148,7 +148,7 @@ def _show_epochs(run: "Run") -> None:
     """A bar on a terminal; a line an epoch wherever stderr goes."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    from mien.apps.terminal import stderr
+    from mien.apps.terminal import on_terminal, stderr
 
     columns = (
         TextColumn("epoch {task.fields[epoch]}"),
@@ -158,7 +158,7 @@ def _show_epochs(run: "Run") -> None:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=stderr, disable=not stderr.is_terminal) as bar:
+    with Progress(*columns, console=stderr, disable=not on_terminal(stderr)) as bar:
         task = bar.add_task("train", total=run.recipe.optim.epochs * 1.0, epoch=len(run.epochs) + 1, loss=0.0, pace=0.0)
 
         def on_step(epochs: float, loss: float, pace: float) -> None:

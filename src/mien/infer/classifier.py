@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.errors import DataError, ModelError
+from mien.errors import ModelError
+from mien.files import is_there
 from mien.infer.formats import kind_of
-from mien.types import FACE_SIDE, ModelCard, Scores, batches
+from mien.types import FACE_SIDE, ModelCard, Scores, batches, checked_faces
 
 _CPU = ("CPUExecutionProvider",)
 _DETECTORS = ("yunet.onnx",)  # what ships beside the classifiers
@@ -65,11 +66,7 @@ class OnnxClassifier:
 
         Raises DataError for any other array, ModelError where the model does not return probabilities.
         """
-        images = np.asarray(images)
-        if images.dtype != np.uint8 or images.shape != (images.shape[:1] + (FACE_SIDE, FACE_SIDE)):
-            hint = "; one face alone is face[None]" if images.shape == (FACE_SIDE, FACE_SIDE) else ""
-            wanted = f"(N, {FACE_SIDE}, {FACE_SIDE}) uint8"
-            raise DataError(f"faces must be {wanted}, got {images.shape} {images.dtype}{hint}")
+        images = checked_faces(images)
         probs = np.empty((len(images), len(self.card.labels)), np.float32)
         for rows in batches(len(images), self.batch):
             probs[rows] = self._run(np.ascontiguousarray(images[rows]))
@@ -97,7 +94,7 @@ def load(model: Path | str, *, threads: int = 0) -> OnnxClassifier:
     ships = shipped()
     if str(model) in ships:
         return OnnxClassifier(ships[str(model)].read_bytes(), threads=threads)
-    if Path(model).exists():
+    if is_there(model):
         return OnnxClassifier(model, threads=threads)
     near = difflib.get_close_matches(str(model), ships, n=1)
     guess = f"; did you mean {near[0]}?" if near else ""

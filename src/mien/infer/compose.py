@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import ModelError
-from mien.types import FACE_SIDE, Classifier, Scores
+from mien.types import FACE_SIDE, Classifier, ModelCard, Scores, checked_faces
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Mirrored:
         return f"{_nested(self.classifier)} mirrored"
 
     def __call__(self, images: NDArray[np.uint8], /) -> Scores:
-        """(N, 48, 48) uint8 -> Scores with N rows."""
+        """(N, 48, 48) uint8 -> Scores with N rows. Raises DataError for any other array."""
+        images = checked_faces(images)
         plain = self.classifier(images)
         mirrored = self.classifier(np.ascontiguousarray(images[..., ::-1]))
         return Scores((plain.probs + mirrored.probs) / np.float32(2), plain.names)
@@ -41,8 +42,8 @@ class FiveCrop:
     side: int = 44
 
     def __post_init__(self) -> None:
-        if not FACE_SIDE // 2 <= self.side <= FACE_SIDE:
-            raise ModelError(f"crops must be from {FACE_SIDE // 2} to {FACE_SIDE} pixels wide, got {self.side}")
+        if not (isinstance(self.side, int) and FACE_SIDE // 2 <= self.side <= FACE_SIDE):
+            raise ModelError(f"crops must be {FACE_SIDE // 2} to {FACE_SIDE} whole pixels wide, got {self.side}")
 
     @property
     def name(self) -> str:
@@ -50,7 +51,8 @@ class FiveCrop:
         return f"{_nested(self.classifier)} five-crop"
 
     def __call__(self, images: NDArray[np.uint8], /) -> Scores:
-        """(N, 48, 48) uint8 -> Scores with N rows."""
+        """(N, 48, 48) uint8 -> Scores with N rows. Raises DataError for any other array."""
+        images = checked_faces(images)
         last = FACE_SIDE - self.side
         corners = [(0, 0), (0, last), (last, 0), (last, last), (last // 2, last // 2)]
         grow = _bilinear(self.side, FACE_SIDE)
@@ -118,6 +120,12 @@ def name_of(classifier: Classifier) -> str:
     """What to call a classifier in a report: its `name`, a function's own name, or else its type's."""
     own = getattr(classifier, "name", None) or getattr(classifier, "__name__", None)
     return str(own or type(classifier).__name__)
+
+
+def labels_of(classifier: Classifier) -> tuple[str, ...]:
+    """The names of the classes that a classifier tells, as its model file says; of any other, those of `Scores`."""
+    card = getattr(parts(classifier)[0], "card", None)
+    return card.labels if isinstance(card, ModelCard) else Scores.names
 
 
 def parts(classifier: Classifier) -> tuple[Classifier, ...]:

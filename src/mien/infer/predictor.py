@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mien.errors import DataError, ModelError
 from mien.infer.ahead import ahead
+from mien.infer.compose import labels_of
 from mien.infer.detector import YuNet, whole
 from mien.infer.follow import STRIDE, Follower
 from mien.infer.frames import Frame, Span
@@ -78,6 +79,7 @@ class Predictor:
             classifier = load(classifier or DEFAULT_MODEL, threads=threads_beside(detector))
         threshold = YuNet.threshold if min_detection is None else max(min_detection, 0.01)
         self._classifier = classifier
+        self._names = labels_of(classifier)
         self._detector = detector or YuNet(min_face=min_face, threshold=threshold)
         self._min_face = min_face
         self._min_detection = min_detection or 0.0
@@ -146,7 +148,15 @@ class Predictor:
         self, sources: Sources, span: Span, on_error: OnError, *, keep: bool
     ) -> Generator[tuple[Frame, Prediction]]:
         waiting: list[_Seen] = []
-        for name in find_sources(sources):
+        names = find_sources(sources)
+        while True:
+            try:
+                name = next(names, None)
+            except DataError:  # what could be read before comes first
+                yield from self._told(waiting)
+                raise
+            if name is None:
+                break
             try:
                 if is_moving(name):
                     yield from self._told(waiting)
@@ -241,7 +251,7 @@ class Predictor:
     def _scores(self, crops: NDArray[np.uint8]) -> Scores:
         """A row a crop; the classifier is not asked about none."""
         if not len(crops):
-            return Scores(np.zeros((0, len(Scores.names)), np.float32))
+            return Scores(np.zeros((0, len(self._names)), np.float32), self._names)
         parts = [self._classifier(crops[some]) for some in batches(len(crops), self._batch)]
         scores = Scores(np.concatenate([part.probs for part in parts]), parts[0].names)
         if len(scores) != len(crops):

@@ -11,6 +11,7 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from mien.errors import DataError
+from mien.files import is_file, is_folder, is_there
 from mien.infer.frames import WHOLE, Frame, Span
 from mien.pixels import SUFFIXES, read_picture
 
@@ -46,9 +47,9 @@ def find_sources(sources: Sources) -> Iterator[Found]:
     """
     for source in [sources] if isinstance(sources, (str, Path)) else sources:
         name = str(source)
-        if isinstance(source, Found) or name == STDIN or is_live(name) or Path(name).is_file():
+        if isinstance(source, Found) or name == STDIN or is_live(name) or is_file(name):
             yield Found(name)
-        elif Path(name).is_dir():
+        elif is_folder(name):
             yield from _within(name)
         elif name.startswith(LIST):
             yield from _listed(name.removeprefix(LIST))
@@ -92,6 +93,10 @@ def read_source(name: str, *, span: Span = WHOLE) -> Iterator[Frame]:
 
         yield from read_video(name, span=span)
         return
+    if name == STDIN and sys.stdin is None:
+        raise DataError("standard input is closed, and - is the picture on it")
+    if is_folder(name):  # `find_sources` gives the pictures in a folder instead, where it can
+        raise DataError(f"{name} cannot be read: it is a folder that does not tell what is in it")
     picture = read_picture(io.BytesIO(sys.stdin.buffer.read()) if name == STDIN else name)
     yield Frame(printable(name), 0.0, span.shrunk(picture), arrived=time.monotonic())
 
@@ -112,13 +117,15 @@ def _is_picture(name: str) -> bool:
 
 def _within(folder: str) -> Iterator[Found]:
     found = False
-    for place, folders, names in os.walk(folder):
+    locked: list[OSError] = []
+    for place, folders, names in os.walk(folder, onerror=locked.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if _is_picture(name) and not name.startswith("."):
                 found = True
                 yield Found(os.path.join(place, name))  # noqa: PTH118  # unlike Path, keeps the folder as it was spelt
-    if not found:
+    yield from (Found(str(error.filename)) for error in locked)  # that they cannot be read is said in their turn
+    if not found and not locked:
         raise DataError(
             f"{folder} must hold pictures ({' '.join(sorted(SUFFIXES))}), got none; "
             f"its videos are named by a pattern, such as '{Path(folder) / '*.mp4'}'"
@@ -126,7 +133,7 @@ def _within(folder: str) -> Iterator[Found]:
 
 
 def _matching(pattern: str) -> Iterator[Found]:
-    matches = [name for name in sorted(glob(pattern, recursive=True)) if Path(name).is_file()]  # noqa: PTH207
+    matches = [name for name in sorted(glob(pattern, recursive=True)) if is_file(name)]  # noqa: PTH207
     wanted = [name for name in matches if _is_picture(name) or is_moving(name)]
     if not wanted:
         raise DataError(f"{pattern} must match pictures or videos, got {len(matches)} files and none of them one")
@@ -136,7 +143,7 @@ def _matching(pattern: str) -> Iterator[Found]:
 def _listed(path: str) -> Iterator[Found]:
     """The sources on the lines of a text file; a file that is missing is left to be told of when it is read."""
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise DataError(f"{LIST}{path} must be a text file with a source on each line: {reason}") from error
@@ -144,7 +151,7 @@ def _listed(path: str) -> Iterator[Found]:
     if not names:
         raise DataError(f"{LIST}{path} must have a source on each line, got none")
     for name in names:
-        if Path(name).is_dir() or (has_magic(name) and not is_live(name) and not Path(name).exists()):
+        if is_folder(name) or (has_magic(name) and not is_live(name) and not is_there(name)):
             yield from find_sources(name)
         else:
             yield Found(name)
