@@ -107,3 +107,12 @@ def test_the_pages_python_runs(
     one.rename(tmp_path / "recipes" / "plain.toml")
     exec(compile(python_of("study.md"), "study.md", "exec"), {})  # noqa: S102
     assert capsys.readouterr().out.startswith("plain 1 0.")
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_seeds_are_the_studys(tmp_path: Path, own: bool) -> None:
+    one, _, faces = _study(tmp_path)
+    recipe, more = (f"{one}+seed=7", []) if own else (one, ["--set", "seed=7"])
+    ended = run_mien("study", recipe, "--faces", faces, "-o", tmp_path / "s", *more)
+    assert (ended.code, "leave seed=... out" in " ".join(ended.err.split())) == (2, True), ended.err
+    assert not (tmp_path / "s").exists()

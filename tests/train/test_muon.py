@@ -23,14 +23,20 @@ def test_all_directions_come_to_about_one_and_stay_where_they_point(shape: tuple
     assert torch.nn.functional.cosine_similarity(near.flatten(), exact.flatten(), dim=0) > 0.95
 
 
-def test_steps_are_those_of_torchs_own() -> None:
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_steps_are_those_of_torchs_own(nesterov: bool) -> None:
     start, vector = random(12, 30), random(12, seed=1)
     ours, theirs = (nn.Parameter(start.clone()) for _ in range(2))
     bias, other_bias = (nn.Parameter(vector.clone()) for _ in range(2))
     mine = Muon(
-        [{"params": [ours], "weight_decay": 0.1}, {"params": [bias], "weight_decay": 0.0}], lr=0.05, momentum=0.9
+        [{"params": [ours], "weight_decay": 0.1}, {"params": [bias], "weight_decay": 0.0}],
+        lr=0.05,
+        momentum=0.9,
+        nesterov=nesterov,
     )
-    muon = torch.optim.Muon([theirs], lr=0.05, momentum=0.9, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    muon = torch.optim.Muon(
+        [theirs], lr=0.05, momentum=0.9, nesterov=nesterov, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"
+    )
     adam = torch.optim.AdamW([other_bias], lr=0.05, betas=(0.9, 0.999), weight_decay=0.0)
     for step in range(4):
         ours.grad = theirs.grad = random(12, 30, seed=10 + step)

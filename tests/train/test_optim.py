@@ -246,3 +246,12 @@ def test_uphill_is_a_step_along_the_gradient_and_back_to_the_bit() -> None:
         moved = torch.cat([(now - was).flatten() for now, was in zip(net.parameters(), before, strict=True)])
         torch.testing.assert_close(moved, 0.5 * gradient / gradient.norm(), rtol=1e-3, atol=1e-5)
     assert all(torch.equal(now, was) for now, was in zip(net.parameters(), before, strict=True))
+
+
+def test_uphill_of_a_gradient_beyond_all_numbers_stays() -> None:
+    net = small_net()
+    net(torch.rand(4, 3, 8, 8)).square().mean().backward()
+    next(net.parameters()).grad[0, 0, 0, 0] = torch.inf
+    before = [weight.detach().clone() for weight in net.parameters()]
+    with uphill(net, 0.5):
+        assert all(torch.equal(now, was) for now, was in zip(net.parameters(), before, strict=True))

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -233,3 +234,14 @@ def test_prototypes_after_training_need_faces(run: Path, tmp_path: Path) -> None
 def test_what_does_not_go_with_prototypes(change: str, complaint: str) -> None:
     with pytest.raises(RecipeError, match=complaint):
         parse_recipe(RECIPE, [change])
+
+
+@pytest.mark.parametrize("kind", ["euclidean", "cosine"])
+def test_few_bits_mix_no_classes_up(kind: Literal["euclidean", "cosine"]) -> None:
+    head = Prototypes(kind, features=64, classes=7, scale=1.0)
+    generator = torch.Generator().manual_seed(0)
+    centres = 100 + torch.randn(7, 64, generator=generator)
+    features = 100 + torch.randn(200, 64, generator=generator)
+    exact = head.nearness(features, centres)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(head.nearness(features, centres), exact)

@@ -12,7 +12,7 @@ from mien.data.scores import FaceScores, save_scores
 from mien.errors import RecipeError
 from mien.labels import EXPRESSIONS, VOTES
 from mien.train import Recipe, load_recipe, train
-from mien.train.recipe import Cnn, Optim, ResNet, Swift
+from mien.train.recipe import Cnn, Loss, Optim, ResNet, Swift
 from mien.train.spelling import parse_recipe
 from mien.types import Scores
 from support import tiny_model, train_and_valid
@@ -27,6 +27,11 @@ def test_defaults_survive_toml() -> None:
 
 def test_changed_values_survive_toml() -> None:
     recipe = Recipe(seed=7, net=Swift(widths=(8, 16), dropout=0.0), optim=Optim(sizes=((32, 0.5), (48, 0.5)), lr=1e-05))
+    assert parse_recipe(recipe.to_toml()) == recipe
+
+
+def test_any_name_of_a_teacher_survives_toml() -> None:
+    recipe = Recipe(loss=Loss(teachers=("\U0001f600.onnx", 'a"b\\c.onnx')))
     assert parse_recipe(recipe.to_toml()) == recipe
 
 
@@ -61,6 +66,10 @@ def test_a_whole_number_does_for_a_float() -> None:
         ('[optim]\nprecision = "16"', "must be one of 32-true, 16-mixed, bf16-mixed, auto"),
         ("[augment]\nmirror = 2", "augment.mirror"),
         ("[loss]\nsmoothing = -0.1", "loss.smoothing"),
+        ("[optim]\nclip = inf", "optim.clip must be a finite number, got inf"),
+        ("[augment]\nshift_pixels = nan", "augment.shift_pixels must be"),
+        ("seed = -1", "seed must be 0 to 4294967295, got -1"),
+        ("seed = 20250614123456", "seed must be 0 to 4294967295"),
         ("[optim\n", "not TOML"),
     ],
 )

@@ -16,7 +16,7 @@ from mien.train import Candidate, Cell, Epoch, load_candidate, study, train
 from mien.train.cells import Job, in_processes
 from mien.train.comparison import Comparison
 from mien.train.spelling import parse_recipe
-from support import train_and_valid
+from support import tiny_model, train_and_valid
 
 RECIPE = "[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nepochs = 2\nbatch = 16\n"
 FACES = train_and_valid(48, 14)
@@ -128,6 +128,31 @@ def test_what_another_study_compared_is_not_mixed_in(tmp_path: Path) -> None:
         study([_candidate("a")], train_and_valid(48, 14, seed=9), out=tmp_path)
     assert (tmp_path / "study.json").read_bytes() == before
     study([_candidate("a"), _candidate("new", "lr = 0.5\n")], FACES, out=tmp_path)
+
+
+def test_a_teacher_that_changed_is_not_mixed_in(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "t.onnx")
+    candidate = _candidate("a", f'[loss]\nteachers = ["{model.as_posix()}"]\n')
+    study([candidate], FACES, out=tmp_path / "s")
+    study([candidate], FACES, out=tmp_path / "s")
+    tiny_model(tmp_path / "t.onnx", seed=5)
+    with pytest.raises(RunError, match="holds a study of a with another teacher"):
+        study([candidate], FACES, out=tmp_path / "s")
+    model.unlink()
+    with pytest.raises(RunError, match=r"the teacher .*t\.onnx cannot be read: No such file"):
+        study([candidate], FACES, out=tmp_path / "s")
+
+
+def test_faces_of_its_own_keep_their_votes(tmp_path: Path) -> None:
+    votes = np.ones((len(FACES), 10), np.float32)
+    voted = replace(_candidate("voted", "[loss]\nauxiliary = 0.5\n"), train_faces=replace(FACES, votes=votes))
+    (cell,) = study([voted], FACES, out=tmp_path, seeds=1)
+    assert not cell.failure
+
+
+def test_a_cell_without_an_epoch_has_no_accuracy() -> None:
+    cell = Cell("a", 1, (), "broken")
+    assert np.isnan([cell.last, cell.best]).all()
 
 
 def test_refused(tmp_path: Path) -> None:

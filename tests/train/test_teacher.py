@@ -226,6 +226,8 @@ def test_views_are_heard_once_and_seen_in_turn(tmp_path: Path) -> None:
 
 def test_what_cannot_be_asked_again_gives_no_views(tmp_path: Path) -> None:
     recipe = parse_recipe(SMALL, ("loss.teacher_views=2",))
+    with pytest.raises(RunError, match=r"loss\.teacher_views needs a teacher"):
+        train(recipe, train_and_valid(70, 28), out=tmp_path / "none")
     faces = train_and_valid(70, 28)
     with pytest.raises(RunError, match=r"with loss\.teacher_views the teachers must be models, got a file of scores"):
         train(recipe, faces, out=tmp_path / "run", teacher=scores_of(faces))

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from mien.data.store import save_faces
-from mien.errors import RunError
+from mien.errors import OutputError, RunError
 from mien.train import Recipe, train
 from mien.train.spelling import parse_recipe
 from mien.types import FaceSet
@@ -197,6 +197,17 @@ def test_a_damaged_checkpoint_is_named(faces: FaceSet, tmp_path: Path) -> None:
     (out / "last.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(RunError, match=r"last\.safetensors is no checkpoint"):
         train(small(), faces, out=out, resume=True)
+
+
+def test_a_folder_that_cannot_be_made_and_a_damaged_run_are_named(faces: FaceSet, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"cannot make the folder .*file: File exists"):
+        train(small(), faces, out=tmp_path / "file", threads=1)
+    (tmp_path / "run").mkdir()
+    for text in ("", "[]", "{}"):
+        (tmp_path / "run" / "run.json").write_text(text)
+        with pytest.raises(RunError, match=r"run\.json cannot be read: remove it to begin anew"):
+            train(small(), faces, out=tmp_path / "run", resume=True, threads=1)
 
 
 def test_too_few_faces(faces: FaceSet, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def study(
     from mien.train import study as study_
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    _refuse_seeds(changes or [])
     distinct = {Path(each).resolve(): each for each in recipes}  # of final.toml *.toml, final is first, and once
     candidates = [_candidate(each, changes or []) for each in distinct.values()]
     shown = _Shown(len(candidates) * seeds, workers)
@@ -69,12 +70,14 @@ def _candidate(text: str, changes: list[str]) -> "Candidate":
     from dataclasses import replace
 
     from mien.data.store import load_faces
+    from mien.files import is_there
     from mien.train import load_candidate
 
-    if Path(text).exists():
+    if is_there(text):
         return load_candidate(text, changes)
     rest, *own = re.split(r"\+(?=[a-z_.]+=)", text)
-    path, _, other = ("", "", "") if Path(rest).exists() else rest.rpartition("@")
+    _refuse_seeds(own)
+    path, _, other = ("", "", "") if is_there(rest) else rest.rpartition("@")
     one = load_candidate(path or rest, [*changes, *own])
     if path:
         faces = load_faces(other)
@@ -85,6 +88,11 @@ def _candidate(text: str, changes: list[str]) -> "Candidate":
         name = re.sub(r"[^\w.=-]+", "_", setting)  # it becomes a folder's
         one = replace(one, name=f"{one.name}+{name}", about=f"{one.about} With {setting}.".strip())
     return one
+
+
+def _refuse_seeds(settings: list[str]) -> None:
+    if any(setting.partition("=")[0].strip() == "seed" for setting in settings):
+        raise typer.BadParameter("leave seed=... out: a study gives each recipe the seeds 1 to --seeds")
 
 
 class _Shown:

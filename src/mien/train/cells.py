@@ -1,6 +1,7 @@
 """Cells of a study: runs, one after the other in this process, or several at a time in processes of their own."""
 
 import logging
+import math
 import multiprocessing
 import os
 import signal
@@ -29,13 +30,16 @@ class Cell:
 
     @property
     def best(self) -> float:
-        """The highest validation accuracy of its epochs: chosen on the faces it is measured on, so a little high."""
-        return max(epoch.valid_accuracy for epoch in self.epochs)
+        """The highest validation accuracy of its epochs: chosen on the faces it is measured on, so a little high.
+
+        It is not a number (nan) where there is no epoch, as `last` is then.
+        """
+        return max((epoch.valid_accuracy for epoch in self.epochs), default=math.nan)
 
     @property
     def last(self) -> float:
         """The validation accuracy of the last epoch."""
-        return self.epochs[-1].valid_accuracy
+        return self.epochs[-1].valid_accuracy if self.epochs else math.nan
 
     @property
     def minutes(self) -> float:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mien.errors import RunError
+from mien.errors import OutputError, RunError
 from mien.files import write_text
 from mien.train.charts import Charts
 from mien.train.run import Checkpoint, Epoch, load_tensors, save_tensors, versions
@@ -30,7 +30,7 @@ class Folder:
 
         computer: facts of what computes here, for run.json.
         Raises RunError where the folder holds a run that is not to be resumed, or one of other faces, another recipe or
-        another teacher.
+        another teacher; OutputError where the folder cannot be made.
         """
         last, about = self.path / "last.safetensors", self.path / "run.json"
         self.refuse_to_overwrite(resume=resume)
@@ -41,8 +41,15 @@ class Folder:
             self.draw(saved.epochs)  # a process that was killed may not have come to it
             return saved
         if about.exists():
-            self._check_same(json.loads(about.read_text(encoding="utf-8")))
-        self.path.mkdir(parents=True, exist_ok=True)
+            try:
+                before = json.loads(about.read_text(encoding="utf-8"))
+                self._check_same(before)
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise RunError(f"{about} cannot be read: remove it to begin anew, or name another folder") from error
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the folder {self.path}: {error.strerror}") from error
         write_text(self.path / "recipe.toml", self.facts["recipe"])
         facts = {**self.facts, **versions(), **computer, "started": datetime.now(UTC).isoformat(timespec="seconds")}
         write_text(about, json.dumps(facts, indent=2) + "\n")

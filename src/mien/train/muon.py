@@ -28,8 +28,8 @@ class Muon(torch.optim.Optimizer):
     weight decay carry over from it.
     """
 
-    def __init__(self, groups: Iterable[dict[str, Any]], *, lr: float, momentum: float) -> None:
-        super().__init__(groups, {"lr": lr, "momentum": momentum, "weight_decay": 0.0})
+    def __init__(self, groups: Iterable[dict[str, Any]], *, lr: float, momentum: float, nesterov: bool = True) -> None:
+        super().__init__(groups, {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": 0.0})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # torch overloads it
@@ -41,21 +41,23 @@ class Muon(torch.optim.Optimizer):
                 if weight.grad is not None:
                     weight.mul_(1 - group["lr"] * group["weight_decay"])
                     move = _turned if weight.ndim > 1 and min(weight.flatten(1).shape) > 1 else _adapted
-                    weight.add_(move(weight.grad, self.state[weight], group["momentum"]), alpha=-group["lr"])
+                    weight.add_(move(weight.grad, self.state[weight], group), alpha=-group["lr"])
 
 
-def _turned(gradient: Tensor, state: dict[str, Tensor], momentum: float) -> Tensor:
-    """Nesterov's momentum, orthogonal."""
+def _turned(gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> Tensor:
+    """Momentum, Nesterov's or plain, made orthogonal."""
+    momentum = group["momentum"]
     if not state:
         state["momentum"] = torch.zeros_like(gradient)
     mean = state["momentum"].lerp_(gradient, 1 - momentum)
-    rows = gradient.lerp(mean, momentum).flatten(1)
+    rows = (gradient.lerp(mean, momentum) if group["nesterov"] else mean).flatten(1)
     size: float = 0.2 * max(rows.shape) ** 0.5
     return (orthogonal(rows) * size).view_as(gradient)
 
 
-def _adapted(gradient: Tensor, state: dict[str, Tensor], momentum: float) -> Tensor:
+def _adapted(gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> Tensor:
     """Adam's step (Kingma and Ba, 2015), its second beta 0.999."""
+    momentum: float = group["momentum"]
     if not state:
         state.update(step=torch.zeros(()), mean=torch.zeros_like(gradient), square=torch.zeros_like(gradient))
     state["step"] += 1

@@ -93,7 +93,7 @@ OPTIMISERS: dict[str, Callable[[list[dict[str, object]], Optim], torch.optim.Opt
     ),
     "adam": lambda groups, how: torch.optim.Adam(groups, lr=how.lr, betas=(how.momentum, 0.999)),
     "adamw": lambda groups, how: torch.optim.AdamW(groups, lr=how.lr, betas=(how.momentum, 0.999)),
-    "muon": lambda groups, how: Muon(groups, lr=how.lr, momentum=how.momentum),
+    "muon": lambda groups, how: Muon(groups, lr=how.lr, momentum=how.momentum, nesterov=how.nesterov),
 }
 
 
@@ -119,12 +119,15 @@ def side_at(how: Optim, epoch: int) -> int:
 
 @contextmanager
 def uphill(net: nn.Module, distance: float) -> Iterator[None]:
-    """The net with its weights moved so far along their gradient, and put back to the bit afterwards."""
+    """The net with its weights moved so far along their gradient, and put back to the bit afterwards.
+
+    Where the gradient is beyond all numbers, as 16-mixed lets it be until it has found its scale, they stay.
+    """
     pairs = [(weight, weight.grad) for weight in net.parameters() if weight.grad is not None]
     before = [weight.detach().clone() for weight, _ in pairs]
     length = nn.utils.get_total_norm([gradient for _, gradient in pairs]).item()
     with torch.no_grad():
-        for weight, gradient in pairs:
+        for weight, gradient in pairs if math.isfinite(length) else ():
             weight.add_(gradient, alpha=distance / (length + 1e-12))
     try:
         yield

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
@@ -251,6 +252,11 @@ class Recipe:
     optim: Optim = field(default_factory=Optim)
 
     def __post_init__(self) -> None:
+        _check(0 <= self.seed < 1 << 32, "seed must be 0 to 4294967295", self.seed)
+        for section in fields(self)[1:]:
+            for key, value in dataclasses.asdict(getattr(self, section.name)).items():
+                finite = not isinstance(value, float) or math.isfinite(value)
+                _check(finite, f"{section.name}.{key} must be a finite number", value)
         episodic = self.loss.kind == "prototypical"
         _check(
             not episodic or self.head.classify != "linear",
@@ -273,7 +279,7 @@ class Recipe:
         for section in fields(self)[1:]:
             lines += ["", f"[{section.name}]"]
             content = dataclasses.asdict(getattr(self, section.name))
-            lines += [f"{key} = {json.dumps(value)}" for key, value in content.items()]
+            lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in content.items()]
         return "\n".join(lines) + "\n"
 
 

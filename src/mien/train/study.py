@@ -17,11 +17,13 @@ import numpy as np
 
 from mien.errors import OutputError, RunError
 from mien.files import write_text
+from mien.labels import VOTES
 from mien.train.cells import Cell, Job, in_processes, in_turn
 from mien.train.comparison import Comparison
 from mien.train.recipe import Recipe
 from mien.train.run import Epoch
 from mien.train.spelling import load_recipe, parse_recipe
+from mien.train.teacher import fingerprints
 from mien.types import FaceSet, Progress
 
 
@@ -66,7 +68,7 @@ def study(
     anew; they compare all with the first candidate.
     workers: how many cells are trained at a time; more than one are in processes of their own, so that a script needs
     the usual `if __name__ == "__main__"`. threads: of each. progress: epochs done, of how many.
-    Raises RunError where two candidates have one name, or `out` holds a study of other recipes or faces.
+    Raises RunError where two candidates have one name, or `out` holds a study of other recipes, faces or teachers.
     """
     out = Path(out)
     _check(candidates, seeds=seeds, workers=workers)
@@ -146,12 +148,16 @@ def _own_faces(candidate: Candidate, faces: FaceSet) -> FaceSet:
     shared = int(np.isin(train.ids, valid.ids).sum())
     if shared:
         raise RunError(f"{candidate.name} must be trained on no valid face of the study, got {shared}")
+    voted = train.votes is not None or valid.votes is not None
+    votes = [
+        np.zeros((len(part), len(VOTES)), np.float32) if part.votes is None else part.votes for part in (train, valid)
+    ]
     return FaceSet(
         images=np.concatenate([train.images, valid.images]),
         labels=np.concatenate([train.labels, valid.labels]),
         splits=np.concatenate([train.splits, valid.splits]),
         ids=np.concatenate([train.ids, valid.ids]),
-        votes=None if train.votes is None or valid.votes is None else np.concatenate([train.votes, valid.votes]),
+        votes=np.concatenate(votes) if voted else None,
     )
 
 
@@ -165,14 +171,23 @@ def _open(out: Path, candidates: Sequence[Candidate], own: dict[str, FaceSet]) -
         except ValueError as error:
             raise RunError(f"{path} cannot be read: {error}; name another folder") from error
     for each in candidates:
-        now = {"recipe": dataclasses.replace(each.recipe, seed=1).to_toml(), "faces_hash": own[each.name].hash}
+        now: dict[str, Any] = {
+            "recipe": dataclasses.replace(each.recipe, seed=1).to_toml(),
+            "faces_hash": own[each.name].hash,
+        }
+        if each.recipe.loss.teachers:
+            now["teachers"] = fingerprints(each.recipe.loss.teachers)
         before = known.setdefault(each.name, now)
-        same = parse_recipe(before["recipe"], where=str(path)) == parse_recipe(now["recipe"])
-        if not same or before["faces_hash"] != now["faces_hash"]:
-            what = "other faces" if same else "another recipe"
-            raise RunError(
-                f"{out} holds a study of {each.name} with {what}: go on with its own, or name another folder"
-            )
+        differs = {
+            "another recipe": parse_recipe(before["recipe"], where=str(path)) != parse_recipe(now["recipe"]),
+            "other faces": before["faces_hash"] != now["faces_hash"],
+            "another teacher": before.get("teachers") != now.get("teachers"),
+        }
+        for what, does in differs.items():
+            if does:
+                raise RunError(
+                    f"{out} holds a study of {each.name} with {what}: go on with its own, or name another folder"
+                )
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from mien.data.scores import FaceScores, load_scores
 from mien.errors import DataError, RunError
-from mien.infer.classifier import load
+from mien.infer.classifier import load, shipped
 from mien.infer.compose import Ensemble, averaged, name_of, parts
 from mien.train.batch import Batch, whole_faces
 from mien.train.losses import softened
@@ -77,6 +78,16 @@ def load_teacher(names: Sequence[str], *, threads: int = 0) -> Teacher:
             raise RunError(f"{error}; held-out scores come from: mien train RECIPE --faces FACES --folds 4") from error
     loaded = [load(name, threads=threads) for name in names]
     return loaded[0] if len(loaded) == 1 else Ensemble(*loaded)
+
+
+def fingerprints(names: Sequence[str]) -> list[str]:
+    """SHA-256 (hex) of the file behind each name that `load_teacher` takes. Raises RunError where one is not there."""
+    ships = shipped()
+    try:
+        files = [ships[name] if name in ships else Path(name) for name in names]
+        return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    except OSError as error:
+        raise RunError(f"the teacher {error.filename} cannot be read: {error.strerror}") from error
 
 
 def prepare(

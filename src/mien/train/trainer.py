@@ -126,6 +126,8 @@ class Run:
         self._check()
         by_first(fabric, lambda: self.folder.refuse_to_overwrite(resume=resume))
         lesson = None
+        if teacher is None and recipe.loss.teacher_views:
+            raise RunError("loss.teacher_views needs a teacher: name one or more models in loss.teachers")
         if teacher is not None:
             lesson = prepare(teacher, self.train_faces, recipe, names=self.names, progress=progress)
             self.folder.facts["teacher"] = lesson.teacher

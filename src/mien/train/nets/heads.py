@@ -50,12 +50,15 @@ class Prototypes(nn.Module):
     def nearness(self, features: Tensor, centres: Tensor) -> Tensor:
         """(N, D), (K, D) -> (N, K) logits: scale times the cosine, or times minus the squared distance.
 
-        The latter, at scale 1, is equation 2 of Snell et al. (2017).
+        The latter, at scale 1, is equation 2 of Snell et al. (2017). In float32 always: where the distance is a small
+        difference of large numbers, or classes are nearly as near, fewer bits would mix the classes up.
         """
-        if self.kind == "cosine":
-            return self.scale * functional.normalize(features, dim=1) @ functional.normalize(centres, dim=1).T
-        squares = features.square().sum(dim=1, keepdim=True) + centres.square().sum(dim=1)
-        return self.scale * (2 * features @ centres.T - squares)
+        with torch.autocast(features.device.type, enabled=False):
+            features, centres = features.float(), centres.float()
+            if self.kind == "cosine":
+                return self.scale * functional.normalize(features, dim=1) @ functional.normalize(centres, dim=1).T
+            squares = features.square().sum(dim=1, keepdim=True) + centres.square().sum(dim=1)
+            return self.scale * (2 * features @ centres.T - squares)
 
 
 class HeadNet(nn.Module):
