@@ -3,7 +3,7 @@
     python benchmarks/cleaned.py faces.npz audit.json runs/raw1 runs/raw2 runs/clean1 runs/clean2
 
 faces.npz and its audit are the raw ones. Prints for each run its accuracy on all valid faces, on those without an
-identical or near-identical twin in train, and how often it agrees there with the plurality of the FER+ votes.
+identical or near-identical twin in train or test, and how often it agrees there with the plurality of the FER+ votes.
 """
 
 import argparse

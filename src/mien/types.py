@@ -280,7 +280,8 @@ class ModelCard:
     recipe:      the recipe it was trained by, as TOML text.
     faces_hash:  `FaceSet.hash` of what it was trained on.
     scores:      measured figures by name, such as `valid_accuracy`.
-    commit, version: of mien, when it was exported. note: anything a reader should know, licence and data included.
+    commit, version: of mien: the one when its training began, the other when it was exported. note: anything a reader
+        should know, licence and data included.
     """
 
     name: str

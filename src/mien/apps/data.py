@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from mien.train import Recipe
     from mien.types import FaceSet
 
-data = typer.Typer(help="Bring faces in from any form, look at them, write them back.", no_args_is_help=True)
+data = typer.Typer(
+    help="Bring faces in from any form, look at them, audit and clean them, write them back.", no_args_is_help=True
+)
 
 Layout = Literal["fer2013", "folder", "flat", "parquet"]
 Split = Literal["train", "valid", "test"]
