@@ -94,6 +94,19 @@ with written_whole({str(path)!r}) as file:
     assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_open_files_are_written_to_by_the_systems_names_for_them(tmp_path: Path) -> None:
+    say = "from mien.files import write_text; write_text('/dev/stdout', 'new')"
+    piped = subprocess.run([sys.executable, "-c", say], capture_output=True, check=True)
+    assert piped.stdout == b"new"
+    (tmp_path / "log.txt").write_text("old ")
+    with (tmp_path / "log.txt").open("a") as log:
+        subprocess.run([sys.executable, "-c", say], stdout=log, check=True)
+    assert (tmp_path / "log.txt").read_text() == "old new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.txt"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 def test_a_link_stays_and_a_pipe_is_written_to(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("old")
     (tmp_path / "link.txt").symlink_to("a.txt")

@@ -36,6 +36,8 @@ def require_writable(*paths: Path | None, reads: Iterable[Path | None] = ()) -> 
             continue
         if not is_folder(path.parent):
             raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
+        if not (is_there(path) or os.access(path.parent, os.W_OK)):
+            raise OutputError(f"cannot write {path}: the folder takes no new file")
         if is_folder(path):
             raise OutputError(f"cannot write {path}: it is a folder")
         if is_there(path) and any(path.samefile(other) for other in read):
@@ -46,17 +48,18 @@ def require_writable(*paths: Path | None, reads: Iterable[Path | None] = ()) -> 
 def written_whole(path: Path | str) -> Iterator[BinaryIO]:
     """A binary file to write; `path` appears, or is replaced, only once the block has ended without an error.
 
-    A link stays, and what it leads to is replaced; a device or a pipe is written to as it is. Raises OutputError where
-    the folder does not exist, cannot be written or is full.
+    A link stays, and what it leads to is replaced. What is no file to replace, such as a pipe or `/dev/stdout`, is
+    written to as it is. Raises OutputError where the folder does not exist, cannot be written or is full.
     """
-    target = Path(os.path.realpath(path))
-    if is_folder(target):
+    path = Path(path)
+    if is_folder(path):
         raise OutputError(f"cannot write {path}: it is a folder")
     try:
-        if is_there(target) and not is_file(target):
-            with target.open("wb") as file:
+        if _takes_what_comes(path):
+            with path.open("ab") as file:
                 yield file
             return
+        target = behind_link(path)
         part = target.with_name(target.name + ".part")
         try:
             with part.open("wb") as file:
@@ -70,6 +73,16 @@ def written_whole(path: Path | str) -> Iterator[BinaryIO]:
             raise
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def behind_link(path: Path | str) -> Path:
+    """Where a file is that is to be replaced: what a link leads to, or else the path as it is."""
+    return Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)  # noqa: PTH114  # is_symlink may raise
+
+
+def _takes_what_comes(path: Path) -> bool:
+    """Whether it is a pipe, a device, or a name that the system has for an open file."""
+    return is_there(path) and (not is_file(path) or path.is_relative_to("/dev") or path.is_relative_to("/proc"))
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -1,5 +1,6 @@
 """Pictures into arrays, and faces out of pictures: reading, grey, and the square 48x48 crop that classifiers take."""
 
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ def read_picture(source: Path | str | IO[bytes]) -> NDArray[np.uint8]:
     Raises DataError, naming the file, where it is missing, broken, cut short, no picture, or larger than Pillow's
     limit of 178,956,970 pixels.
     """
-    if not isinstance(source, (Path, str)) and not hasattr(source, "read"):
+    if not isinstance(source, (str, bytes, os.PathLike)) and not hasattr(source, "read"):
         raise DataError(f"a picture must be an array (H, W, 3) uint8, or a file, got {type(source).__name__}")
     name = str(source) if isinstance(source, (Path, str)) else str(getattr(source, "name", "the picture"))
     try:

@@ -195,13 +195,13 @@ class Detections:
         _require(boxes.shape == (count, 4), f"boxes must be (M, 4), got {boxes.shape}", ModelError)
         _require(bool(np.isfinite(boxes).all()), "boxes must be finite numbers", ModelError)
         _require(confidence.shape == (count,), f"confidence must be ({count},), got {confidence.shape}", ModelError)
-        sure = (confidence >= 0) & (confidence <= 1)
+        sure = (confidence >= 0) & (confidence <= 1 + 1e-6)  # which rounding may leave
         _require(bool(sure.all()), f"confidence must be 0 to 1, got {confidence[~sure][:1].tolist()}", ModelError)
         sides = boxes[:, 2:] - boxes[:, :2]
         _require(bool((sides > 0).all()), "boxes must be left, top, right, bottom with positive sides", ModelError)
         order = np.argsort(-sides.prod(axis=1), kind="stable")
         object.__setattr__(self, "boxes", _frozen(boxes[order], np.float32))
-        object.__setattr__(self, "confidence", _frozen(confidence[order], np.float32))
+        object.__setattr__(self, "confidence", _frozen(confidence[order].clip(0, 1), np.float32))
         if self.landmarks is not None:
             landmarks = np.asarray(self.landmarks, np.float32) if count else np.zeros((0, 5, 2), np.float32)
             shape = landmarks.shape

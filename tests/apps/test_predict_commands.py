@@ -246,7 +246,29 @@ def test_a_pipe_gets_a_table_though_colour_is_forced(crops: Path, model: Path, m
     from mien.apps import terminal
 
     monkeypatch.setattr(terminal.stdout, "_force_terminal", True)  # as FORCE_COLOR has it
-    assert len(table(run_mien("predict", crops, "--crops", "-m", model).out)) == 12
+    rows = table(run_mien("predict", crops, "--crops", "-m", model).out)
+    assert [row["source"] for row in rows] == [str(file) for file in sorted(crops.iterdir())]
+
+
+def test_a_table_is_not_written_over_the_list_of_its_sources(crops: Path, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(str(crops / "00.png"))
+    outcome = run_mien("predict", f"@{tmp_path / 'in.csv'}", "-m", model, "-o", tmp_path / "in.csv")
+    assert (outcome.code, "it is what is read" in outcome.err) == (1, True)
+    assert (tmp_path / "in.csv").read_text() == str(crops / "00.png")
+
+
+def test_a_link_to_a_table_stays_a_link(crops: Path, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to("rows.csv")
+    assert run_mien("predict", crops, "--crops", "-m", model, "-o", tmp_path / "link.csv").code == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert len(table((tmp_path / "rows.csv").read_text(encoding="utf-8"))) == 12
+
+
+def test_a_name_too_long_is_left_out_though_copies_are_drawn(crops: Path, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(f"{crops / '00.png'}\n{'x' * 300}\n")
+    outcome = run_mien("predict", f"@{tmp_path / 'list.txt'}", "--crops", "-m", model, "--draw", tmp_path / "out")
+    assert outcome.code == 1
+    assert len(table(outcome.out)) == 1
 
 
 def test_names_of_other_classes_are_shown(crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

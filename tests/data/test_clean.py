@@ -158,7 +158,12 @@ def test_review_files(tmp_path: Path) -> None:
 
 
 def test_what_was_not_looked_for_cannot_be_dropped(faces: FaceSet, found: Audit) -> None:
-    with pytest.raises(DataError, match="the audit must have looked for duplicate, got one of blank, leak"):
-        clean(faces, audit(faces, kinds=("blank", "leak")), drop=("blank", "duplicate"))
-    with pytest.raises(DataError, match="the audit must have judged the labels"):
+    few = audit(faces, kinds=("blank", "leak"))
+    with pytest.raises(DataError, match="the audit did not look for duplicate, which shall be dropped"):
+        clean(faces, few, drop=("blank", "duplicate"))
+    with pytest.raises(DataError, match="nothing that suggests a label"):
+        clean(faces, few, relabel=0.9)
+    with pytest.raises(DataError, match=r"did not look for label, .* again with --scores or --model"):
         clean(faces, found, drop=("label",))
+    with pytest.raises(DataError, match=r"did not look for nonface, .* again without --no-detect"):
+        clean(faces, found, drop=("nonface",))

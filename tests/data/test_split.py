@@ -132,3 +132,5 @@ def test_where_only_whole_groups_remain_fewer_are_drawn() -> None:
     pairs = replace(faces, images=faces.images[np.arange(8) // 2])
     split = split_random(pairs, valid=3, seed=0)
     assert (split.splits == "valid").sum() == 2
+    with pytest.raises(DataError, match="take all with the same pixels together, got 1"):
+        split_random(pairs, valid=1, seed=0)

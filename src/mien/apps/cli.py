@@ -68,8 +68,9 @@ def main() -> None:
     except OSError as error:  # such as a full disk behind standard output
         where = "" if error.filename is None else f"{error.filename}: "
         sys.stderr.write(f"mien: {where}{error.strerror or error}\n")
-        with suppress(OSError, AttributeError):
-            sys.stdout.close()  # or Python tries again to write what is left
+        if sys.stdout is not None and sys.stdout is sys.__stdout__:
+            with suppress(OSError):
+                sys.stdout.close()  # or Python tries again to write what is left
         sys.exit(1)
 
 

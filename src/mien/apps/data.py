@@ -56,8 +56,10 @@ def import_faces(
     from mien.data.split import split_random
     from mien.data.store import require_faces_path, save_faces
     from mien.data.votes import add_votes
+    from mien.files import require_writable
 
     require_faces_path(out)
+    require_writable(out, reads=(source, votes))
     valid = _number_or_share(split_valid)
     if valid is None and (seed or not stratified):
         raise typer.BadParameter("is needed: --seed and --stratified are about it", param_hint="--split-valid")

@@ -232,6 +232,10 @@ def _size(count: int) -> str:
 
 def _holds_faces(path: Path) -> bool:
     """Whether a file is of a kind that faces are kept in: .npz, which is a zip archive, or Parquet."""
+    from mien.files import is_file
+
+    if not is_file(path):
+        return False
     try:
         with path.open("rb") as file:
             return file.read(4) in (b"PK\x03\x04", b"PAR1")

@@ -24,8 +24,10 @@ def export(
 ) -> None:
     """Write a run's best epoch as one self-describing ONNX file."""
     from mien.data.store import load_faces
+    from mien.files import require_writable
     from mien.train import export as export_
 
+    require_writable(out, reads=(faces,))
     loaded = load_faces(faces) if faces else None
     _show_card(export_(run, out, name=name, note=note, faces=loaded, prototypes=prototypes), out)
 
@@ -44,8 +46,10 @@ def join(
 ) -> None:
     """Write several models as one, which gives the mean of their probabilities."""
     from mien.data.store import load_faces
+    from mien.files import require_writable
     from mien.train import join as join_
 
+    require_writable(out, reads=(faces, *map(Path, models)))
     loaded = load_faces(faces) if faces else None
     _show_card(join_(models, out, weights=weights, name=name, note=note, faces=loaded), out)
 

@@ -111,6 +111,7 @@ def predict(
     ] = False,
 ) -> None:
     """Read the expressions of the faces in pictures and videos."""
+    from mien.files import require_writable
     from mien.infer.compose import labels_of
     from mien.infer.detector import whole
     from mien.infer.frames import Span
@@ -120,6 +121,7 @@ def predict(
 
     span = Span(every=every, start=start or 0.0, end=end, max_side=max_side)
     names: list[str] = list(find_sources(sources))
+    require_writable(output, plot, reads=[Path(name) for source in sources for name in (source, source.lstrip("@"))])
     detector = whole if crops else None
     classifier = _classifier(model or [], mirror=mirror, five_crop=five_crop, threads=threads_beside(detector))
     predictor = Predictor(

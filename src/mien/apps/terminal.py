@@ -14,7 +14,8 @@ stderr = Console(stderr=True, highlight=False)
 
 def on_terminal(console: Console) -> bool:
     """Whether somebody looks at it: `Console.is_terminal` says so of files, too, where FORCE_COLOR is set."""
-    return console.file.isatty()
+    asked = getattr(console.file, "isatty", None)
+    return bool(asked and asked())
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.findings import Audit, read_text
+from mien.data.findings import KINDS, Audit, read_text, require_kinds
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS, SPLITS, expression_named
 from mien.types import FaceSet
@@ -89,7 +89,8 @@ def clean(
     or the audit did not look for what shall be dropped.
     """
     audit.require_of(faces)
-    audit.require_looked_for(drop)
+    require_kinds(drop)
+    _require_looked_for(audit, faces, drop, relabel=relabel is not None)
     if relabel is not None and not 0 < relabel <= 1:
         raise DataError(f"relabel must be over 0 and at most 1, got {relabel}")
     labels, reasons = faces.labels.copy(), np.full(len(faces), "", dtype="U16")
@@ -104,6 +105,21 @@ def clean(
     if review is not None:
         _follow(review, audit, faces, labels, reasons)
     return _cleaned(faces, audit, labels, reasons, _policy(drop, relabel, review, only))
+
+
+def _require_looked_for(audit: Audit, faces: FaceSet, drop: Collection[str], *, relabel: bool) -> None:
+    """Raise DataError where the audit did not look for what shall be dropped: that it found none would say nothing."""
+    looked_for = set(audit.settings.get("kinds", KINDS))
+    if not audit.settings.get("scores"):
+        looked_for -= {"label"}
+    if faces.votes is None and not audit.settings.get("detector"):
+        looked_for -= {"nonface"}
+    missing = [kind for kind in KINDS if kind in drop and kind not in looked_for]
+    if missing:
+        how = {"label": " with --scores or --model", "nonface": " without --no-detect"}.get(missing[0], "")
+        raise DataError(f"the audit did not look for {missing[0]}, which shall be dropped: audit the faces again{how}")
+    if relabel and not looked_for & {"label", "conflict", "near-conflict"}:
+        raise DataError("the audit looked for nothing that suggests a label: audit the faces again")
 
 
 def _relabel(audit: Audit, labels: NDArray[np.int64], least: float, open_rows: NDArray[np.bool_]) -> None:

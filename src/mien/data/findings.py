@@ -76,16 +76,6 @@ class Audit:
                 f"{self.faces_hash[:12]}; audit these with: mien data audit FACES -o audit.json"
             )
 
-    def require_looked_for(self, kinds: Collection[str]) -> None:
-        """Raise DataError where one is none of `KINDS`, or was not looked for: its absence would say nothing."""
-        require_kinds(kinds)
-        for kind in kinds:
-            if kind == "label" and not self.settings.get("scores"):
-                raise DataError("the audit must have judged the labels: mien data audit FACES --scores SCORES")
-            looked_for = self.settings.get("kinds", KINDS)
-            if kind not in looked_for:
-                raise DataError(f"the audit must have looked for {kind}, got one of {', '.join(looked_for)}")
-
     @cached_property
     def hash(self) -> str:
         """SHA-256 (hex) of the audit as JSON."""

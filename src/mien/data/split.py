@@ -18,13 +18,15 @@ def split_random(faces: FaceSet, *, valid: float, seed: int, stratified: bool = 
     together, so that none is judged by a model that has seen its twin; where so many cannot be drawn without parting
     some, it is fewer. The same faces and seed give the same split.
 
-    Raises DataError where there are not so many, or none would be left in train.
+    Raises DataError where there are not so many, none would be left in train, or none can be drawn.
     """
     train = np.flatnonzero(faces.splits == "train")
     count = _count(valid, len(train))
     classes = faces.labels[train] + 1 if stratified else np.zeros(len(train), np.int64)
     shuffled = np.random.default_rng(seed).permutation(len(train))
     chosen = _drawn(shuffled, classes, identical(faces.images[train]), _shares(classes, count))
+    if not chosen:
+        raise DataError(f"valid must be enough faces to take all with the same pixels together, got {count}")
     splits = faces.splits.copy()
     splits[train[chosen]] = "valid"
     return replace(faces, splits=splits)

@@ -6,6 +6,7 @@ measured on stays whole; of these, one with the label that most of the group hav
 A label is never suggested for a test face, nor taken from one.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,7 @@ class Twins:
     groups:          how many there are.
     redundant:       pictures but for one of each group.
     leaked:          rows of valid and test faces that have a twin in train.
-    conflict_groups: groups whose known labels differ.
+    conflict_groups: groups in which known labels differ, those of test faces and the others each among themselves.
     """
 
     groups: int
@@ -97,25 +98,28 @@ def _leaked(faces: FaceSet, groups: list[Rows]) -> frozenset[int]:
 def _conflicts(kind: str, faces: FaceSet, rows: Rows) -> list[Finding]:
     """The faces of a group whose label is not the one that most have; at a tie, all that have a label.
 
-    Test faces count only where there are no others, so that their labels decide about none of the others.
+    Test faces are compared with one another alone, so that neither their labels decide about others nor others' about
+    them.
     """
-    rows = rows[faces.labels[rows] >= 0]
-    labels, test = faces.labels[rows], faces.splits[rows] == "test"
+    known = rows[faces.labels[rows] >= 0]
+    test = faces.splits[known] == "test"
+    return [*_differing(kind, faces, known[~test]), *_differing(kind, faces, known[test])]
+
+
+def _differing(kind: str, faces: FaceSet, rows: Rows) -> Iterator[Finding]:
+    labels = faces.labels[rows]
     if len(np.unique(labels)) < 2:
-        return []
-    counted = labels if test.all() else labels[~test]
-    most = _majority(counted)
-    sure = float((counted == most).mean())
-    findings = []
-    for row, label, hidden in zip(rows.tolist(), labels.tolist(), test.tolist(), strict=True):
+        return
+    most = _majority(labels)
+    sure = float((labels == most).mean())
+    for row, label in zip(rows.tolist(), labels.tolist(), strict=True):
         if label == most:
             continue
         other = int(rows[labels == most][0] if most >= 0 else rows[labels != label][0])
-        suggestion = None if hidden or most < 0 else most
+        suggestion = None if most < 0 or faces.splits[row] == "test" else most
         measure = 0.0 if suggestion is None else sure
-        severity = 1 - float((counted == label).mean())
-        findings.append(Finding(kind, row, str(faces.ids[row]), other, severity, measure, suggestion))
-    return findings
+        severity = 1 - float((labels == label).mean())
+        yield Finding(kind, row, str(faces.ids[row]), other, severity, measure, suggestion)
 
 
 def _majority(labels: Rows) -> int:

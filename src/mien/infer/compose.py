@@ -42,7 +42,7 @@ class FiveCrop:
     side: int = 44
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.side, int) and FACE_SIDE // 2 <= self.side <= FACE_SIDE):
+        if not (isinstance(self.side, (int, np.integer)) and FACE_SIDE // 2 <= self.side <= FACE_SIDE):
             raise ModelError(f"crops must be {FACE_SIDE // 2} to {FACE_SIDE} whole pixels wide, got {self.side}")
 
     @property

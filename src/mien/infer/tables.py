@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from mien.errors import ExtraError, OutputError
-from mien.files import is_folder, written_whole
+from mien.files import behind_link, is_folder, written_whole
 from mien.types import Detections, Prediction, Scores
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -64,14 +64,14 @@ def table_writer(path: Path | str, *, moving: bool = False, labels: tuple[str, .
             _convert(grown, path, moving=moving, labels=labels)
             grown.unlink()
         else:
-            grown.replace(path)
+            grown.replace(behind_link(path))
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def growing_part(path: Path | str) -> Path:
     """The file in which the rows of a table are until it is whole."""
-    path = Path(path)
+    path = behind_link(path)
     return path.with_name(f"{path.name}{'.jsonl' if path.suffix.lower() == '.parquet' else ''}.part")
 
 

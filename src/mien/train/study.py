@@ -174,14 +174,13 @@ def _open(out: Path, candidates: Sequence[Candidate], own: dict[str, FaceSet]) -
         now: dict[str, Any] = {
             "recipe": dataclasses.replace(each.recipe, seed=1).to_toml(),
             "faces_hash": own[each.name].hash,
+            "teachers": fingerprints(each.recipe.loss.teachers),
         }
-        if each.recipe.loss.teachers:
-            now["teachers"] = fingerprints(each.recipe.loss.teachers)
         before = known.setdefault(each.name, now)
         differs = {
             "another recipe": parse_recipe(before["recipe"], where=str(path)) != parse_recipe(now["recipe"]),
             "other faces": before["faces_hash"] != now["faces_hash"],
-            "another teacher": before.get("teachers") != now.get("teachers"),
+            "another teacher": before.setdefault("teachers", now["teachers"]) != now["teachers"],
         }
         for what, does in differs.items():
             if does:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mien.data.scores import FaceScores, load_scores
 from mien.errors import DataError, RunError
+from mien.files import is_file
 from mien.infer.classifier import load, shipped
 from mien.infer.compose import Ensemble, averaged, name_of, parts
 from mien.train.batch import Batch, whole_faces
@@ -81,13 +82,13 @@ def load_teacher(names: Sequence[str], *, threads: int = 0) -> Teacher:
 
 
 def fingerprints(names: Sequence[str]) -> list[str]:
-    """SHA-256 (hex) of the file behind each name that `load_teacher` takes. Raises RunError where one is not there."""
+    """SHA-256 (hex) of the file behind each name that `load_teacher` takes. Raises as that does where one is none."""
     ships = shipped()
-    try:
-        files = [ships[name] if name in ships else Path(name) for name in names]
-        return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-    except OSError as error:
-        raise RunError(f"the teacher {error.filename} cannot be read: {error.strerror}") from error
+    for name in names:
+        if name not in ships and not is_file(name):
+            load_teacher([name])  # says what is wrong
+    files = [ships[name] if name in ships else Path(name) for name in names]
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
 
 
 def prepare(
