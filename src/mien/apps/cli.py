@@ -68,9 +68,10 @@ def main() -> None:
     except OSError as error:  # such as a full disk behind standard output
         where = "" if error.filename is None else f"{error.filename}: "
         sys.stderr.write(f"mien: {where}{error.strerror or error}\n")
-        if sys.stdout is not None and sys.stdout is sys.__stdout__:
+        output = sys.stdout
+        if output is sys.__stdout__ and output is not None:
             with suppress(OSError):
-                sys.stdout.close()  # or Python tries again to write what is left
+                output.close()  # or Python tries again to write what is left
         sys.exit(1)
 
 
