@@ -301,10 +301,10 @@ def test_an_interrupt_is_the_usual_end_of_a_camera(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-o", "none/p.csv"], "cannot write none/p.csv: No such file or directory"),
+        (["-o", "none/p.csv"], "cannot write none/p.csv: there is no folder none"),
         (["--draw", "none/out.mp4"], "cannot write none/out.mp4: No such file or directory"),
         (["--draw", "file/drawn"], "cannot make the folder file/drawn"),
-        (["--plot", "."], "a timeline's name must end in .png or .html, got ."),
+        (["--plot", "."], "cannot write .: it is a folder"),
         (["--plot", "none/plot.png"], "cannot write none/plot.png: there is no folder none"),
         (["--plot", "plot.gif"], "a timeline's name must end in .png or .html, got plot.gif"),
     ],

@@ -67,7 +67,7 @@ def test_a_whole_number_does_for_a_float() -> None:
         ("[augment]\nmirror = 2", "augment.mirror"),
         ("[loss]\nsmoothing = -0.1", "loss.smoothing"),
         ("[optim]\nclip = inf", "optim.clip must be a finite number, got inf"),
-        ("[augment]\nshift_pixels = nan", "augment.shift_pixels must be a finite number"),
+        ("[normalise]\nmean = nan", "normalise.mean must be a finite number, got nan"),
         ("seed = -1", "seed must be 0 to 4294967295, got -1"),
         ("seed = 20250614123456", "seed must be 0 to 4294967295"),
         ("[optim\n", "not TOML"),
