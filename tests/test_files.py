@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,15 @@ def test_open_files_are_written_to_by_the_systems_names_for_them(tmp_path: Path)
         subprocess.run([sys.executable, "-c", say], stdout=log, check=True)
     assert (tmp_path / "log.txt").read_text() == "old new"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.txt"]
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="this system has no /dev/shm")
+def test_files_in_memory_are_replaced_like_any() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder) / "a.txt"
+        write_text(path, "old")
+        write_text(path, "new")
+        assert path.read_text() == "new"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")

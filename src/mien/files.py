@@ -82,7 +82,8 @@ def behind_link(path: Path | str) -> Path:
 
 def _takes_what_comes(path: Path) -> bool:
     """Whether it is a pipe, a device, or a name that the system has for an open file."""
-    return is_there(path) and (not is_file(path) or path.is_relative_to("/dev") or path.is_relative_to("/proc"))
+    names_open_files = path.parent in (Path("/dev"), Path("/dev/fd")) or path.is_relative_to("/proc")
+    return is_there(path) and (not is_file(path) or names_open_files)
 
 
 def write_text(path: Path | str, text: str) -> None:
