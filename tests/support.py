@@ -1,6 +1,7 @@
 """What several test files share: small models and face sets that are made, never stored."""
 
 import io
+import os
 import re
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -10,6 +11,7 @@ from unittest import mock
 
 import numpy as np
 import onnx
+import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
@@ -151,3 +153,15 @@ def joined(*sets: FaceSet) -> FaceSet:
     votes = [each.votes for each in sets if each.votes is not None]
     columns = [np.concatenate([getattr(each, name) for each in sets]) for name in ("images", "labels", "splits", "ids")]
     return FaceSet(*columns, np.concatenate(votes) if len(votes) == len(sets) else None)
+
+
+def lock_folder(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let no folder of this name tell what is in it, as one that may not be read."""
+    scandir = os.scandir
+
+    def locked(path: str) -> object:
+        if str(path).endswith(name):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)

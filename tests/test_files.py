@@ -13,6 +13,8 @@ import pytest
 from mien.errors import OutputError
 from mien.files import require_writable, write_text, written_whole
 
+IN_MEMORY = Path("/dev", "shm")
+
 
 def test_what_was_written_is_there_and_nothing_else(tmp_path: Path) -> None:
     with written_whole(tmp_path / "a.bin") as file:
@@ -107,9 +109,9 @@ def test_open_files_are_written_to_by_the_systems_names_for_them(tmp_path: Path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.txt"]
 
 
-@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="this system has no /dev/shm")
+@pytest.mark.skipif(not IN_MEMORY.is_dir(), reason="this system has no /dev/shm")
 def test_files_in_memory_are_replaced_like_any() -> None:
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
         path = Path(folder) / "a.txt"
         write_text(path, "old")
         write_text(path, "new")

@@ -1,7 +1,5 @@
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +10,7 @@ from mien.data.folders import read_flat, read_folder, split_of_folder
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet
-from support import random_faces
+from support import lock_folder, random_faces
 
 FACES = random_faces(40, seed=2)
 
@@ -223,14 +221,7 @@ def test_a_folder_that_cannot_be_read_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[..., FaceSet]
 ) -> None:
     tree(tmp_path, "happy/1.png", "sad/deep/1.png")
-    scandir = os.scandir
-
-    def locked(path: str) -> Any:
-        if str(path).endswith("deep"):
-            raise PermissionError(13, "Permission denied", str(path))
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", locked)
+    lock_folder(monkeypatch, "deep")
     with pytest.raises(DataError, match=r"cannot read the folder .*deep: Permission denied"):
         read(tmp_path)
     bad: list[DataError] = []

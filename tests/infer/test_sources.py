@@ -11,6 +11,7 @@ from PIL import Image
 
 from mien.errors import DataError
 from mien.infer.sources import find_sources, is_live, is_moving, printable, read_frames
+from support import lock_folder
 
 
 @pytest.fixture
@@ -149,14 +150,7 @@ def test_what_cannot_be_read_is_reported_and_the_rest_goes_on(photos: Path, capl
 def test_a_folder_that_cannot_be_read_is_reported_and_the_rest_goes_on(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scandir = os.scandir
-
-    def locked(path: str) -> object:
-        if str(path).endswith("inner"):
-            raise PermissionError(13, "Permission denied", str(path))
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", locked)
+    lock_folder(monkeypatch, "inner")
     told: list[str] = []
     assert len(list(read_frames(photos, on_error=lambda _, error: told.append(str(error))))) == 3
     assert told == [f"{photos / 'inner'} cannot be read: it is a folder that does not tell what is in it"]
