@@ -100,7 +100,7 @@ def _prepare(folder: Path, names: list[str], sources: Sequence[str]) -> None:
         raise OutputError(f"cannot write into the folder {folder}: Permission denied")
     files = [Path(name) for name in names if name != STDIN and not is_live(name)]
     read = {Path(os.path.realpath(parent)) for parent in {file.parent for file in files}}
-    read |= {Path(os.path.realpath(file)).parent for file in files if os.path.islink(file)}  # noqa: PTH114
+    read |= {Path(os.path.realpath(file)).parent for file in files}  # elsewhere, where a file is a link
     read |= {Path(os.path.realpath(source)) for source in sources if is_folder(source)}
     if Path(os.path.realpath(folder)) in read:
         raise OutputError(f"--draw must be another folder than that of the pictures, got {folder}")

@@ -117,11 +117,13 @@ def predict(
     from mien.infer.frames import Span
     from mien.infer.predictor import Predictor, threads_beside
     from mien.infer.smooth import SMOOTHING_SECONDS
-    from mien.infer.sources import find_sources, is_live, is_moving
+    from mien.infer.sources import LIST, find_sources, is_live, is_moving
 
     span = Span(every=every, start=start or 0.0, end=end, max_side=max_side)
     names: list[str] = list(find_sources(sources))
-    require_writable(output, plot, reads=[Path(name) for source in sources for name in (source, source.lstrip("@"))])
+    require_writable(
+        output, plot, reads=[Path(name) for source in sources for name in (source, source.removeprefix(LIST))]
+    )
     detector = whole if crops else None
     classifier = _classifier(model or [], mirror=mirror, five_crop=five_crop, threads=threads_beside(detector))
     predictor = Predictor(

@@ -49,12 +49,10 @@ def table(output: Path | None, names: list[str], *, moving: bool, labels: tuple[
 def plotted(path: Path, names: list[str]) -> "Iterator[Take]":
     """What collects predictions for a plot over time, which is written at the end; names: of all sources."""
     from mien.errors import DataError
-    from mien.files import require_writable
     from mien.infer.sources import is_moving
     from mien.infer.timeline import Timeline, require_timeline
 
     require_timeline(path)
-    require_writable(path)
     still = [name for name in names if not is_moving(name)]
     if still:
         raise DataError(f"--plot is for videos, over whose time it goes, got {still[0]}")

@@ -15,6 +15,7 @@ from mien.data.arrays import read_arrays, write_arrays
 from mien.data.parquet import pyarrow_or_error, write_parquet
 from mien.data.tables import read_parquet
 from mien.errors import DataError, OutputError
+from mien.files import require_writable
 from mien.types import FaceSet, Progress
 
 _VERSION = 1
@@ -25,8 +26,7 @@ def require_faces_path(path: Path | str) -> None:
     path = Path(path)
     if path.suffix.lower() not in (".npz", ".parquet"):
         raise OutputError(f"the file of faces must end in .npz or .parquet, got {path}")
-    if not path.parent.is_dir():
-        raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
+    require_writable(path)
     if path.suffix.lower() == ".parquet":
         pyarrow_or_error()
 
