@@ -1,4 +1,4 @@
-"""The Python and the commands of README.md, docs/train.md and docs/video.md run as they stand."""
+"""The Python of README.md, docs/train.md and docs/video.md, and the commands of README.md, run as they stand."""
 
 import re
 from pathlib import Path

@@ -1,5 +1,7 @@
 """`mien study`, as its user runs it."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +65,35 @@ def test_a_recipe_may_have_settings_of_its_own(tmp_path: Path) -> None:
     wrong = run_mien("study", f"{one}+optim.epoch=1", "--faces", faces, "-o", tmp_path / "t")
     assert wrong.code == 1
     assert "did you mean optim.epochs" in wrong.err
+
+
+def test_one_file_of_faces_does_for_several_recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named from below, as in docs/report-study.md: recipe@../faces.npz is no path, though it looks like one."""
+    one, _, faces = _study(tmp_path)
+    (tmp_path / "two.toml").write_text('base = "one.toml"\n[optim]\nlr = 0.01\n', encoding="utf-8")
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    named = [f"{tmp_path / name}@../fewer.npz" for name in ("one.toml", "two.toml")]
+    command = ("study", one, *named, "../one.toml", "--faces", faces, "-o", "s", "--seeds", "1", "--workers", "2")
+    ended = run_mien(*command)
+    assert ended.code == 0, ended.err
+    assert [line.split(" | ")[0] for line in ended.out.splitlines()[2:5]] == ["| one", "| one@fewer", "| two@fewer"]
+
+
+def test_two_studies_in_one_folder(tmp_path: Path) -> None:
+    one, _, faces = _study(tmp_path)
+    (tmp_path / "s").mkdir()
+    command = ("study", one, "--faces", faces, "-o", tmp_path / "s")
+    hold = "import sys\nfrom mien.train.folder import alone_in\nfrom pathlib import Path\n"
+    hold += f"with alone_in(Path({str(tmp_path / 's/study.lock')!r})):\n    print(flush=True)\n    sys.stdin.read()\n"
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        ended = run_mien(*command)
+        other.kill()
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.splitlines()[-1].startswith(f"mien: another process trains in {tmp_path / 's'}")
+    assert not (tmp_path / "s/table.md").exists()
 
 
 def test_a_failed_cell_fails_the_command_at_its_end(tmp_path: Path) -> None:

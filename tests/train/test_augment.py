@@ -92,6 +92,46 @@ def test_contrast_and_brightness_stay_in_range(faces: torch.Tensor) -> None:
     assert spread.std() > 0.2
 
 
+def test_contrast_stretches_about_the_mean_and_brightness_multiplies(faces: torch.Tensor) -> None:
+    """Each by a factor of its own for each face, spread evenly over 1 - this to 1 + this."""
+    was = faces.float()
+    mean = was.mean(dim=(1, 2), keepdim=True)
+    made = drawn(dataclasses.replace(NOTHING, contrast=0.2), faces)[:, 0]
+    factors = ((made - mean) * (was - mean)).sum(dim=(1, 2)) / (was - mean).square().sum(dim=(1, 2))
+    torch.testing.assert_close(made, mean + (was - mean) * factors[:, None, None], atol=0.05, rtol=0)
+    assert_even(factors, 0.2)
+    made = drawn(dataclasses.replace(NOTHING, brightness=0.2), faces)[:, 0]
+    factors = (made * was).sum(dim=(1, 2)) / was.square().sum(dim=(1, 2))
+    torch.testing.assert_close(made, was * factors[:, None, None], atol=0.05, rtol=0)
+    assert_even(factors, 0.2)
+
+
+def test_scale_brings_the_middle_nearer_or_farther(faces: torch.Tensor) -> None:
+    made = drawn(dataclasses.replace(NOTHING, scale=0.25), faces)[:, 0].numpy()
+    factors = np.arange(0.7, 1.31, 0.01)
+    found = []
+    for face, was in zip(made, faces.numpy().astype(float), strict=True):
+        errors = [np.abs(about_the_middle(was, factor) - face)[12:36, 12:36].mean() for factor in factors]
+        assert min(errors) < 1
+        found.append(factors[int(np.argmin(errors))])
+    assert_even(torch.tensor(found), 0.25)
+
+
+def about_the_middle(image: np.ndarray, factor: float) -> np.ndarray:
+    """Enlarged by a factor, the middle staying where it is."""
+    return np.asarray(
+        ndimage.affine_transform(image, np.eye(2) / factor, 23.5 - 23.5 / factor, order=1, mode="nearest")
+    )
+
+
+def assert_even(factors: torch.Tensor, reach: float) -> None:
+    """64 of them, drawn evenly from 1 - reach to 1 + reach."""
+    assert (factors - 1).abs().max() < reach + 0.011
+    assert factors.min() < 1 - 0.8 * reach
+    assert factors.max() > 1 + 0.8 * reach
+    assert abs(factors.mean() - 1) < 0.25 * reach
+
+
 def test_erasing_fills_one_square_with_the_mean(faces: torch.Tensor) -> None:
     made = drawn(dataclasses.replace(NOTHING, erase=1, erase_side=0.25), faces)[:, 0]
     for face, was in zip(made, faces.float(), strict=True):

@@ -18,9 +18,9 @@ from mien.errors import RunError
 from mien.train import train
 from mien.train.devices import WholeBatchNorm, make_fabric, norm_over_all
 from mien.train.spelling import parse_recipe
-from support import train_and_valid
+from support import tiny_model, train_and_valid
 
-# Without dropout, of which each process draws its own.
+# Without dropout, of which each process draws its own; of a batch, the first process has 7 faces and the second 8.
 RECIPE = """
 [net]
 widths = [4, 8]
@@ -31,7 +31,7 @@ dropout = 0.0
 mix = "mixup"
 [optim]
 epochs = 2
-batch = 16
+batch = 15
 lr = 0.05
 ema = 0.9
 """
@@ -47,9 +47,9 @@ def files(tmp_path: Path) -> list[str]:
     return [sys.executable, script, "train", recipe, "--faces", faces, "--accelerator", "cpu"]
 
 
-def start(command: list[str], **environment: str) -> subprocess.Popen[str]:
+def start(command: list[str], *, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
     env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, cwd=cwd)
 
 
 def losses(folder: Path) -> list[float]:
@@ -98,7 +98,55 @@ def test_two_hosts(files: list[str], tmp_path: Path) -> None:
             assert ends[0] == ("", "mien: every machine of a run must have the same recipe and the same faces\n")
             assert not (tmp_path / "bad0").exists()
         else:
+            alone = train(
+                parse_recipe(RECIPE), train_and_valid(70, 28), out=tmp_path / "one", threads=1, accelerator="cpu"
+            )
+            assert losses(tmp_path / "good0")[0] == pytest.approx(next(iter(alone)).train_loss, abs=1e-4)
             assert len(losses(tmp_path / "good0")) == 2
+
+
+def test_torchrun(files: list[str], tmp_path: Path) -> None:
+    """Which starts the processes itself, as it does on several machines."""
+    start_both = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
+    two = start([*start_both, "--no-python", *files, "-o", str(tmp_path / "two"), "--devices", "2"])
+    alone = train(parse_recipe(RECIPE), train_and_valid(70, 28), out=tmp_path / "one", threads=1, accelerator="cpu")
+    wanted = next(iter(alone)).train_loss
+    out, err = two.communicate()
+    assert two.returncode == 0, err
+    assert out.count("best valid accuracy") == 1
+    assert losses(tmp_path / "two")[0] == pytest.approx(wanted, abs=1e-4)
+
+
+def test_when_a_process_is_lost_the_others_end(files: list[str], tmp_path: Path) -> None:
+    together = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    command = [*files, "-o", str(tmp_path / "run"), "--nodes", "2", "--set", "optim.epochs=100000"]
+    first, second = (start(command, NODE_RANK=str(rank), **together) for rank in (0, 1))
+    assert first.stderr is not None
+    assert first.stderr.readline().startswith("epoch   1")
+    second.kill()
+    second.communicate()
+    _, err = first.communicate()
+    assert first.returncode == 1
+    assert err.splitlines()[-1] == "mien: another process of this run has gone: go on with --resume"
+    assert (tmp_path / "run/last.safetensors").exists()
+
+
+def test_machines_may_have_different_checkouts_but_must_have_one_teacher(files: list[str], tmp_path: Path) -> None:
+    together = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    hosts = []
+    for rank in (0, 1):
+        own = tmp_path / str(rank)
+        own.mkdir()
+        tiny_model(own / "t.onnx", seed=rank)
+        commit = f"import mien.train.trainer\nmien.train.trainer.source_commit = lambda: 'commit {rank}'\n"
+        (own / "command.py").write_text(commit + MIEN)
+        taught = ["--nodes", "2", "--set", 'loss.teachers=["t.onnx"]', "-o", str(tmp_path / "run")]
+        command = [files[0], "command.py", *files[2:], *taught]
+        hosts.append(start(command, cwd=own, NODE_RANK=str(rank), **together))
+    ends = [host.communicate() for host in hosts]
+    assert [host.returncode for host in hosts] == [1, 1], ends
+    assert ends[0][1].splitlines()[-1] == "mien: every machine of a run must have the same teacher"
+    assert not (tmp_path / "run").exists()
 
 
 def test_refusals(tmp_path: Path) -> None:

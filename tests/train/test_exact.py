@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from mien.data.store import save_faces
-from mien.train import charts, train
+from mien.train import charts, load_recipe, train
 from mien.train.run import load_tensors
 from mien.train.spelling import parse_recipe
 from mien.types import FaceSet
@@ -26,6 +26,7 @@ RECIPES = {
 }
 # "after best" comes first: the first epoch is always the best so far. A life with a number has 18 events at most, which
 # is less than two epochs, so that the run is not at its end before all have died.
+FINAL = Path(__file__).parents[2] / "recipes/report/final.toml"
 NAMED = ["after best.safetensors", "half last.safetensors", "whole last.safetensors", "after last.safetensors"]
 
 
@@ -37,6 +38,17 @@ def lives(folder: Path, recipe: str, faces: FaceSet, moments: list[str]) -> list
     ended = subprocess.run([sys.executable, LIVES, *files, *moments], check=True, capture_output=True, text=True)
     assert not ended.stderr
     return [line.rpartition(": ")[2] for line in ended.stdout.splitlines()]
+
+
+def test_the_reports_final_recipe_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(charts, "_draw_curve", lambda path, _epochs: path.write_text(""))
+    how, faces = load_recipe(FINAL, ["optim.epochs=2"]), train_and_valid(63, 7)
+    list(train(how, faces, out=tmp_path / "whole", threads=1))
+    next(iter(train(how, faces, out=tmp_path / "broken", threads=1)))
+    list(train(how, faces, out=tmp_path / "broken", resume=True, threads=1))
+    ours, theirs = (load_file(tmp_path / name / "last.safetensors") for name in ("broken", "whole"))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")

@@ -70,6 +70,11 @@ def test_a_class_without_faces_is_no_part_of_the_loss(faces: FaceSet, logits: to
         assert math.isfinite(loss(how, some, logits[kept]))
 
 
+def test_a_batch_of_classes_that_do_not_count_has_no_loss(faces: FaceSet, logits: torch.Tensor) -> None:
+    how = Loss(class_weights=(0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0), smoothing=0)
+    assert loss(how, faces[faces.labels == 0], logits[:3]) == 0
+
+
 def test_smoothing_over_the_wrong_classes_alone(faces: FaceSet, logits: torch.Tensor) -> None:
     """The report's formula, face by face: 1 - s for the right class and s/(K - 1) for each wrong one."""
     logs = torch.log_softmax(logits.double(), dim=1).tolist()

@@ -1,6 +1,7 @@
 """Prototypes: episodes as in the paper, centres that are means, a scale that is likeliest, and what refuses them."""
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 from scipy.optimize import minimize_scalar
 from torch.nn import functional
 
+from mien.data.store import save_faces
 from mien.errors import RecipeError, RunError
 from mien.infer.classifier import OnnxClassifier
 from mien.labels import EXPRESSIONS
@@ -19,6 +21,7 @@ from mien.train.export import whole_model
 from mien.train.nets import build_net
 from mien.train.nets.heads import Prototypes
 from mien.train.prototypes import (
+    check_episodes,
     episode_logits,
     episode_order,
     likeliest_scale,
@@ -30,7 +33,7 @@ from mien.train.prototypes import (
 from mien.train.recipe import Loss
 from mien.train.spelling import parse_recipe
 from mien.types import FaceSet
-from support import random_faces, train_and_valid
+from support import random_faces, run_mien, train_and_valid
 
 HOW = Loss(kind="prototypical", support=2, queries=3)
 RECIPE = """
@@ -53,7 +56,7 @@ sizes = [[16, 1.0]]
 
 
 def order(labels: torch.Tensor, *, seed: int = 0, how: Loss = HOW) -> torch.Tensor:
-    return episode_order(labels, how, names=EXPRESSIONS, generator=torch.Generator().manual_seed(seed))
+    return episode_order(labels, how, classes=7, generator=torch.Generator().manual_seed(seed))
 
 
 def uneven() -> torch.Tensor:
@@ -87,7 +90,8 @@ def test_episodes_come_from_the_seed() -> None:
 
 def test_too_few_faces_of_a_class() -> None:
     with pytest.raises(RunError, match="must be at most the 5 train faces of disgust, got 6"):
-        order(uneven(), how=dataclasses.replace(HOW, queries=4))
+        check_episodes(uneven(), dataclasses.replace(HOW, queries=4), names=EXPRESSIONS)
+    check_episodes(uneven(), HOW, names=EXPRESSIONS)
 
 
 def test_an_episodes_logits_are_the_papers() -> None:
@@ -213,6 +217,47 @@ def test_prototypes_after_training_are_exported(faces: FaceSet, run: Path, tmp_p
     with torch.no_grad():
         ours = model(torch.tensor(images)).numpy()
     np.testing.assert_allclose(OnnxClassifier(tmp_path / "m.onnx")(images).probs, ours, atol=1e-3)
+
+
+def test_a_run_with_too_few_faces_of_a_class_leaves_nothing(faces: FaceSet, tmp_path: Path) -> None:
+    angry = np.flatnonzero((faces.labels == 0) & (faces.splits == "train"))
+    few = dataclasses.replace(faces, labels=np.where(np.isin(np.arange(len(faces)), angry[4:]), 3, faces.labels))
+    with pytest.raises(RunError, match=r"loss\.support \+ loss\.queries must be at most the 4 train faces of angry"):
+        train(parse_recipe(RECIPE), few, out=tmp_path / "run", threads=1)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", ["euclidean", "cosine"])
+def test_prototypes_take_the_place_of_an_ordinary_last_layer(faces: FaceSet, tmp_path: Path, kind: str) -> None:
+    """By the command, and judged by class means of features that are worked out here."""
+    (tmp_path / "r.toml").write_text("[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nepochs = 2\nbatch = 16\n")
+    save_faces(faces, tmp_path / "f.npz")
+    out, model = tmp_path / "run", tmp_path / "m.onnx"
+    assert run_mien("train", tmp_path / "r.toml", "--faces", tmp_path / "f.npz", "-o", out).code == 0
+    ended = run_mien("export", out, "-o", model, "--prototypes", kind, "--faces", tmp_path / "f.npz")
+    assert ended.code == 0, ended.err
+    net = whole_model(out, name="m")[0].net.eval()
+    with torch.no_grad():
+        features = net.features(torch.tensor(faces.images).unsqueeze(1).float()).numpy()
+    known = faces.splits == "train"
+    centres = np.stack([features[known & (faces.labels == label)].mean(axis=0) for label in range(7)])
+    if kind == "euclidean":
+        nearness = -((features[:, None] - centres) ** 2).sum(axis=2)
+    else:
+        unit = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in (features, centres)]
+        nearness = unit[0] @ unit[1].T
+    says = OnnxClassifier(model)
+    told = re.search(r", times ([\d.e+-]+)\.$", says.card.note)
+    assert told
+    wanted = torch.softmax(torch.from_numpy(nearness * float(told[1])), dim=1).numpy()
+    assert np.abs(says(faces.images).probs - wanted).mean() < 0.01  # the file's weights have half precision
+
+
+def test_prototypes_of_other_faces_say_so(faces: FaceSet, run: Path, tmp_path: Path) -> None:
+    own = export(run, tmp_path / "m.onnx", faces=faces, prototypes="cosine")
+    other = export(run, tmp_path / "m.onnx", faces=faces[1:], prototypes="cosine")
+    assert "other faces" not in own.note
+    assert f"Measured on other faces than those of its run, {faces[1:].hash[:12]}." in other.note
 
 
 def test_prototypes_after_training_need_faces(run: Path, tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def test_a_whole_number_does_for_a_float() -> None:
         ("[net]\ndropout = 1.0", r"net.dropout must be in \[0, 1\), got 1.0"),
         ("[optim]\nsizes = [[32, 0.5], [48, 0.4]]", "must sum to 1"),
         ("[optim]\nsizes = [[32, 0.5, 1]]", "optim.sizes"),
+        ("[optim]\nsizes = [[32, 1.5], [48, -0.5]]", "the shares in optim.sizes must be over 0"),
         ('[optim]\nprecision = "16"', "must be one of 32-true, 16-mixed, bf16-mixed, auto"),
         ("[augment]\nmirror = 2", "augment.mirror"),
         ("[loss]\nsmoothing = -0.1", "loss.smoothing"),
@@ -85,6 +86,16 @@ def test_settings_refused(tmp_path: Path, change: str) -> None:
     path.write_text("seed = 1\n[optim]\nlr = 0.5\n")
     with pytest.raises(RecipeError):
         load_recipe(path, [change])
+
+
+def test_another_net_comes_without_the_settings_of_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text('[net]\nname = "resnet18"\nstem = "3x3"\n')
+    assert load_recipe(path, ['net.name="cnn"']).net == Cnn()
+    assert load_recipe(path, ['net.name="cnn"', "net.widths=[4]"]).net == Cnn(widths=(4,))
+    assert load_recipe(path, ['net.name="resnet18"']).net == load_recipe(path).net
+    path.write_text("[net]\nwidths = [4, 8]\n")
+    assert load_recipe(path, ['net.name="swift"']).net == load_recipe(path).net  # which it was by default
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

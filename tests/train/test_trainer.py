@@ -6,6 +6,7 @@ import math
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from safetensors.torch import load_file
 from mien.data.store import save_faces
 from mien.errors import OutputError, RunError
 from mien.train import Recipe, train
+from mien.train.run import versions
 from mien.train.spelling import parse_recipe
 from mien.types import FaceSet
 from support import train_and_valid
@@ -84,12 +86,14 @@ def test_validation_is_of_the_averaged_weights_in_the_file(faces: FaceSet, tmp_p
 def test_the_folder(faces: FaceSet, tmp_path: Path) -> None:
     out = tmp_path / "run"
     list(train(small(), faces, out=out, threads=1))
-    wanted = {"recipe.toml", "run.json", "last.safetensors", "best.safetensors", "metrics.csv", "curve.png"}
-    assert {path.name for path in out.iterdir()} == wanted
+    wanted = {"recipe.toml", "run.json", "run.lock", "last.safetensors", "best.safetensors", "metrics.csv", "curve.png"}
+    assert {path.name for path in out.iterdir() if not path.name.startswith("events.")} == wanted
     with (out / "metrics.csv").open() as file:
         assert [row["number"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]
     facts = json.loads((out / "run.json").read_text())
     assert facts["faces_hash"] == faces.hash
+    assert (facts["torch"], facts["threads"], facts["processes"]) == (torch.__version__, 1, 1)
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(facts["started"])) < timedelta(hours=1)
     assert parse_recipe((out / "recipe.toml").read_text()) == small()
 
 
@@ -210,6 +214,85 @@ def test_a_folder_that_cannot_be_made_and_a_damaged_run_are_named(faces: FaceSet
             train(small(), faces, out=tmp_path / "run", resume=True, threads=1)
 
 
+def test_what_a_run_would_replace_is_kept(faces: FaceSet, tmp_path: Path) -> None:
+    """The recipe that a run is of may lie in its folder, as may the figures of another."""
+    for name in ("recipe.toml", "metrics.csv", "best.safetensors"):
+        (tmp_path / name).write_text("mine")
+        for resume in (False, True):
+            with pytest.raises(RunError, match=rf"{name} is there, and a run would replace it: name another folder"):
+                train(small(), faces, out=tmp_path, resume=resume, threads=1)
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        (tmp_path / name).unlink()
+
+
+def test_a_checkpoint_without_its_run_is_gone_on_with_only_by_resume(faces: FaceSet, tmp_path: Path) -> None:
+    next(iter(train(small(), faces, out=tmp_path, threads=1)))
+    (tmp_path / "run.json").unlink()
+    with pytest.raises(RunError, match="already holds a run: add --resume"):
+        train(small(), faces, out=tmp_path, threads=1)
+    assert len(list(train(small(), faces, out=tmp_path, resume=True, threads=1))) == 3
+
+
+def test_two_processes_do_not_train_in_one_folder(faces: FaceSet, tmp_path: Path) -> None:
+    run = train(small(), faces, out=tmp_path, threads=1)
+    hold = "import sys\nfrom mien.train.folder import alone_in\nfrom pathlib import Path\n"
+    hold += (
+        f"with alone_in(Path({str(tmp_path / 'run.lock')!r})):\n    print('held', flush=True)\n    sys.stdin.read()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline().strip() == b"held"
+        for attempt in (lambda: list(run), lambda: train(small(), faces, out=tmp_path, resume=True, threads=1)):
+            with pytest.raises(RunError, match=r"another process trains in .*: wait for its end"):
+                attempt()
+        assert not (tmp_path / "last.safetensors").exists()
+        other.kill()  # which lets go of it
+        other.wait()
+        assert len(list(run)) == 4
+
+
+def test_a_run_that_has_gone_on_elsewhere_is_not_gone_on_with(faces: FaceSet, tmp_path: Path) -> None:
+    older = train(small(), faces, out=tmp_path, threads=1)
+    next(iter(older))
+    assert len(list(train(small(), faces, out=tmp_path, resume=True, threads=1))) == 3
+    before = (tmp_path / "last.safetensors").read_bytes()
+    with pytest.raises(RunError, match=r"the run in .* has gone on since: take it up again by resume"):
+        list(older)
+    assert (tmp_path / "last.safetensors").read_bytes() == before
+
+
+def test_other_versions_are_told_and_noted(faces: FaceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    next(iter(train(small(), faces, out=tmp_path, threads=1)))
+    assert train(small(), faces, out=tmp_path, resume=True, threads=1).folder.changes == []
+    assert "resumed" not in json.loads((tmp_path / "run.json").read_text())
+    now = {**versions(), "torch": "99.0"}
+    monkeypatch.setattr("mien.train.folder.versions", lambda: now)
+    assert train(small(), faces, out=tmp_path, resume=True, threads=1).folder.changes == ["torch"]
+    facts = json.loads((tmp_path / "run.json").read_text())
+    assert (facts["torch"], facts["resumed"][0]["torch"]) == (torch.__version__, "99.0")
+    assert train(small(), faces, out=tmp_path, resume=True, threads=1).folder.changes == []  # since the last time
+
+
+STILL = ("optim.epochs=1", "optim.batch=70", "optim.momentum=0", "optim.weight_decay=0", "optim.warmup=0")
+
+
+def test_a_clipped_step_is_as_long_as_the_limit(faces: FaceSet, tmp_path: Path) -> None:
+    for clip, limit in ((0.01, 0.01), (1e6, None)):
+        run = train(small((*STILL, f"optim.clip={clip}")), faces, out=tmp_path / str(clip), threads=1)
+        before = [weight.detach().clone() for weight in run.net.parameters()]
+        list(run)
+        steps = [now.detach() - was for now, was in zip(run.net.parameters(), before, strict=True)]
+        length = torch.cat([step.flatten() for step in steps]).norm().item() / 0.05
+        assert length == pytest.approx(limit, rel=1e-3) if limit else length > 0.1
+
+
+def test_a_gradient_beyond_all_numbers_is_told_as_the_loss_that_comes_of_it(faces: FaceSet, tmp_path: Path) -> None:
+    run = train(small((*STILL, "optim.clip=1")), faces, out=tmp_path / "run", threads=1)
+    next(iter(run.net.parameters())).register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(RunError, match=r"^the loss is nan in epoch 1: lower optim\.lr, in another folder$"):
+        list(run)
+
+
 def test_too_few_faces(faces: FaceSet, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="got 70 train and 0 valid; set some aside"):
         train(small(), faces[faces.splits == "train"], out=tmp_path / "run")
@@ -225,7 +308,9 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_what_there_is(faces: Fa
     before = (tmp_path / "run" / "last.safetensors").read_bytes()
     with torch.no_grad():
         next(iter(run.net.parameters())).fill_(float("nan"))
-    with pytest.raises(RunError, match=r"loss is nan in epoch 2.*lower optim\.lr"):
+    with pytest.raises(
+        RunError, match=r"loss is nan in epoch 2: lower optim\.lr, in another folder; the epochs before are safe"
+    ):
         next(epochs)
     assert (tmp_path / "run" / "last.safetensors").read_bytes() == before
 

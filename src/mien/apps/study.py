@@ -34,11 +34,13 @@ def study(
 
     from mien.apps.terminal import stderr, stdout
     from mien.data.store import load_faces
+    from mien.files import is_file
     from mien.train import study as study_
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     _refuse_seeds(changes or [])
-    distinct = {Path(each).resolve(): each for each in recipes}  # of final.toml *.toml, final is first, and once
+    # Of final.toml *.toml, final is first, and once.
+    distinct = {Path(each).resolve() if is_file(each) else each: each for each in recipes}
     candidates = [_candidate(each, changes or []) for each in distinct.values()]
     shown = _Shown(len(candidates) * seeds, workers)
     with shown.bar:

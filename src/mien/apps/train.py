@@ -1,6 +1,7 @@
 """`mien train`."""
 
 import logging
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -123,7 +124,9 @@ def _finish(run: "Run") -> None:
     stdout.quiet = stderr.quiet = not is_first()  # of several machines, which one it is comes out only now
     epochs = run.recipe.optim.epochs
     if run.epochs:
-        stderr.print(f"going on after epoch {run.epochs[-1].number} of {epochs}")
+        others = f"; not to the same bits, as these are others now: {', '.join(run.folder.changes)}"
+        text = f"going on after epoch {run.epochs[-1].number} of {epochs}{others if run.folder.changes else ''}"
+        stderr.print(text, soft_wrap=True)
     try:
         _show_epochs(run)
     except KeyboardInterrupt:
@@ -162,7 +165,7 @@ def _show_epochs(run: "Run") -> None:
         task = bar.add_task("train", total=run.recipe.optim.epochs * 1.0, epoch=len(run.epochs) + 1, loss=0.0, pace=0.0)
 
         def on_step(epochs: float, loss: float, pace: float) -> None:
-            bar.update(task, completed=epochs, epoch=int(epochs) + 1, loss=loss, pace=pace)
+            bar.update(task, completed=epochs, epoch=math.ceil(epochs), loss=loss, pace=pace)
 
         run.on_step = on_step
         for epoch in run:

@@ -1,5 +1,6 @@
 """A training's time: how long the next epoch will take, and whether that is left."""
 
+import statistics
 import time
 from collections.abc import Sequence
 
@@ -11,11 +12,14 @@ _SLACK = 1.1  # an epoch's time varies, and it has to be saved
 
 
 def expected_seconds(how: Optim, epochs: Sequence[Epoch]) -> float:
-    """How long the epoch after these will take: as the last one, by the area of a face; 0 where there was none."""
+    """How long the epoch after these will take, by the area of a face; 0 where there was none.
+
+    As the middle one of the last three: one in which the machine slept says nothing of the next.
+    """
     if not epochs:
         return 0.0
-    last = epochs[-1]
-    return last.seconds * (side_at(how, last.number) / last.side) ** 2
+    next_side = side_at(how, epochs[-1].number)
+    return statistics.median(epoch.seconds * (next_side / epoch.side) ** 2 for epoch in epochs[-3:])
 
 
 class Budget:

@@ -103,8 +103,9 @@ def _trained(job: Job, threads: int, tell: Tell) -> Cell:
         tell(job, len(epochs))
         for epoch in run:
             tell(job, epoch.number)
-    except (MienError, RuntimeError) as error:  # the latter is torch's, when memory does not suffice
-        return Cell(job.name, job.recipe.seed, tuple(epochs), str(error).partition("\n")[0])
+    except (MienError, OSError, RuntimeError, ValueError, MemoryError) as error:  # the others can go on
+        what = str(error) if isinstance(error, MienError) else f"{type(error).__name__}: {error}"
+        return Cell(job.name, job.recipe.seed, tuple(epochs), what.partition("\n")[0])
     return Cell(job.name, job.recipe.seed, tuple(epochs))
 
 

@@ -117,17 +117,25 @@ def all_agree(fabric: Fabric, value: object) -> bool:
 
 
 def own_slice(fabric: Fabric, count: int) -> slice:
-    """Which of `count` things in a row are this process's, as many as each other's."""
-    each = count // fabric.world_size
-    return slice(fabric.global_rank * each, (fabric.global_rank + 1) * each)
+    """Which of `count` things in a row are this process's, as many as each other's but for one."""
+    return _slice(fabric.global_rank, count, fabric.world_size)
 
 
-def of_all(fabric: Fabric, own: Tensor) -> Tensor:
-    """(N, ...) of this process -> (N x processes, ...) of all, in order. Gradients flow to its own part alone."""
-    if fabric.world_size == 1:
+def _slice(rank: int, count: int, processes: int) -> slice:
+    return slice(rank * count // processes, (rank + 1) * count // processes)
+
+
+def of_all(fabric: Fabric, own: Tensor, count: int) -> Tensor:
+    """What each process has of its `own_slice` -> (count, ...), in order. Gradients flow to its own part alone."""
+    processes = fabric.world_size
+    if processes == 1:
         return own
-    parts = [torch.empty_like(own) for _ in range(fabric.world_size)]
-    distributed.all_gather(parts, own.detach().contiguous())
+    most = -(-count // processes)
+    padded = torch.cat([own.detach(), own.new_zeros(most - len(own), *own.shape[1:])])  # all gather the same shape
+    gathered = [torch.empty_like(padded) for _ in range(processes)]
+    distributed.all_gather(gathered, padded)
+    slices = [_slice(rank, count, processes) for rank in range(processes)]
+    parts = [part[: each.stop - each.start] for part, each in zip(gathered, slices, strict=True)]
     parts[fabric.global_rank] = own
     return torch.cat(parts)
 
@@ -139,42 +147,45 @@ class WholeBatchNorm(nn.BatchNorm2d):
         if not self.training:
             return super().forward(input)
         maps = input.float()
-        mean = _mean_of_all(maps.mean(dim=(0, 2, 3)))
+        places = maps.new_tensor([maps.numel() // maps.shape[1]])  # a process may have a face more than another
+        total = _sum_of_all(torch.cat([maps.sum(dim=(0, 2, 3)), places]))
+        count = total[-1].detach()
+        mean = total[:-1] / count
         centred = maps - mean[:, None, None]
-        variance = _mean_of_all(centred.square().mean(dim=(0, 2, 3)))
-        self._remember(mean.detach(), variance.detach(), maps.numel() // maps.shape[1] * distributed.get_world_size())
+        variance = _sum_of_all(centred.square().sum(dim=(0, 2, 3))) / count
+        self._remember(mean.detach(), variance.detach(), count)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         normed: Tensor = centred * scale[:, None, None] + self.bias[:, None, None]
         return normed.to(input.dtype)
 
     @torch.no_grad()
-    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
+    def _remember(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         share = self.momentum if self.momentum is not None else 1.0
         self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(variance * (count / max(count - 1, 1)), share)
+        self.running_var.lerp_(variance * (count / (count - 1).clamp(min=1)), share)
         self.num_batches_tracked.add_(1)
 
 
-class _MeanOfAll(torch.autograd.Function):
-    """The mean over the processes, each of which has its share in the gradient."""
+class _SumOfAll(torch.autograd.Function):
+    """The sum over the processes, each of which adds to the gradient."""
 
     @staticmethod
     def forward(_context: Any, own: Tensor) -> Tensor:
         total = own.clone()
         distributed.all_reduce(total)
-        return total / distributed.get_world_size()
+        return total
 
     @staticmethod
     def backward(_context: Any, gradient: Tensor) -> Tensor:
-        return _MeanOfAll.forward(None, gradient)
+        return _SumOfAll.forward(None, gradient)
 
 
-def _mean_of_all(own: Tensor) -> Tensor:
-    """(C,) of this process -> (C,), the mean over all; gradients flow back to each."""
-    mean: Tensor = _MeanOfAll.apply(own)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    return mean
+def _sum_of_all(own: Tensor) -> Tensor:
+    """(C,) of this process -> (C,), the sum over all; gradients flow back to each."""
+    total: Tensor = _SumOfAll.apply(own)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return total
 
 
 def norm_over_all(net: nn.Module) -> None:

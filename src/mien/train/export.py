@@ -51,7 +51,7 @@ def export(
 
     run: a run or its folder. name: the model's, else the file's. note: what a reader should know, licence and data.
     faces: where given, the finished graph is measured on their valid split, and the card says how it did, with and
-    without mirror averaging.
+    without mirror averaging, and whether they are others than the run's.
     prototypes: instead of by its last layer, the model classifies by nearness to the mean feature of each class's
     labelled train faces among `faces`: by Euclidean distance or by cosine.
     Raises RunError where the folder holds no finished epoch, or the faces do not do for prototypes; OutputError where
@@ -67,6 +67,9 @@ def write_model(proto: "ModelProto", card: ModelCard, out: Path | str, *, faces:
     """Write a graph and its card as a model file, measured on the valid faces where there are any; return the card."""
     content = with_card(proto, card)
     if faces is not None:
+        if card.faces_hash and faces.hash not in card.faces_hash.split():
+            others = f"Measured on other faces than those of its run, {faces.hash[:12]}."
+            card = replace(card, note=f"{card.note} {others}".strip())
         card = card.with_scores(**_measured(OnnxClassifier(content), faces))
         content = with_card(proto, card)
     with written_whole(out) as file:
@@ -106,7 +109,7 @@ def _put_prototypes(model: WholeModel, card: ModelCard, kind: Kind, faces: FaceS
     nearness = "minus the squared distance" if kind == "euclidean" else "the cosine"
     return (
         f"Instead of the recipe's last layer: {nearness} to each class's prototype, the mean feature of its train"
-        f" faces, times {head.scale:g}."
+        f" faces among {faces.hash[:12]}, times {head.scale:g}."
     )
 
 

@@ -6,21 +6,26 @@ from torch import Tensor
 from mien.train.batch import Batch
 from mien.train.losses import Targets, loss_of
 from mien.train.nets import FaceNet
-from mien.train.prototypes import episode_logits, episode_order, prototypes_of, queries_of
+from mien.train.prototypes import check_episodes, episode_logits, episode_order, prototypes_of, queries_of
 from mien.train.recipe import Recipe
 
 
 class Objective:
-    """A recipe's, for train faces with these labels, (N,) int64, and targets; names: of the classes."""
+    """A recipe's, for train faces with these labels, (N,) int64, and targets; names: of the classes.
+
+    Raises RunError where a class has fewer faces than an episode needs.
+    """
 
     def __init__(self, recipe: Recipe, *, labels: Tensor, targets: Targets, names: tuple[str, ...]) -> None:
         self.how, self.labels, self.targets, self.names = recipe.loss, labels, targets, names
         self.size = step_size(recipe, classes=len(names))
+        if self.how.kind == "prototypical":
+            check_episodes(labels, self.how, names=names)
 
     def order(self, generator: torch.Generator) -> Tensor:
         """(steps, size) int64: the train faces of each step of an epoch."""
         if self.how.kind == "prototypical":
-            return episode_order(self.labels, self.how, names=self.names, generator=generator)
+            return episode_order(self.labels, self.how, classes=len(self.names), generator=generator)
         order = torch.randperm(len(self.labels), generator=generator)
         return order[: len(order) // self.size * self.size].reshape(-1, self.size)  # the rest: another time
 

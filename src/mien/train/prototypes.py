@@ -20,22 +20,28 @@ from mien.types import FaceSet, batches
 Kind = Literal["euclidean", "cosine"]
 
 
-def episode_order(labels: Tensor, how: Loss, *, names: Sequence[str], generator: torch.Generator) -> Tensor:
+def check_episodes(labels: Tensor, how: Loss, *, names: Sequence[str]) -> None:
+    """Raise RunError where a class has fewer faces than an episode needs. labels: (N,) int64, the train faces'."""
+    need = how.support + how.queries
+    counts = torch.bincount(labels, minlength=len(names)).tolist()
+    for name, count in zip(names, counts, strict=True):
+        if count < need:
+            most = f"the {count} train faces of {name}"
+            raise RunError(f"loss.support + loss.queries must be at most {most}, got {need}")
+
+
+def episode_order(labels: Tensor, how: Loss, *, classes: int, generator: torch.Generator) -> Tensor:
     """Which faces an epoch's episodes are of: (steps, classes x (support + queries)) int64, rows of `labels` (N,).
 
     In an episode stand the classes one after the other, of each first the support, then the queries, all different
     faces. There are as many episodes as faces fill; each class goes through its own faces in a new order, round after
-    round, so that a rare class is seen as often as the others.
-    Raises RunError where a class has fewer faces than an episode needs.
+    round, so that a rare class is seen as often as the others. `check_episodes` says whether there are enough.
     """
     need = how.support + how.queries
-    steps = len(labels) // (need * len(names))
+    steps = len(labels) // (need * classes)
     columns = []
-    for label, name in enumerate(names):
+    for label in range(classes):
         rows = torch.nonzero(labels == label).flatten()
-        if len(rows) < need:
-            most = f"the {len(rows)} train faces of {name}"
-            raise RunError(f"loss.support + loss.queries must be at most {most}, got {need}")
         each = len(rows) // need  # episodes that one round through the class's faces fills
         rounds = [rows[torch.randperm(len(rows), generator=generator)[: each * need]] for _ in range(-(-steps // each))]
         columns.append(torch.cat(rounds).reshape(-1, need)[:steps])

@@ -235,6 +235,7 @@ class Optim:
             _check(0 <= getattr(self, name) < 1, f"optim.{name} must be in [0, 1)", getattr(self, name))
         _check(bool(self.sizes), "optim.sizes must have one or more pairs of side and share", self.sizes)
         _check(all(16 <= side <= 96 for side, _ in self.sizes), "sides in optim.sizes must be 16 to 96", self.sizes)
+        _check(all(share > 0 for _, share in self.sizes), "the shares in optim.sizes must be over 0", self.sizes)
         total = sum(share for _, share in self.sizes)
         _check(abs(total - 1) < 1e-6, "the shares in optim.sizes must sum to 1", total)
 

@@ -6,10 +6,10 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from mien.errors import RecipeError
-from mien.train.recipe import Recipe
+from mien.train.recipe import Recipe, Swift
 
 
 def load_recipe(path: Path | str, changes: Sequence[str] = ()) -> Recipe:
@@ -28,7 +28,7 @@ def parse_recipe(text: str, changes: Sequence[str] = (), *, where: str = "recipe
 
 def _spelt_out(content: dict[str, Any], changes: Sequence[str], *, where: str) -> Recipe:
     for change in changes:
-        _apply(content, change)
+        content = _upon(content, _setting(change))
     recipe: Recipe = _build(Recipe, content, where, "")
     return recipe
 
@@ -62,18 +62,20 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _upon(base: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
-    """A base with a file's own settings in place of its; of another net's settings none would fit."""
+    """A base with other settings in place of its; of another net's settings none would fit."""
     whole = dict(base)
     for key, value in content.items():
         below = whole.get(key)
         if isinstance(value, dict) and isinstance(below, dict):
-            another_net = key == "net" and value.get("name", below.get("name")) != below.get("name")
+            name = below.get("name", Swift().name)
+            another_net = key == "net" and value.get("name", name) != name
             value = value if another_net else {**below, **value}
         whole[key] = value
     return whole
 
 
-def _apply(content: dict[str, Any], change: str) -> None:
+def _setting(change: str) -> dict[str, Any]:
+    """What a change such as optim.lr=0.2 says, as a file would say it."""
     key, equals, value = change.partition("=")
     if not equals:
         raise RecipeError(f"a setting must be KEY=VALUE, as in optim.lr=0.2, got {change!r}")
@@ -81,12 +83,9 @@ def _apply(content: dict[str, Any], change: str) -> None:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"the value in {change!r} is not TOML (a text needs quotes: 'net.name=\"swift\"')") from error
-    *sections, last = key.strip().split(".")
-    for section in sections:
-        content = content.setdefault(section, {})
-        if not isinstance(content, dict):
-            raise RecipeError(f"{key.strip()} in {change!r} is no setting of a recipe")
-    content[last] = parsed
+    for section in reversed(key.strip().split(".")):
+        parsed = {section: parsed}
+    return cast("dict[str, Any]", parsed)
 
 
 def _build(kind: type[Any], content: Mapping[str, Any], where: str, prefix: str) -> Any:

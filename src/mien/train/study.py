@@ -2,6 +2,7 @@
 
 OUT/study.json               which recipes and faces it compares, so that no others are mixed in later
 OUT/NAME/seed-1/             the folder of a run; in it cell.json, once it is finished: its epochs
+OUT/study.lock               held by the process that trains in it
 OUT/table.md, .csv, .png     what came of it so far, written anew after each cell
 """
 
@@ -20,6 +21,7 @@ from mien.files import write_text
 from mien.labels import VOTES
 from mien.train.cells import Cell, Job, in_processes, in_turn
 from mien.train.comparison import Comparison
+from mien.train.folder import alone_in
 from mien.train.recipe import Recipe
 from mien.train.run import Epoch
 from mien.train.spelling import load_recipe, parse_recipe
@@ -85,6 +87,13 @@ def study(
 
 
 def _cells(
+    jobs: Sequence[Job], table: Comparison, out: Path, *, workers: int, threads: int, progress: Progress | None
+) -> Iterator[Cell]:
+    with alone_in(out / "study.lock"):
+        yield from _each(jobs, table, out, workers=workers, threads=threads, progress=progress)
+
+
+def _each(
     jobs: Sequence[Job], table: Comparison, out: Path, *, workers: int, threads: int, progress: Progress | None
 ) -> Iterator[Cell]:
     total = sum(job.recipe.optim.epochs for job in jobs)

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -130,6 +131,8 @@ class Run:
             raise RunError("loss.teacher_views needs a teacher: name one or more models in loss.teachers")
         if teacher is not None:
             lesson = prepare(teacher, self.train_faces, recipe, names=self.names, progress=progress)
+            if not all_agree(fabric, lesson.teacher):
+                raise RunError("every machine of a run must have the same teacher")
             self.folder.facts["teacher"] = lesson.teacher
         self.epochs: list[Epoch] = []
         self.out_of_time = False
@@ -156,9 +159,10 @@ class Run:
             counts = f"{len(self.train_faces)} train and {len(self.valid_faces)} valid"
             hint = "" if len(self.valid_faces) else "; set some aside: mien data import ... --split-valid 0.15"
             raise RunError(f"a run needs {batch} labelled train faces and 1 valid one, got {counts}{hint}")
-        if batch % devices:
-            raise RunError(f"the faces of a batch must be a multiple of the {devices} devices, got {batch}")
-        if not all_agree(self.fabric, self.folder.facts):
+        if batch < devices:
+            raise RunError(f"each of the {devices} devices must have a face of every batch, got {batch}")
+        what = self.folder.facts["recipe"], self.folder.facts["faces_hash"]
+        if not all_agree(self.fabric, what):
             raise RunError("every machine of a run must have the same recipe and the same faces")
 
     def _open(self, resume: bool) -> Checkpoint | None:
@@ -190,18 +194,21 @@ class Run:
         """Train the epochs that are left. A killed process loses the epoch under way and nothing else."""
         if self._torn:
             raise RunError(f"this run was broken off in the middle of an epoch: go on with {self.out} by resume")
-        while not self.finished:
-            if not by_first(self.fabric, self._in_time):
-                self.out_of_time = True
-                return
-            self._torn = True
-            with losing_a_process(self.fabric):
-                epoch = self._epoch(len(self.epochs))
-                by_first(self.fabric, self._save, epoch)
-                self.epochs.append(epoch)
-                by_first(self.fabric, self.folder.draw, self.epochs)
-            self._torn = False
-            yield epoch
+        with ExitStack() as alone:
+            if not self.finished:
+                by_first(self.fabric, lambda: alone.enter_context(self.folder.alone(self.epochs)))
+            while not self.finished:
+                with losing_a_process(self.fabric):
+                    if not by_first(self.fabric, self._in_time):
+                        self.out_of_time = True
+                        return
+                    self._torn = True
+                    epoch = self._epoch(len(self.epochs))
+                    by_first(self.fabric, self._save, epoch)
+                    self.epochs.append(epoch)
+                    by_first(self.fabric, self.folder.draw, self.epochs)
+                self._torn = False
+                yield epoch
 
     @property
     def best(self) -> Epoch | None:
@@ -282,7 +289,7 @@ class Run:
         """Give each weight its gradient for a batch; return the loss."""
         own = own_slice(self.fabric, len(batch.rows))
         inputs = batch.faces[own].to(self.fabric.device).contiguous(memory_format=torch.channels_last)
-        outputs = of_all(self.fabric, self._forward(inputs).float()).cpu()
+        outputs = of_all(self.fabric, self._forward(inputs).float(), len(batch.rows)).cpu()
         loss = self.objective.loss(outputs, batch, self.net)
         self.fabric.backward(loss * self.fabric.world_size)  # gradients are averaged over processes, not summed
         return loss.item()
@@ -290,7 +297,8 @@ class Run:
     def _step(self, rate: float, decay: float) -> None:
         how = self.recipe.optim
         if how.clip:
-            self.fabric.clip_gradients(self._forward, self._optimiser, max_norm=how.clip)
+            # 16-mixed lets gradients be infinite until it has found its scale; elsewhere the loss tells of them.
+            self.fabric.clip_gradients(self._forward, self._optimiser, max_norm=how.clip, error_if_nonfinite=False)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self._optimiser.step()
@@ -327,4 +335,5 @@ class Run:
 
 def _check_finite(loss: float, *, epoch: int) -> None:
     if not math.isfinite(loss):
-        raise RunError(f"the loss is {loss} in epoch {epoch}: lower optim.lr; the epochs before are safe")
+        safe = "; the epochs before are safe" if epoch > 1 else ""
+        raise RunError(f"the loss is {loss} in epoch {epoch}: lower optim.lr, in another folder{safe}")
