@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mien.errors import OutputError
-from mien.files import require_writable, write_text, written_whole
+from mien.files import require_writable, shortened, write_text, written_whole
 
 IN_MEMORY = Path("/dev", "shm")
 
@@ -145,3 +145,26 @@ def test_what_could_not_be_written_is_refused_before_the_work(tmp_path: Path) ->
     for place, said in (("no/a.txt", "there is no folder"), (".", "a folder"), ("link.txt", "it is what is read")):
         with pytest.raises(OutputError, match=said):
             require_writable(tmp_path / place, reads=(tmp_path / "in.txt",))
+
+
+def test_what_a_link_leads_to_is_looked_at_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "dangling.txt").symlink_to("none/a.txt")
+    with pytest.raises(OutputError, match=r"dangling\.txt: there is no folder .*none"):
+        require_writable(tmp_path / "dangling.txt")
+
+
+def test_a_file_in_a_folder_that_takes_none_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writable as the file itself may be: it would be replaced by another."""
+    (tmp_path / "a.txt").touch()
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != tmp_path)
+    with pytest.raises(OutputError, match=r"a\.txt: the folder takes no new file"):
+        require_writable(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("a" * 300, "a" * 9), ("日本語の顔", "日本語"), ("café", "café"), ("é" * 5, "é" * 4)]
+)
+def test_names_are_cut_between_letters(name: str, kept: str) -> None:
+    assert shortened(name, 9) == kept

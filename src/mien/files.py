@@ -34,12 +34,14 @@ def require_writable(*paths: Path | None, reads: Iterable[Path | None] = ()) -> 
     for path in paths:
         if path is None:
             continue
-        if not is_folder(path.parent):
-            raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
-        if not (is_there(path) or os.access(path.parent, os.W_OK)):
-            raise OutputError(f"cannot write {path}: the folder takes no new file")
+        as_it_is = _takes_what_comes(path)
+        target = path if as_it_is else behind_link(path)
+        if not is_folder(target.parent):
+            raise OutputError(f"cannot write {path}: there is no folder {target.parent}")
         if is_folder(path):
             raise OutputError(f"cannot write {path}: it is a folder")
+        if not os.access(path if as_it_is else target.parent, os.W_OK):
+            raise OutputError(f"cannot write {path}: {'it' if as_it_is else 'the folder'} takes no new file")
         if is_there(path) and any(path.samefile(other) for other in read):
             raise OutputError(f"cannot write {path}: it is what is read; choose another file")
 
@@ -84,6 +86,11 @@ def _takes_what_comes(path: Path) -> bool:
     """Whether it is a pipe, a device, or a name that the system has for an open file."""
     names_open_files = path.parent in (Path("/dev"), Path("/dev/fd")) or path.is_relative_to("/proc")
     return is_there(path) and (not is_file(path) or names_open_files)
+
+
+def shortened(name: str, count: int) -> str:
+    """The beginning of a file's name, in at most so many bytes: systems take 255, with suffixes."""
+    return name.encode("utf-8", "replace")[:count].decode("utf-8", "ignore")
 
 
 def write_text(path: Path | str, text: str) -> None:

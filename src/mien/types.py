@@ -270,6 +270,13 @@ class Prediction:
         return row | dict(zip(self.scores.names, self.scores.probs[face].tolist(), strict=True))
 
 
+# The columns of `Prediction.rows` but for the probabilities, which are named after the classes.
+COLUMNS = (
+    *("source", "seconds", "track", "face", "left", "top", "right", "bottom"),
+    *("detection", "quality", "expression", "confidence"),
+)
+
+
 @dataclass(frozen=True)
 class ModelCard:
     """What a model file says of itself; JSON in the ONNX metadata under the key `mien`.
@@ -305,9 +312,18 @@ class ModelCard:
         """The card that JSON text holds. Raises ModelError where it is none."""
         try:
             content = json.loads(text)
-            return ModelCard(**{**content, "labels": tuple(content["labels"])})
+            card = ModelCard(**{**content, "labels": tuple(content["labels"])})
         except (ValueError, TypeError, KeyError) as error:
             raise ModelError(f"the model's card is not one that this version of mien reads: {error}") from error
+        texts = (card.name, *card.labels, card.recipe, card.faces_hash, card.commit, card.version, card.note)
+        figures = [card.side, card.temperature, card.parameters, *getattr(card.scores, "values", list)()]
+        sound = isinstance(content["labels"], list) and isinstance(card.scores, dict)
+        sound = sound and all(isinstance(each, str) for each in texts)
+        sound = sound and all(isinstance(each, int | float) for each in figures)
+        _require(
+            sound, "the model's card is not one that this version of mien reads: a value is of another kind", ModelError
+        )
+        return card
 
     def with_scores(self, **scores: float) -> "ModelCard":
         """The same card with figures added or replaced."""

@@ -143,6 +143,7 @@ def test_the_cleaning_of_the_report_in_one_command(file: Path, faces: FaceSet) -
         (("clean", "FACES", "a.json", "r.json", "-o", "c.npz", "--ask"), 2, "goes without a REVIEW"),
         (("clean", "FACES", "a.json", "-o", "c.npz", "--relabel", "0.9", "--ask"), 2, "goes without --relabel"),
         (("clean", "FACES", "-o", "c.npz"), 2, "there is nothing to do"),
+        (("clean", "FACES", "-o", "FACES", "--drop", "blank"), 1, "it is what is read"),
         (("clean", "FACES", "-o", "c.csv", "--drop", "blank"), 1, "must end in .npz"),
         (("clean", "FACES", "-o", "c.parquet", "--drop", "blank"), 2, "must end in .npz"),
         (("clean", "FACES", "-o", "c.npz", "--drop", "label"), 2, "needed to find wrong labels"),

@@ -418,3 +418,14 @@ def test_the_python_of_the_page_runs(
         path.write_bytes(photo.read_bytes())
     exec(python_of("predict.md"), {})  # noqa: S102 (it is ours)
     assert "'source': 'photos/a.jpg'" in capsys.readouterr().out
+
+
+def test_a_name_is_shown_and_not_obeyed(crops: Path, model: Path, tmp_path: Path) -> None:
+    name = crops / "\x1b[2J:smile:.png"
+    name.write_text("no picture")
+    several = run_mien("predict", crops, "--crops", "-m", model, "-o", tmp_path / "p.csv")
+    alone = run_mien("predict", name, "--crops", "-m", model)
+    for outcome in (several, alone):
+        assert outcome.code == 1
+        assert "\x1b" not in outcome.err
+        assert "\N{REPLACEMENT CHARACTER}[2J:smile:.png" in outcome.err

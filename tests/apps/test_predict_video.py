@@ -109,6 +109,21 @@ def test_a_terminal_gets_lines_with_the_time(clip: Clip, model: Path, monkeypatc
     assert lines[2].split()[1:4] == ["0.40", "1", "0"]
 
 
+def test_a_summary_on_a_terminal_shows_names_as_they_are(
+    clip: Clip, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.apps import terminal
+
+    monkeypatch.setattr(terminal, "on_terminal", lambda console: console is terminal.stdout)
+    monkeypatch.setattr(terminal.stdout, "_width", 400)
+    name = tmp_path / "title [dQw4w9WgXcQ][" / "b].mp4"
+    name.parent.mkdir()
+    name.write_bytes(clip.path.read_bytes())
+    outcome = run_mien("predict", name, "-m", model, "--every", "1", "--summary")
+    assert outcome.code == 0, outcome.err
+    assert "title [dQw4w9WgXcQ][/b].mp4" in outcome.out.splitlines()[-2]
+
+
 def test_a_copy_of_the_video_shows_what_was_seen(clip: Clip, model: Path, tmp_path: Path) -> None:
     outcome = run_mien("predict", clip.path, "-m", model, "--draw", tmp_path / "out.mp4", "-o", tmp_path / "p.csv")
     assert outcome.code == 0

@@ -142,3 +142,28 @@ def test_pictures_are_png_files(tmp_path: Path) -> None:
     write_flat(FACES[:1], tmp_path / "out")
     with Image.open(tmp_path / "out/fer0000000.png") as image:
         assert (image.format, image.mode, image.size) == ("PNG", "L", (48, 48))
+
+
+def test_an_empty_folder_that_cannot_be_replaced_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one into which another disk is put."""
+
+    def busy(_: Path) -> None:
+        raise OSError(16, "Device or resource busy")
+
+    (tmp_path / "out").mkdir()
+    (tmp_path / "link").symlink_to("out")
+    write_flat(FACES[:3], tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert len(list((tmp_path / "out").iterdir())) == 3
+    (tmp_path / "disk").mkdir()
+    monkeypatch.setattr(Path, "rmdir", busy)
+    write_folder(FACES[:3], tmp_path / "disk")
+    monkeypatch.undo()
+    assert len(read_folder(tmp_path / "disk")) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link", "out"]
+
+
+def test_names_fit_by_their_bytes(tmp_path: Path) -> None:
+    write_flat(replace(FACES[:2], ids=np.array(["顔" * 90, "顔" * 91])), tmp_path / "out")
+    assert all(len(path.name.encode()) < 130 for path in (tmp_path / "out").iterdir())
+    assert len(list((tmp_path / "out").iterdir())) == 2

@@ -158,6 +158,8 @@ MISSING = [*BROKEN[:3], None, *BROKEN[4:]]
             {"votes": [[1.0] * 10] * 3 + [[-1.0] * 10] + [[1.0] * 10] * 2},
             "row 3: votes must be 10 numbers",
         ),
+        (["sad"] * 6, {"votes": [None] * 3 + [7] + [None] * 2}, "row 3: votes must be 10 numbers of 0 or more, got 7"),
+        ([0, 0, 0, float("inf"), 0, 0], {"names": EXPRESSIONS}, "row 3: label must be -1 to 6, got inf"),
     ],
 )
 def test_a_bad_row_is_named(tmp_path: Path, labels: list[Any], arguments: dict[str, Any], said: str) -> None:
@@ -204,3 +206,14 @@ def test_text_that_is_none_is_named(tmp_path: Path) -> None:
     pq.write_table(pq.read_table(path).append_column("id", ids), path)
     with pytest.raises(DataError, match=r"a\.parquet must hold text in UTF-8"):
         read_parquet(path)
+
+
+def test_files_that_count_alike_are_told_apart(tmp_path: Path) -> None:
+    table(tmp_path / "train.parquet", ["sad"] * 2, id=[0, 1])
+    table(tmp_path / "test.parquet", ["sad"] * 2, id=[0, 1])
+    assert read_parquet(tmp_path).ids.tolist() == ["test:0", "test:1", "train:0", "train:1"]
+    table(tmp_path / "train.parquet", ["sad"] * 2, id=[2, 3])
+    assert read_parquet(tmp_path).ids.tolist() == ["0", "1", "2", "3"]
+    table(tmp_path / "train.parquet", ["sad"] * 2, id=[0, 0])
+    with pytest.raises(DataError, match="ids must be unique"):
+        read_parquet(tmp_path)

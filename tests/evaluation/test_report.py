@@ -107,6 +107,12 @@ def test_other_classes_are_refused(faces: FaceSet, names: tuple[str, ...]) -> No
         evaluate(other, faces)
 
 
+@pytest.mark.parametrize("batch", [0, -1])
+def test_a_batch_of_nothing_is_refused(faces: FaceSet, batch: int) -> None:
+    with pytest.raises(DataError, match=f"batch must be 1 or more, got {batch}"):
+        evaluate(by_pixels, faces, batch=batch)
+
+
 def test_the_batch_changes_nothing_and_progress_is_told(faces: FaceSet) -> None:
     told: list[tuple[int, int]] = []
     report = evaluate(by_pixels, faces, batch=100, progress=lambda done, total: told.append((done, total)))

@@ -103,7 +103,7 @@ def test_a_list_names_sources_and_what_is_missing_is_told_of_later(
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "No such file"), (b"\n \n", "got none"), (b"\xff\xfe\x00", "it is no UTF-8 text")],
+    [(None, "No such file"), (b"\n \n", "got none"), (b"\xff\xfe\x00", "got other content")],
 )
 def test_lists_that_are_none(tmp_path: Path, content: bytes | None, message: str) -> None:
     if content is not None:
@@ -178,3 +178,30 @@ def test_a_name_that_is_no_text_is_read_and_told_of_as_text(tmp_path: Path) -> N
     (frame,) = read_frames(tmp_path)
     assert frame.source == str(tmp_path / "caf\ufffd.png")
     assert printable(os.fsdecode(name)) == frame.source
+
+
+def test_pictures_that_cannot_be_read_are_not_passed_over(tmp_path: Path) -> None:
+    """As a phone's folder has them."""
+    for name in ("a.heic", "c.txt"):
+        (tmp_path / name).write_bytes(b"ftypheic")
+    Image.new("RGB", (60, 60)).save(tmp_path / "b.png")
+    told: list[str] = []
+    frames = list(read_frames(tmp_path, on_error=lambda name, _: told.append(Path(name).name)))
+    assert [Path(frame.source).name for frame in frames] == ["b.png"]
+    assert told == ["a.heic"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
+def test_a_list_may_have_names_that_are_no_text(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"caf\xe9\xe2\x80\xa8.png")  # with a separator of lines, by Unicode, in it
+    Image.new("RGB", (60, 60)).save(tmp_path / odd)
+    (tmp_path / "names.txt").write_bytes(os.fsencode(tmp_path / odd) + b"\n")
+    (frame,) = read_frames(f"@{tmp_path / 'names.txt'}")
+    assert frame.source.endswith(".png")
+
+
+def test_a_streams_password_is_told_to_nobody() -> None:
+    assert printable("rtsp://user:se/cret@cam/1") == "rtsp://user:se/cret@cam/1"  # a host named user: no password
+    assert printable("rtsp://user:s@cret@cam:554/1?a=b@c") == "rtsp://cam:554/1?a=b@c"
+    assert printable("https://host/a@b.mp4") == "https://host/a@b.mp4"
+    assert printable("a//b@c.png") == "a//b@c.png"

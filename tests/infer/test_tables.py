@@ -77,6 +77,16 @@ def test_parquet_is_written_in_groups_with_small_types(tmp_path: Path) -> None:
     assert file.metadata.num_row_groups > 1
     kinds = {str(field.type) for field in file.schema_arrow}
     assert kinds == {"string", "int32", "float"}
+    with table_writer(tmp_path / "b.parquet", moving=True) as write:
+        write([{**MANY[0], "seconds": 36_000.041, "track": 1}])
+    assert read(tmp_path / "b.parquet")[0]["seconds"] == 36_000.041
+
+
+def test_a_carriage_return_ends_no_row(tmp_path: Path) -> None:
+    with table_writer(tmp_path / "a.csv") as write:
+        write([{**MANY[0], "source": "a\rb,c\nd.png"}])
+    (row,) = pd.read_csv(tmp_path / "a.csv").to_dict("records")
+    assert row["source"] == "a\N{REPLACEMENT CHARACTER}b,c\nd.png"
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -312,3 +312,15 @@ def test_without_pyav_the_extra_is_named(clip: Clip, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ExtraError, match=r"mien\[video\]"):
         next(read_video(str(clip.path)))
+
+
+def test_recordings_put_end_to_end_are_one(tmp_path: Path) -> None:
+    """Their clocks begin anew in the middle; what is told goes on."""
+    write_clip(tmp_path / "a.ts", [Actor(at(160, 120))], duration=0.8)
+    write_clip(tmp_path / "b.ts", [Actor(at(100, 120))], duration=0.4)
+    both = tmp_path / "both.ts"
+    both.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+    seconds = [frame.seconds for frame in read_video(str(both))]
+    assert len(seconds) == 30
+    assert seconds == pytest.approx([number / 25 for number in range(30)], abs=0.02)
+    assert len(list(read_video(str(both), span=Span(every=0.1)))) == 12

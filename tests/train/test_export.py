@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -133,3 +134,22 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="holds no run with a finished epoch"):
         export(tmp_path, tmp_path / "m.onnx")
     assert not (tmp_path / "m.onnx").exists()
+
+
+def test_weights_beyond_half_precision_keep_all_of_theirs() -> None:
+    layer = torch.nn.Linear(48 * 48, 2)
+    with torch.no_grad():
+        layer.weight.fill_(1e-3)
+        layer.weight[0, 0] = 1e6
+    model = torch.nn.Sequential(Flat(), layer).eval()
+    proto = graph_of(model)
+    session = onnxruntime.InferenceSession(proto.SerializeToString())
+    faces = random_faces(3).images
+    (said,) = session.run(None, {"faces": faces})
+    with torch.no_grad():
+        np.testing.assert_allclose(said, model(torch.tensor(faces)).numpy(), rtol=1e-4)
+
+
+class Flat(torch.nn.Module):
+    def forward(self, faces: torch.Tensor) -> torch.Tensor:
+        return faces.flatten(1).float()

@@ -8,6 +8,7 @@ import pytest
 from mien.errors import ModelError
 from mien.infer.classifier import OnnxClassifier
 from mien.infer.compose import Ensemble, Mirrored
+from mien.labels import EXPRESSIONS
 from mien.train import export, join, train
 from mien.train.spelling import parse_recipe
 from mien.types import ModelCard
@@ -76,3 +77,12 @@ def test_the_command(tmp_path: Path) -> None:
     missing = run_mien("join", "nothing.onnx", "-o", str(tmp_path / "x.onnx"))
     assert missing.code == 1
     assert missing.err.startswith("mien: no file and no model that ships is named nothing.onnx")
+
+
+def test_without_a_note_of_its_own_it_has_its_members_notes(tmp_path: Path) -> None:
+    """What they say of their data and licence goes for it, too."""
+    notes = ("From FER2013.", "From elsewhere.", "From FER2013.")
+    cards = [ModelCard(str(number), EXPRESSIONS, note=note) for number, note in enumerate(notes)]
+    paths = [tiny_model(tmp_path / f"{card.name}.onnx", card=card) for card in cards]
+    assert join(paths, tmp_path / "a.onnx").note == "From FER2013. From elsewhere."
+    assert join(paths, tmp_path / "a.onnx", note="Mine.").note == "Mine."

@@ -45,6 +45,7 @@ def audit(
     from mien.apps.terminal import progress_bar, stderr
     from mien.data.audit import audit as audit_
     from mien.data.audit_page import audit_page
+    from mien.data.folders import spelled
     from mien.data.store import load_faces
     from mien.files import require_writable, write_text
 
@@ -74,7 +75,7 @@ def audit(
         _show_judged(loaded, found)
     if page is not None:
         with progress_bar("Drawing the page") as progress:
-            write_text(page, audit_page(audited, loaded, title=faces.name, progress=progress))
+            write_text(page, audit_page(audited, loaded, title=spelled(faces.name), progress=progress))
         stderr.print(f"open {page} in a browser, choose, download review.json, then:", markup=False, soft_wrap=True)
         stderr.print(f"  mien data clean {faces} {out} review.json -o clean.npz", markup=False, soft_wrap=True)
 
@@ -122,7 +123,7 @@ def clean(
         raise typer.BadParameter(f"goes without {other}: the choices are made by one of them", param_hint="--ask")
     if ask and not kinds:
         raise typer.BadParameter("needs --drop: it asks about the faces that would go", param_hint="--ask")
-    require_writable(out, reads=(audit, review))
+    require_writable(out, reads=(faces, audit, review))
     loaded = load_faces(faces)
     audited = load_audit(audit) if audit else _audited(loaded, kinds)
     choices = load_review(review) if review else _asked(loaded, audited, kinds, splits) if ask else None

@@ -64,10 +64,14 @@ def main() -> None:
     try:
         app()
     except MienError as error:
-        sys.stderr.write(f"mien: {error}\n")
+        from mien.apps.terminal import plain
+
+        sys.stderr.write(f"mien: {plain(str(error))}\n")
         sys.exit(1)
     except OSError as error:  # such as a full disk behind standard output
-        where = "" if error.filename is None else f"{error.filename}: "
+        from mien.apps.terminal import plain
+
+        where = "" if error.filename is None else plain(f"{error.filename}: ")
         sys.stderr.write(f"mien: {where}{error.strerror or error}\n")
         output = sys.stdout
         if output is sys.__stdout__ and output is not None:

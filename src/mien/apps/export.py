@@ -39,7 +39,7 @@ def join(
         list[float] | None, typer.Option("--weight", help="What each counts, in their order; else all alike.")
     ] = None,
     name: Annotated[str, typer.Option(help="The model's name in its card; the file's, if not given.")] = "",
-    note: Annotated[str, typer.Option(help="What a user should know: data, licence, limits.")] = "",
+    note: Annotated[str, typer.Option(help="What a user should know; else what the models' own notes say.")] = "",
     faces: Annotated[
         Path | None, typer.Option(help="Measure the finished file on the valid faces of this file; into its card.")
     ] = None,

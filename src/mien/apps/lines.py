@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from mien.apps.terminal import stdout
+from mien.apps.terminal import plain, stdout
 from mien.labels import COLOURS
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Lines:
 
     def _short(self, source: str) -> str:
         """The name in the width of its column; of a long one its end, which tells pictures apart."""
-        text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in source)
+        text = plain(source).replace("\n", "\N{REPLACEMENT CHARACTER}")
         if cell_len(text) > self._name:
             text = f"\N{HORIZONTAL ELLIPSIS}{text[1 - self._name :]}"
         return set_cell_size(text, self._name)

@@ -72,16 +72,18 @@ class Marker:
 
     def _name(self, source: str, suffix: str = "") -> str:
         """A name for a copy that no other has: JPEG stays JPEG, any other picture becomes PNG."""
+        from mien.files import shortened
         from mien.infer.sources import STDIN, is_live
 
         path = Path("stdin" if source == STDIN else source)
         if is_live(source):
             path = Path(re.sub(r"\W+", "-", source))
         suffix = suffix or (path.suffix if path.suffix.lower() in _JPEG else ".png")
-        name, number = f"{path.stem}{suffix}", 1
+        stem = shortened(path.stem, 200)
+        name, number = f"{stem}{suffix}", 1
         while name.lower() in self._taken:
             number += 1
-            name = f"{path.stem}-{number}{suffix}"
+            name = f"{stem}-{number}{suffix}"
         self._taken.add(name.lower())
         return name
 

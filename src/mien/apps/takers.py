@@ -77,8 +77,9 @@ def _print(rows: "list[Row]") -> None:
 
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
-    from mien.apps.terminal import on_terminal, stdout
+    from mien.apps.terminal import on_terminal, plain, stdout
     from mien.infer.tables import csv_writer
 
     if not on_terminal(stdout):
@@ -90,5 +91,7 @@ def _print(rows: "list[Row]") -> None:
     for name in names:
         shown.add_column(name, justify="left" if isinstance(rows[0][name], str) else "right")
     for row in rows:
-        shown.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()))
+        shown.add_row(
+            *(Text(f"{value:.2f}" if isinstance(value, float) else plain(str(value))) for value in row.values())
+        )
     stdout.print(shown)

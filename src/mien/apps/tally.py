@@ -95,6 +95,6 @@ def count(number: int, noun: str) -> str:
 
 def remark(text: str) -> None:
     """Say something on standard error."""
-    from mien.apps.terminal import stderr
+    from mien.apps.terminal import plain, stderr
 
-    stderr.print(text, markup=False, soft_wrap=True)
+    stderr.print(plain(text), markup=False, soft_wrap=True)

@@ -11,7 +11,7 @@ from mien.data.csvs import USAGES
 from mien.data.decode import png_of
 from mien.data.parquet import write_parquet
 from mien.errors import OutputError
-from mien.files import written_whole
+from mien.files import behind_link, shortened, written_whole
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet, Progress
 
@@ -88,7 +88,7 @@ def _files(places: list[PurePosixPath], ids: list[str]) -> Iterator[PurePosixPat
     """Where each face goes. A name that is taken (on some systems `A.png` is `a.png`) gets the face's number."""
     taken: set[str] = set()
     for number, (place, name) in enumerate(zip(places, ids, strict=True)):
-        stem = re.sub(r"[^\w-]+", "_", PurePosixPath(name).stem)[:100] or "face"
+        stem = shortened(re.sub(r"[^\w-]+", "_", PurePosixPath(name).stem), 100) or "face"
         file = place / f"{stem}.png"
         while str(file).casefold() in taken:
             stem += f"-{number}"
@@ -102,6 +102,7 @@ def _folder_written_whole(path: Path) -> Iterator[Path]:
     """A folder to fill, which becomes `path` once the block has ended without an error, and is removed otherwise."""
     if not path.name:
         raise OutputError(f"cannot write {path}: give the folder by its name")
+    path = behind_link(path)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):
@@ -109,7 +110,12 @@ def _folder_written_whole(path: Path) -> Iterator[Path]:
         part.mkdir()
         yield part
         if path.exists():
-            path.rmdir()
+            try:
+                path.rmdir()
+            except OSError:  # such as where another disk is put
+                for child in sorted(part.iterdir()):
+                    shutil.move(child, path / child.name)
+                return
         part.rename(path)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -10,7 +10,7 @@ from mien.data.decode import face_of, faces_of
 from mien.data.refusal import OnBad, refuse
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS, SPLITS, expression_named
-from mien.pixels import SUFFIXES
+from mien.pixels import OTHER_SUFFIXES, SUFFIXES
 from mien.types import FaceSet, Progress
 
 _SPLIT_OF_FOLDER = {
@@ -18,8 +18,6 @@ _SPLIT_OF_FOLDER = {
     **dict.fromkeys(("valid", "validation", "val", "publictest"), "valid"),
     **dict.fromkeys(("test", "testing", "privatetest"), "test"),
 }
-# Pictures that are not read; they are refused, where other files are none of a reader's business.
-_OTHER_PICTURES = frozenset((".heic", ".heif", ".jxl", ".psd", ".tga", ".svg", ".pcx", ".exr"))
 
 _Found = tuple[Path, int, str]  # a file, its label and its split
 
@@ -79,8 +77,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _is_picture(path: Path) -> bool:
-    suffix = path.suffix.lower()
-    return suffix in SUFFIXES or suffix in _OTHER_PICTURES
+    return path.suffix.lower() in SUFFIXES | OTHER_SUFFIXES
 
 
 def _of_class(folder: Path, split: str, on_bad: OnBad | None) -> list[_Found]:

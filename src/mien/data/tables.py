@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,9 @@ def read_parquet(
     Labels are matched by name: the names stand in the file, or the labels are text, or `names` gives what 0, 1, 2...
     mean. Null and -1 are unknown labels. Splits are those of a column `split`, or of the name of the file
     (`train-00000-of-00001.parquet`) or its folder, else train where there is a column of labels, and test where there
-    is none. Ids are those of a column `id`, or `<file>:<row>`. Where some rows have votes, the others get zeros, which
-    is to have none. Pictures become 48x48 grey, as from a folder.
+    is none. Ids are those of a column `id`, as `<file>:<id>` where several files use the same ones, or `<file>:<row>`.
+    Where some rows have votes, the others get zeros, which is to have none. Pictures become 48x48 grey, as from a
+    folder.
 
     on_bad is told of each row (counted from 0) that is no face, which is left out; without it the first raises
     DataError, as does a file that cannot be read or lacks a column. Raises ExtraError where pyarrow is not installed.
@@ -76,15 +77,15 @@ def read_parquet(
         raise DataError(f"{root} holds no .parquet file")
     tables = [_open(file, root, names) for file in files]
     total = sum(table.file.metadata.num_rows for table in tables)
-    parts: list[FaceSet] = []
+    parts: list[tuple[_Table, FaceSet]] = []
     done = 0
     for table in tables:
         for start, rows in _batches(table):
-            parts.append(_faces(table, start, rows, on_bad))
+            parts.append((table, _faces(table, start, rows, on_bad)))
             done += len(rows)
             if progress:
                 progress(done, total)
-    return _joined(parts, root)
+    return _joined(_told_apart(parts), root)
 
 
 @contextmanager
@@ -195,11 +196,16 @@ def _row(table: _Table, number: int, values: dict[str, Any]) -> _Row:
         if not split:
             raise DataError(f"split must be {', '.join(SPLITS)}, got {values['split']!r}")
     votes = values.get("votes")
-    if votes is not None and (len(votes) != len(VOTES) or not all(vote is not None and vote >= 0 for vote in votes)):
+    if votes is not None and not _are_votes(votes):
         raise DataError(f"votes must be {len(VOTES)} numbers of 0 or more, got {votes}")
     name = values["id"] if values.get("id") is not None else f"{table.name}:{number}"
     label = -1 if table.label is None else _label(table, values[table.label])
     return _Row(content, label, split, str(name), votes)
+
+
+def _are_votes(value: Any) -> bool:
+    counts = value if isinstance(value, list) else []
+    return len(counts) == len(VOTES) and all(isinstance(count, int | float) and count >= 0 for count in counts)
 
 
 def _label(table: _Table, value: Any) -> int:
@@ -208,13 +214,27 @@ def _label(table: _Table, value: Any) -> int:
         return -1
     name = str(value)
     if isinstance(value, int | float):
-        if table.names is None or value != int(value) or not 0 <= value < len(table.names):
+        if table.names is None or not math.isfinite(value) or value != int(value) or not 0 <= value < len(table.names):
             raise DataError(f"{table.label} must be -1 to {len(table.names or ()) - 1}, got {value!r}")
         name = table.names[int(value)]
     label = expression_named(name)
     if label is None:
         raise DataError(f"{table.label} must be one of {', '.join(EXPRESSIONS)}, got {name!r}")
     return label
+
+
+def _told_apart(parts: list[tuple[_Table, FaceSet]]) -> list[FaceSet]:
+    """The faces of all files, their ids with the files' names where these use the same ones."""
+    used: dict[str, Path] = {}
+    if all(used.setdefault(name, table.path) == table.path for table, part in parts for name in part.ids.tolist()):
+        return [part for _, part in parts]
+    return [
+        replace(
+            part, ids=np.array([f"{table.name}:{name.removeprefix(f'{table.name}:')}" for name in part.ids.tolist()])
+        )
+        for table, part in parts
+        if len(part)
+    ]
 
 
 def _joined(parts: list[FaceSet], path: Path) -> FaceSet:

@@ -138,8 +138,11 @@ def evaluate(
 
     seen:  the faces it was trained on, so that their twins among `faces` can be left out of a second figure.
     batch: faces that are given to the classifier at a time.
-    Raises DataError where no face is labelled, ModelError where the classifier does not know these expressions.
+    Raises DataError where no face is labelled or `batch` is less than 1, ModelError where the classifier does not know
+    these expressions.
     """
+    if batch < 1:
+        raise DataError(f"batch must be 1 or more, got {batch}")
     labelled = faces[faces.labels >= 0]
     if not len(labelled):
         raise DataError(f"only labelled faces can be measured, got {len(faces)} faces and no label among them")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mien.errors import ModelError
 from mien.files import is_there
 from mien.infer.formats import kind_of
-from mien.types import FACE_SIDE, ModelCard, Scores, batches, checked_faces
+from mien.types import COLUMNS, FACE_SIDE, ModelCard, Scores, batches, checked_faces
 
 _CPU = ("CPUExecutionProvider",)
 _DETECTORS = ("yunet.onnx",)  # what ships beside the classifiers
@@ -160,8 +160,11 @@ def _card(session: Any, where: str) -> ModelCard:
         card = ModelCard.from_json(text)
     except ModelError as error:
         raise ModelError(f"{where}: {error}") from error
-    if not card.labels or len(set(card.labels)) < len(card.labels) or not all(isinstance(n, str) for n in card.labels):
-        raise ModelError(f"{where}: the labels of its card must be distinct names, got {list(card.labels)}")
+    if not card.labels or len({*card.labels, *COLUMNS}) < len(card.labels) + len(COLUMNS):
+        raise ModelError(
+            f"{where}: the labels of its card must be distinct names, and none of {', '.join(COLUMNS)};"
+            f" got {list(card.labels)}"
+        )
     if card.side != FACE_SIDE:
         raise ModelError(f"{where}: the side of its card must be {FACE_SIDE} pixels, got {card.side}")
     return card

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import ExtraError, OutputError
+from mien.files import behind_link
 from mien.infer.video import opened, origin
 
 SUFFIXES = (".mp4", ".m4v", ".mov")
@@ -126,7 +127,8 @@ def recorder(path: Path | str, *, sound: str | None = None) -> Iterator[Recorder
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise OutputError(f"a video's name must end in {', '.join(SUFFIXES)}, got {path}")
-    part = path.with_name(path.name + ".part")
+    target = behind_link(path)
+    part = target.with_name(target.name + ".part")
     try:
         part.touch()  # to fail at once where the container would only with the first frame
         writer = Recorder(part, sound)
@@ -136,7 +138,7 @@ def recorder(path: Path | str, *, sound: str | None = None) -> Iterator[Recorder
         yield writer
         writer.finish()
         if writer.begun:
-            part.replace(path)
+            part.replace(target)
     except (av.FFmpegError, OSError) as error:
         raise OutputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
     finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 from mien.errors import DataError
 from mien.files import is_file, is_folder, is_there
 from mien.infer.frames import WHOLE, Frame, Span
-from mien.pixels import SUFFIXES, read_picture
+from mien.pixels import OTHER_SUFFIXES, SUFFIXES, read_picture
 
 STDIN = "-"
 LIST = "@"  # what the name of a list of sources starts with
@@ -27,6 +27,8 @@ Sources = str | Path | Iterable[str | Path]
 OnError = Callable[[str, DataError], None]  # called with the name of what could not be read, and why
 
 _STREAM = re.compile(r"(rtsps?|rtmps?|https?|srt|udp|tcp)://", re.IGNORECASE)
+
+_SECRET = re.compile(r"^(\w+://)[^/?#]*@")  # user and password before a stream's host
 
 _log = logging.getLogger(__name__)
 
@@ -102,13 +104,17 @@ def read_source(name: str, *, span: Span = WHOLE) -> Iterator[Frame]:
 
 
 def printable(name: str) -> str:
-    """A file's name as text that every format takes: bytes that are no UTF-8 become replacement characters."""
-    return os.fsencode(name).decode("utf-8", "replace")
+    """A source's name as text that every format takes, and anybody may read.
+
+    Bytes that are no UTF-8 become replacement characters; a stream's user and password are left out.
+    """
+    text = os.fsencode(name).decode("utf-8", "replace")
+    return _SECRET.sub(r"\1", text) if is_live(text) else text
 
 
 def logged(name: str, error: DataError) -> None:
     """What is done about what cannot be read, where nothing else is asked for."""
-    _log.warning("left out %s: %s", name, error)
+    _log.warning("left out %s: %s", printable(name), error)
 
 
 def _is_picture(name: str) -> bool:
@@ -121,7 +127,7 @@ def _within(folder: str) -> Iterator[Found]:
     for place, folders, names in os.walk(folder, onerror=locked.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if _is_picture(name) and not name.startswith("."):
+            if Path(name).suffix.lower() in SUFFIXES | OTHER_SUFFIXES and not name.startswith("."):
                 found = True
                 yield Found(os.path.join(place, name))  # noqa: PTH118  # unlike Path, keeps the folder as it was spelt
     yield from (Found(str(error.filename)) for error in locked)  # that they cannot be read is said in their turn
@@ -143,11 +149,12 @@ def _matching(pattern: str) -> Iterator[Found]:
 def _listed(path: str) -> Iterator[Found]:
     """The sources on the lines of a text file; a file that is missing is left to be told of when it is read."""
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise DataError(f"{LIST}{path} must be a text file with a source on each line: {reason}") from error
-    names = [line.strip() for line in lines if line.strip()]
+        text = Path(path).read_text(encoding="utf-8-sig", errors="surrogateescape")  # as the system has other names
+    except OSError as error:
+        raise DataError(f"{LIST}{path} must be a text file with a source on each line: {error.strerror}") from error
+    if "\0" in text:
+        raise DataError(f"{LIST}{path} must be a text file with a source on each line, got other content")
+    names = [line.strip() for line in text.split("\n") if line.strip()]
     if not names:
         raise DataError(f"{LIST}{path} must have a source on each line, got none")
     for name in names:

@@ -105,12 +105,18 @@ def csv_writer(file: TextIO, *, moving: bool = False, labels: tuple[str, ...] = 
             writer = csv.DictWriter(file, _columns(rows[0], moving=moving), restval="", lineterminator="\n")
             writer.writeheader()
         if rows and writer is not None:
-            writer.writerows(rows)
+            writer.writerows(map(_quotable, rows))
             file.flush()
 
     yield write
     if writer is None:
         csv.DictWriter(file, list(plain_row(moving=moving, labels=labels)), lineterminator="\n").writeheader()
+
+
+def _quotable(row: Row) -> Row:
+    """A row without carriage returns, which the csv module of older Pythons leaves outside of quotes."""
+    returns = "\N{REPLACEMENT CHARACTER}"
+    return {name: value.replace("\r", returns) if isinstance(value, str) else value for name, value in row.items()}
 
 
 @contextmanager
@@ -148,5 +154,6 @@ def _convert(lines: Path, path: Path, *, moving: bool, labels: tuple[str, ...]) 
 
 def _schema(pa: Any, row: Row, *, moving: bool) -> Any:
     kinds = {str: pa.string(), int: pa.int32(), float: pa.float32()}
+    exact = {"seconds": pa.float64()}  # of hours, 32 bits leave milliseconds
     types = {name: type(value) for name, value in (plain_row(moving=True) | row).items()}
-    return pa.schema([(name, kinds[types[name]]) for name in _columns(row, moving=moving)])
+    return pa.schema([(name, exact.get(name, kinds[types[name]])) for name in _columns(row, moving=moving)])

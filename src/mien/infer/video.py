@@ -113,6 +113,7 @@ def _refusal(name: str, error: Exception) -> str:
 
 
 def _stream(name: str, container: Any) -> Any:
+    name = printable(name)
     if not container.streams.video:
         raise DataError(f"{name} must be a video, got a file without pictures")
     stream = container.streams.video[0]
@@ -222,13 +223,17 @@ class _Reading:
                     yield frame
 
     def _time(self, frame: Any) -> float:
-        """Seconds from the first frame."""
+        """Seconds from the first frame; they never go back."""
         if frame.time is None:
             self._seconds += self._pause
         else:
             if self._start is None:
                 self._start = frame.time
-            self._seconds = frame.time - self._start
+            seconds = frame.time - self._start
+            if seconds < self._seconds:  # as in recordings that were put end to end, the clock begins anew
+                seconds = self._seconds + self._pause
+                self._start = frame.time - seconds
+            self._seconds = seconds
         return self._seconds
 
     def _picture(self, frame: Any) -> NDArray[np.uint8]:

@@ -66,11 +66,12 @@ def export(
 def write_model(proto: "ModelProto", card: ModelCard, out: Path | str, *, faces: FaceSet | None) -> ModelCard:
     """Write a graph and its card as a model file, measured on the valid faces where there are any; return the card."""
     content = with_card(proto, card)
+    classifier = OnnxClassifier(content)  # also where it is not measured: what cannot be run is not written
     if faces is not None:
         if card.faces_hash and faces.hash not in card.faces_hash.split():
             others = f"Measured on other faces than those of its run, {faces.hash[:12]}."
             card = replace(card, note=f"{card.note} {others}".strip())
-        card = card.with_scores(**_measured(OnnxClassifier(content), faces))
+        card = card.with_scores(**_measured(classifier, faces))
         content = with_card(proto, card)
     with written_whole(out) as file:
         file.write(content)

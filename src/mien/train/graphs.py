@@ -63,13 +63,14 @@ def with_card(proto: "ModelProto", card: ModelCard) -> bytes:
 
 
 def _halve_weights(graph: Any) -> None:
-    """Store each large float32 array as float16, with a cast back behind it: half the file, the same arithmetic."""
+    """Store each large float32 array as float16, where its numbers fit, with a cast back behind it: half the file."""
     from onnx import TensorProto, helper, numpy_helper
 
     casts = []
     for array in graph.initializer:
         values, name = numpy_helper.to_array(array), array.name
-        if values.dtype == np.float32 and values.size >= _SMALL:
+        fits = values.dtype == np.float32 and np.abs(values).max(initial=0) <= np.finfo(np.float16).max
+        if fits and values.size >= _SMALL:
             array.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
             casts.append(helper.make_node("Cast", [array.name], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
     for place, cast in enumerate(casts):

@@ -24,8 +24,9 @@ def join(
     """Write one model file whose probabilities are the mean of those of several; return its card.
 
     models: names of models that ship, or files; all of the same labels. weights: one a model; None: all alike.
-    name: the model's, else the file's. note: what a reader should know. faces: where given, the finished file is
-    measured on their valid split, and the card says how it did, with and without mirror averaging.
+    name: the model's, else the file's. note: what a reader should know, else the members' own notes. faces: where
+    given, the finished file is measured on their valid split, and the card says how it did, with and without mirror
+    averaging.
     Raises ModelError where a model cannot be read, the labels differ or the weights do not fit; OutputError where the
     file cannot be written.
     """
@@ -51,7 +52,7 @@ def join(
         faces_hash=" ".join(dict.fromkeys(member.card.faces_hash for member in members)),
         commit=" ".join(dict.fromkeys(member.card.commit for member in members)),
         version=__version__,
-        note=note,
+        note=note or " ".join(dict.fromkeys(member.card.note for member in members if member.card.note)),
     )
     return write_model(proto, card, out, faces=faces)
 
