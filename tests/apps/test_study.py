@@ -1,5 +1,6 @@
 """`mien study`, as its user runs it."""
 
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -78,6 +79,25 @@ def test_one_file_of_faces_does_for_several_recipes(tmp_path: Path, monkeypatch:
     ended = run_mien(*command)
     assert ended.code == 0, ended.err
     assert [line.split(" | ")[0] for line in ended.out.splitlines()[2:5]] == ["| one", "| one@fewer", "| two@fewer"]
+
+
+def test_a_killed_study_takes_its_processes_with_it_and_is_gone_on_with(tmp_path: Path) -> None:
+    """The first cell is short, the other would take hours."""
+    one, _, faces = _study(tmp_path)
+    command = ["study", str(one), f"{one}+net.widths=[4, 6]", "--faces", str(faces), "-o", str(tmp_path / "s")]
+    command += ["--seeds", "1", "--workers", "2"]
+    endless = [*command[:2], f"{one}+optim.epochs=1000000", *command[3:]]
+    mien = [sys.executable, "-c", "from mien.apps.cli import main; main()"]
+    with subprocess.Popen([*mien, *endless], stderr=subprocess.PIPE, text=True) as study:
+        assert study.stderr is not None
+        assert study.stderr.readline().startswith("cell 1 of 2: one, seed 1: last")
+        study.kill()
+        _, rest = study.communicate(timeout=60)  # until no process has hold of its standard error
+    assert rest == ""
+    assert study.returncode == -signal.SIGKILL
+    ended = run_mien(*command)
+    assert ended.code == 0, ended.err
+    assert "| one+net.widths=_4_6_ | 1 of 1 |" in ended.out
 
 
 def test_two_studies_in_one_folder(tmp_path: Path) -> None:

@@ -1,5 +1,10 @@
 """`mien train` as its user meets it: lines on stderr, the result on stdout, one clear line for whatever goes wrong."""
 
+import os
+import re
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -39,6 +44,25 @@ def test_a_line_an_epoch_and_what_came_of_it(command: list[str], tmp_path: Path)
     resumed = run_mien(*command, "--resume")
     assert (resumed.code, resumed.out) == (0, ended.out)
     assert "going on after epoch 3 of 3" in resumed.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_terminal_gets_a_bar(command: list[str]) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    mien = [sys.executable, "-c", "from mien.apps.cli import main; main()"]
+    with subprocess.Popen([*mien, *map(str, command)], stdout=subprocess.DEVNULL, stderr=theirs) as training:
+        os.close(theirs)
+        shown = ""
+        with suppress(OSError):  # which is how Linux says that nobody is there any more
+            while more := os.read(ours, 4096):
+                shown += more.decode(errors="replace")
+    os.close(ours)
+    assert training.returncode == 0
+    words = " ".join(shown.split())
+    assert re.search(r"epoch 3 \S+ 100% loss \d\.\d{3} \d+ faces/s .*left", words)
+    assert "epoch 4" not in words
 
 
 def test_ctrl_c_says_where_it_stands(command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
