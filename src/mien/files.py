@@ -41,7 +41,9 @@ def require_writable(*paths: Path | None, reads: Iterable[Path | None] = ()) -> 
         if is_folder(path):
             raise OutputError(f"cannot write {path}: it is a folder")
         if not os.access(path if as_it_is else target.parent, os.W_OK):
-            raise OutputError(f"cannot write {path}: {'it' if as_it_is else 'the folder'} takes no new file")
+            raise OutputError(
+                f"cannot write {path}: {'Permission denied' if as_it_is else 'the folder takes no new file'}"
+            )
         if is_there(path) and any(path.samefile(other) for other in read):
             raise OutputError(f"cannot write {path}: it is what is read; choose another file")
 

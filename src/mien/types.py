@@ -285,7 +285,7 @@ class ModelCard:
     side:        pixels; the model takes (N, side, side) uint8.
     temperature: what the logits are divided by before the softmax.
     recipe:      the recipe it was trained by, as TOML text.
-    faces_hash:  `FaceSet.hash` of what it was trained on.
+    faces_hash:  `FaceSet.hash` of what it was trained on. measured_on: of what the file was measured on, if it was.
     scores:      measured figures by name, such as `valid_accuracy`.
     commit, version: of mien: the one when its training began, the other when it was exported. note: anything a reader
         should know, licence and data included.
@@ -298,6 +298,7 @@ class ModelCard:
     parameters: int = 0
     recipe: str = ""
     faces_hash: str = ""
+    measured_on: str = ""
     commit: str = ""
     version: str = ""
     note: str = ""
@@ -315,7 +316,16 @@ class ModelCard:
             card = ModelCard(**{**content, "labels": tuple(content["labels"])})
         except (ValueError, TypeError, KeyError) as error:
             raise ModelError(f"the model's card is not one that this version of mien reads: {error}") from error
-        texts = (card.name, *card.labels, card.recipe, card.faces_hash, card.commit, card.version, card.note)
+        texts = (
+            card.name,
+            *card.labels,
+            card.recipe,
+            card.faces_hash,
+            card.measured_on,
+            card.commit,
+            card.version,
+            card.note,
+        )
         figures = [card.side, card.temperature, card.parameters, *getattr(card.scores, "values", list)()]
         sound = isinstance(content["labels"], list) and isinstance(card.scores, dict)
         sound = sound and all(isinstance(each, str) for each in texts)

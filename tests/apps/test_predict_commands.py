@@ -429,3 +429,11 @@ def test_a_name_is_shown_and_not_obeyed(crops: Path, model: Path, tmp_path: Path
         assert outcome.code == 1
         assert "\x1b" not in outcome.err
         assert "\N{REPLACEMENT CHARACTER}[2J:smile:.png" in outcome.err
+
+
+def test_names_with_the_spaces_of_other_systems_are_shown_as_they_are() -> None:
+    from mien.apps.terminal import plain
+
+    name = "Screenshot 3.04\N{NARROW NO-BREAK SPACE}PM\N{IDEOGRAPHIC SPACE}顔.png"
+    assert plain(name) == name
+    assert plain("a\x9b\u202eb\n") == "a\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}b\n"

@@ -189,6 +189,9 @@ def test_pictures_that_cannot_be_read_are_not_passed_over(tmp_path: Path) -> Non
     frames = list(read_frames(tmp_path, on_error=lambda name, _: told.append(Path(name).name)))
     assert [Path(frame.source).name for frame in frames] == ["b.png"]
     assert told == ["a.heic"]
+    (tmp_path / "b.png").unlink()
+    with pytest.raises(DataError, match="must hold pictures"):
+        list(read_frames(tmp_path))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
@@ -201,7 +204,8 @@ def test_a_list_may_have_names_that_are_no_text(tmp_path: Path) -> None:
 
 
 def test_a_streams_password_is_told_to_nobody() -> None:
-    assert printable("rtsp://user:se/cret@cam/1") == "rtsp://user:se/cret@cam/1"  # a host named user: no password
+    assert printable("rtsp://user:se/cr?t@cam/1") == "rtsp://cam/1"
+    assert printable("http://host:8080/a@b.mp4") == "http://host:8080/a@b.mp4"
     assert printable("rtsp://user:s@cret@cam:554/1?a=b@c") == "rtsp://cam:554/1?a=b@c"
     assert printable("https://host/a@b.mp4") == "https://host/a@b.mp4"
     assert printable("a//b@c.png") == "a//b@c.png"

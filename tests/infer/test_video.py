@@ -324,3 +324,18 @@ def test_recordings_put_end_to_end_are_one(tmp_path: Path) -> None:
     assert len(seconds) == 30
     assert seconds == pytest.approx([number / 25 for number in range(30)], abs=0.02)
     assert len(list(read_video(str(both), span=Span(every=0.1)))) == 12
+
+
+def test_frames_out_of_order_shift_nothing(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two that come the wrong way round the second is told at the time of the first; what follows is in time."""
+    upcoming = video._Reading._upcoming
+
+    def swapped(reading: video._Reading) -> Iterator[object]:
+        frames = list(upcoming(reading))
+        frames[3], frames[4] = frames[4], frames[3]
+        yield from frames
+
+    monkeypatch.setattr(video._Reading, "_upcoming", swapped)
+    seconds = [frame.seconds for frame in read_video(str(clip.path))]
+    assert seconds[:3] + seconds[5:] == pytest.approx(clip.seconds[:3] + clip.seconds[5:], abs=1e-3)
+    assert seconds[3] == seconds[4] == pytest.approx(clip.seconds[4], abs=1e-3)

@@ -21,7 +21,7 @@ def test_an_epoch_takes_as_long_as_the_last_ones_by_the_area_of_a_face() -> None
     how = Optim(epochs=4, sizes=((24, 0.5), (48, 0.5)))
     assert expected_seconds(how, []) == 0
     assert expected_seconds(how, [epoch(1, side=24, seconds=10)]) == 10
-    assert expected_seconds(how, [epoch(1, side=24, seconds=9), epoch(2, side=24, seconds=11)]) == 40
+    assert expected_seconds(how, [epoch(1, side=24, seconds=10), epoch(2, side=24, seconds=11)]) == 40
     slept = [epoch(1, side=24, seconds=9), epoch(2, side=24, seconds=9e9), epoch(3, side=48, seconds=44)]
     assert expected_seconds(how, slept) == 44
 

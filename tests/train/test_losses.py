@@ -71,8 +71,14 @@ def test_a_class_without_faces_is_no_part_of_the_loss(faces: FaceSet, logits: to
 
 
 def test_a_batch_of_classes_that_do_not_count_has_no_loss(faces: FaceSet, logits: torch.Tensor) -> None:
-    how = Loss(class_weights=(0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0), smoothing=0)
-    assert loss(how, faces[faces.labels == 0], logits[:3]) == 0
+    for smoothing in (0, 0.1):
+        how = Loss(class_weights=(0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0), smoothing=smoothing)
+        outputs = logits[:3].clone().requires_grad_()
+        nothing = loss_of(outputs, make_targets(how, faces[faces.labels == 0], classes=7))
+        nothing.backward()
+        assert nothing == 0
+        assert outputs.grad is not None
+        assert not outputs.grad.any()
 
 
 def test_smoothing_over_the_wrong_classes_alone(faces: FaceSet, logits: torch.Tensor) -> None:

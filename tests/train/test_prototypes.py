@@ -256,8 +256,9 @@ def test_prototypes_take_the_place_of_an_ordinary_last_layer(faces: FaceSet, tmp
 def test_prototypes_of_other_faces_say_so(faces: FaceSet, run: Path, tmp_path: Path) -> None:
     own = export(run, tmp_path / "m.onnx", faces=faces, prototypes="cosine")
     other = export(run, tmp_path / "m.onnx", faces=faces[1:], prototypes="cosine")
-    assert "other faces" not in own.note
-    assert f"Measured on other faces than those of its run, {faces[1:].hash[:12]}." in other.note
+    assert own.measured_on == own.faces_hash == faces.hash
+    assert (other.measured_on, other.faces_hash) == (faces[1:].hash, faces.hash)
+    assert f"train faces among {faces[1:].hash[:12]}, times" in other.note
 
 
 def test_prototypes_after_training_need_faces(run: Path, tmp_path: Path) -> None:

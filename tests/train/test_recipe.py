@@ -92,7 +92,8 @@ def test_another_net_comes_without_the_settings_of_the_one_before(tmp_path: Path
     path = tmp_path / "r.toml"
     path.write_text('[net]\nname = "resnet18"\nstem = "3x3"\n')
     assert load_recipe(path, ['net.name="cnn"']).net == Cnn()
-    assert load_recipe(path, ['net.name="cnn"', "net.widths=[4]"]).net == Cnn(widths=(4,))
+    for changes in (['net.name="cnn"', "net.widths=[4]"], ["net.widths=[4]", 'net.name="cnn"']):
+        assert load_recipe(path, changes).net == Cnn(widths=(4,))
     assert load_recipe(path, ['net.name="resnet18"']).net == load_recipe(path).net
     path.write_text("[net]\nwidths = [4, 8]\n")
     assert load_recipe(path, ['net.name="swift"']).net == load_recipe(path).net  # which it was by default

@@ -205,6 +205,7 @@ def _show_model(file: str, classifier: "OnnxClassifier") -> None:
         "version": " ".join(filter(None, (card.version, card.commit))),
         "hash": classifier.hash,
         "trained on": card.faces_hash,
+        "measured on": card.measured_on,
         "note": card.note,
     }
     facts |= {name.replace("_", " "): f"{value:.6g}" for name, value in card.scores.items()}

@@ -69,7 +69,7 @@ class Lines:
 
     def _short(self, source: str) -> str:
         """The name in the width of its column; of a long one its end, which tells pictures apart."""
-        text = plain(source).replace("\n", "\N{REPLACEMENT CHARACTER}")
+        text = plain(source).replace("\n", " ").replace("\t", " ")
         if cell_len(text) > self._name:
             text = f"\N{HORIZONTAL ELLIPSIS}{text[1 - self._name :]}"
         return set_cell_size(text, self._name)

@@ -124,9 +124,9 @@ def _finish(run: "Run") -> None:
     stdout.quiet = stderr.quiet = not is_first()  # of several machines, which one it is comes out only now
     epochs = run.recipe.optim.epochs
     if run.epochs:
-        others = f"; not to the same bits, as these are others now: {', '.join(run.folder.changes)}"
-        text = f"going on after epoch {run.epochs[-1].number} of {epochs}{others if run.folder.changes else ''}"
-        stderr.print(text, soft_wrap=True)
+        changes = [] if run.finished else run.folder.changes
+        others = f"; perhaps not to the same bits, as these are others now: {', '.join(changes)}" if changes else ""
+        stderr.print(f"going on after epoch {run.epochs[-1].number} of {epochs}{others}", soft_wrap=True)
     try:
         _show_epochs(run)
     except KeyboardInterrupt:

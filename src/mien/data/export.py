@@ -113,6 +113,8 @@ def _folder_written_whole(path: Path) -> Iterator[Path]:
             try:
                 path.rmdir()
             except OSError:  # such as where another disk is put
+                if any(path.iterdir()):
+                    raise
                 for child in sorted(part.iterdir()):
                     shutil.move(child, path / child.name)
                 return

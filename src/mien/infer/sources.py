@@ -13,7 +13,7 @@ from pathlib import Path
 from mien.errors import DataError
 from mien.files import is_file, is_folder, is_there
 from mien.infer.frames import WHOLE, Frame, Span
-from mien.pixels import OTHER_SUFFIXES, SUFFIXES, read_picture
+from mien.pixels import SUFFIXES, read_picture
 
 STDIN = "-"
 LIST = "@"  # what the name of a list of sources starts with
@@ -26,9 +26,11 @@ VIDEOS = frozenset(
 Sources = str | Path | Iterable[str | Path]
 OnError = Callable[[str, DataError], None]  # called with the name of what could not be read, and why
 
+_PHOTOS = frozenset((".heic", ".heif", ".jxl"))  # which are not read: it is better said than passed over in silence
 _STREAM = re.compile(r"(rtsps?|rtmps?|https?|srt|udp|tcp)://", re.IGNORECASE)
 
-_SECRET = re.compile(r"^(\w+://)[^/?#]*@")  # user and password before a stream's host
+# User and password before a stream's host; a password may have a slash in it, where no port could be.
+_SECRET = re.compile(r"^(\w+://)(?:[^/?#]*@|[^/?#:@]*:(?!\d+[/?#]).*@)")
 
 _log = logging.getLogger(__name__)
 
@@ -127,8 +129,8 @@ def _within(folder: str) -> Iterator[Found]:
     for place, folders, names in os.walk(folder, onerror=locked.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if Path(name).suffix.lower() in SUFFIXES | OTHER_SUFFIXES and not name.startswith("."):
-                found = True
+            if (_is_picture(name) or Path(name).suffix.lower() in _PHOTOS) and not name.startswith("."):
+                found = found or _is_picture(name)
                 yield Found(os.path.join(place, name))  # noqa: PTH118  # unlike Path, keeps the folder as it was spelt
     yield from (Found(str(error.filename)) for error in locked)  # that they cannot be read is said in their turn
     if not found and not locked:

@@ -16,6 +16,7 @@ from mien.infer.sources import CAMERA, is_live, printable
 
 _PATIENCE = 10.0  # seconds: how long a stream may take to open, and to send something
 _SLACK = 0.5  # seconds: by how much a video may be shorter than it says
+_JUMP = 0.5  # seconds: how far back a clock must go to have begun anew; by less, frames are out of order
 _CLOSE = 0.001  # seconds: times are rounded by this much in some containers
 
 
@@ -230,10 +231,10 @@ class _Reading:
             if self._start is None:
                 self._start = frame.time
             seconds = frame.time - self._start
-            if seconds < self._seconds:  # as in recordings that were put end to end, the clock begins anew
+            if self._decoded > 1 and seconds < self._seconds - _JUMP:  # recordings were put end to end
                 seconds = self._seconds + self._pause
                 self._start = frame.time - seconds
-            self._seconds = seconds
+            self._seconds = max(seconds, self._seconds)
         return self._seconds
 
     def _picture(self, frame: Any) -> NDArray[np.uint8]:

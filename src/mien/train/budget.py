@@ -14,12 +14,12 @@ _SLACK = 1.1  # an epoch's time varies, and it has to be saved
 def expected_seconds(how: Optim, epochs: Sequence[Epoch]) -> float:
     """How long the epoch after these will take, by the area of a face; 0 where there was none.
 
-    As the middle one of the last three: one in which the machine slept says nothing of the next.
+    As the middle one of the last three (of two, the shorter): when the machine slept, that says nothing of the next.
     """
     if not epochs:
         return 0.0
     next_side = side_at(how, epochs[-1].number)
-    return statistics.median(epoch.seconds * (next_side / epoch.side) ** 2 for epoch in epochs[-3:])
+    return statistics.median_low(epoch.seconds * (next_side / epoch.side) ** 2 for epoch in epochs[-3:])
 
 
 class Budget:

@@ -51,7 +51,7 @@ def export(
 
     run: a run or its folder. name: the model's, else the file's. note: what a reader should know, licence and data.
     faces: where given, the finished graph is measured on their valid split, and the card says how it did, with and
-    without mirror averaging, and whether they are others than the run's.
+    without mirror averaging, and which faces they were.
     prototypes: instead of by its last layer, the model classifies by nearness to the mean feature of each class's
     labelled train faces among `faces`: by Euclidean distance or by cosine.
     Raises RunError where the folder holds no finished epoch, or the faces do not do for prototypes; OutputError where
@@ -68,10 +68,7 @@ def write_model(proto: "ModelProto", card: ModelCard, out: Path | str, *, faces:
     content = with_card(proto, card)
     classifier = OnnxClassifier(content)  # also where it is not measured: what cannot be run is not written
     if faces is not None:
-        if card.faces_hash and faces.hash not in card.faces_hash.split():
-            others = f"Measured on other faces than those of its run, {faces.hash[:12]}."
-            card = replace(card, note=f"{card.note} {others}".strip())
-        card = card.with_scores(**_measured(classifier, faces))
+        card = replace(card, measured_on=faces.hash).with_scores(**_measured(classifier, faces))
         content = with_card(proto, card)
     with written_whole(out) as file:
         file.write(content)

@@ -1,5 +1,6 @@
 """A run's folder: opened only by the run whose it is, by one process at a time, and right on disk at every moment."""
 
+import errno
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from mien.files import write_text
 from mien.train.charts import Charts
 from mien.train.run import Checkpoint, Epoch, load_tensors, save_tensors, versions
 from mien.train.spelling import parse_recipe
+
+_NO_LOCKS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)  # what some network disks answer
 
 
 class Folder:
@@ -95,9 +98,10 @@ class Folder:
 
     def _note_changes(self, about: Path, here: dict[str, Any]) -> None:
         """Where other versions or another computer go on with a run, say so in run.json."""
-        if not about.exists():
+        try:
+            facts = _read(about)
+        except RunError:  # it is gone or damaged, and the checkpoint has all that is needed
             return
-        facts = _read(about)
         times = facts.setdefault("resumed", [])
         before = {**facts, **(times[-1] if times else {})}
         self.changes = [name for name, value in here.items() if before.get(name) != value]
@@ -119,17 +123,19 @@ class Folder:
 
 @contextmanager
 def alone_in(lock: Path) -> Iterator[None]:
-    """Keep other processes out of a folder by a lock file in it, which stays; a killed process lets go of it.
+    """Keep other processes out of a folder by a lock file in it, which may stay; a killed process lets go of it.
 
-    Raises RunError where another process has it, OutputError where it cannot be written.
+    Where the disk knows no locks, nothing is kept out. Raises RunError where another process has it, OutputError where
+    it cannot be written.
     """
-    held = FileLock(lock, timeout=0, is_singleton=True, thread_local=False)
+    held = FileLock(lock.resolve(), timeout=0, is_singleton=True, thread_local=False)
     try:
         held.acquire()
     except Timeout as error:
         raise RunError(f"another process trains in {lock.parent}: wait for its end, or name another folder") from error
     except OSError as error:
-        raise OutputError(f"cannot write {lock}: {error.strerror}") from error
+        if error.errno not in _NO_LOCKS:
+            raise OutputError(f"cannot write {lock}: {error.strerror or error}") from error
     try:
         yield
     finally:
@@ -148,4 +154,4 @@ def _read(about: Path) -> dict[str, Any]:
 
 
 def _unreadable(about: Path) -> RunError:
-    return RunError(f"{about} cannot be read: remove it to begin anew, or name another folder")
+    return RunError(f"{about} cannot be read: empty the folder to begin anew, or name another")

@@ -101,19 +101,20 @@ def loss_of(outputs: Tensor, targets: Targets) -> Tensor:
     """
     how, classes = targets.how, targets.labels.shape[1]
     logits = outputs[:, :classes]
-    loss = _cross_entropy(logits, targets.labels) / _divisor(targets.mass)
+    loss = _mean(_cross_entropy(logits, targets.labels), targets.mass)
     if targets.taught.shape[1]:
         heat = how.teacher_temperature
         against = heat**2 * _cross_entropy(logits / heat, targets.taught) / len(logits)
         loss = (1 - how.teacher_share) * loss + how.teacher_share * against
     if targets.votes.shape[1]:
-        loss = loss + how.auxiliary * _cross_entropy(outputs[:, classes:], targets.votes) / _divisor(targets.votes)
+        loss = loss + how.auxiliary * _mean(_cross_entropy(outputs[:, classes:], targets.votes), targets.votes)
     return loss
 
 
-def _divisor(masses: Tensor) -> Tensor:
-    """Their sum; where a batch's are all 0, as of classes that do not count, what leaves a loss of 0 at 0."""
-    return masses.sum().clamp(min=torch.finfo(torch.float32).tiny)
+def _mean(total: Tensor, masses: Tensor) -> Tensor:
+    """A total by what all faces of a batch weigh; 0 where none weighs anything, as of a class that does not count."""
+    mass = masses.sum()
+    return total / torch.where(mass > 0, mass, torch.inf)
 
 
 def _cross_entropy(logits: Tensor, wanted: Tensor) -> Tensor:

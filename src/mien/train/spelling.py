@@ -27,9 +27,7 @@ def parse_recipe(text: str, changes: Sequence[str] = (), *, where: str = "recipe
 
 
 def _spelt_out(content: dict[str, Any], changes: Sequence[str], *, where: str) -> Recipe:
-    for change in changes:
-        content = _upon(content, _setting(change))
-    recipe: Recipe = _build(Recipe, content, where, "")
+    recipe: Recipe = _build(Recipe, _upon(content, _together(changes)), where, "")
     return recipe
 
 
@@ -71,6 +69,16 @@ def _upon(base: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
             another_net = key == "net" and value.get("name", name) != name
             value = value if another_net else {**below, **value}
         whole[key] = value
+    return whole
+
+
+def _together(changes: Sequence[str]) -> dict[str, Any]:
+    """What several changes say, as one file would; of two that say the same, the later."""
+    whole: dict[str, Any] = {}
+    for change in changes:
+        for key, value in _setting(change).items():
+            below = whole.get(key)
+            whole[key] = {**below, **value} if isinstance(value, dict) and isinstance(below, dict) else value
     return whole
 
 

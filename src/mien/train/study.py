@@ -28,6 +28,8 @@ from mien.train.spelling import load_recipe, parse_recipe
 from mien.train.teacher import fingerprints
 from mien.types import FaceSet, Progress
 
+LOCK = "study.lock"
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -75,7 +77,12 @@ def study(
     out = Path(out)
     _check(candidates, seeds=seeds, workers=workers)
     own = {each.name: _own_faces(each, faces) for each in candidates}
-    _open(out, candidates, own)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {out}: {error.strerror}") from error
+    with alone_in(out / LOCK):
+        _note_down(out, candidates, own)
     jobs = [
         Job(each.name, dataclasses.replace(each.recipe, seed=seed), own[each.name], out / each.name / f"seed-{seed}")
         for seed in range(1, seeds + 1)
@@ -89,7 +96,7 @@ def study(
 def _cells(
     jobs: Sequence[Job], table: Comparison, out: Path, *, workers: int, threads: int, progress: Progress | None
 ) -> Iterator[Cell]:
-    with alone_in(out / "study.lock"):
+    with alone_in(out / LOCK):
         yield from _each(jobs, table, out, workers=workers, threads=threads, progress=progress)
 
 
@@ -170,7 +177,7 @@ def _own_faces(candidate: Candidate, faces: FaceSet) -> FaceSet:
     )
 
 
-def _open(out: Path, candidates: Sequence[Candidate], own: dict[str, FaceSet]) -> None:
+def _note_down(out: Path, candidates: Sequence[Candidate], own: dict[str, FaceSet]) -> None:
     """Note down what is compared in `out`, or see that it is what was compared before."""
     path = out / "study.json"
     known: dict[str, dict[str, Any]] = {}
@@ -196,8 +203,4 @@ def _open(out: Path, candidates: Sequence[Candidate], own: dict[str, FaceSet]) -
                 raise RunError(
                     f"{out} holds a study of {each.name} with {what}: go on with its own, or name another folder"
                 )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {out}: {error.strerror}") from error
     write_text(path, json.dumps(known, indent=2) + "\n")

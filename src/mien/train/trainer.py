@@ -160,7 +160,7 @@ class Run:
             hint = "" if len(self.valid_faces) else "; set some aside: mien data import ... --split-valid 0.15"
             raise RunError(f"a run needs {batch} labelled train faces and 1 valid one, got {counts}{hint}")
         if batch < devices:
-            raise RunError(f"each of the {devices} devices must have a face of every batch, got {batch}")
+            raise RunError(f"each of the {devices} devices must have a face of every batch, got batches of {batch}")
         what = self.folder.facts["recipe"], self.folder.facts["faces_hash"]
         if not all_agree(self.fabric, what):
             raise RunError("every machine of a run must have the same recipe and the same faces")
@@ -226,7 +226,7 @@ class Run:
 
     @property
     def next_epoch_seconds(self) -> float:
-        """How long the next epoch will take, by the pace of the last; 0 before the first."""
+        """How long the next epoch will take, by the pace of the last ones; 0 before the first."""
         return expected_seconds(self.recipe.optim, self.epochs)
 
     def _in_time(self) -> bool:
