@@ -46,8 +46,9 @@ def _detections(count: int, *, landmarks: bool = True) -> Detections:
         ({"ids": np.array(["a", "b", "a"])}, r"ids must be unique, got \['a'\] more than once"),
         ({"ids": np.array(["a"])}, r"ids must be \(3,\)"),
         ({"votes": np.zeros((3, 7))}, r"votes must be \(3, 10\), got \(3, 7\)"),
-        ({"votes": np.full((3, 10), -1.0)}, "votes must be 0 or more"),
-        ({"votes": np.full((3, 10), np.nan)}, "votes must be 0 or more"),
+        ({"votes": np.full((3, 10), -1.0)}, "votes must be finite numbers of 0 or more"),
+        ({"votes": np.full((3, 10), np.nan)}, "votes must be finite"),
+        ({"votes": np.full((3, 10), np.inf)}, "votes must be finite"),
     ],
 )
 def test_a_face_set_refuses(flaw: dict[str, NDArray[np.generic]], said: str) -> None:

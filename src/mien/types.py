@@ -85,7 +85,7 @@ class FaceSet:
             votes = np.asarray(self.votes)
             _require(votes.shape == (count, len(VOTES)), f"votes must be ({count}, {len(VOTES)}), got {votes.shape}")
             object.__setattr__(self, "votes", _frozen(votes, np.float32))
-            _require(bool(np.all(votes >= 0)), "votes must be 0 or more")
+            _require(bool(np.all((votes >= 0) & np.isfinite(votes))), "votes must be finite numbers of 0 or more")
 
     def __len__(self) -> int:
         return len(self.images)

@@ -9,7 +9,7 @@ import pytest
 
 from mien.data.audit import audit
 from mien.data.clean import Cleaned, Review, clean, load_review
-from mien.data.findings import Audit, Finding
+from mien.data.findings import KINDS, Audit, Finding
 from mien.data.store import load_faces, load_history, save_faces
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS
@@ -167,3 +167,32 @@ def test_what_was_not_looked_for_cannot_be_dropped(faces: FaceSet, found: Audit)
         clean(faces, found, drop=("label",))
     with pytest.raises(DataError, match=r"did not look for nonface, .* again without --no-detect"):
         clean(faces, found, drop=("nonface",))
+
+
+def _audit_of(faces: FaceSet, *findings: Finding) -> Audit:
+    ordered = tuple(sorted(findings, key=lambda finding: KINDS.index(finding.kind)))
+    settings = {"kinds": list(KINDS), "scores": "s", "detector": "d"}
+    return Audit(faces.hash, settings, {"faces": len(faces)}, ordered)
+
+
+def _found(faces: FaceSet, kind: str, row: int, other: int | None = None) -> Finding:
+    return Finding(kind, row, str(faces.ids[row]), other, 1.0, 0.9)
+
+
+def test_where_the_one_that_should_stay_goes_the_next_stays(faces: FaceSet) -> None:
+    """1 stays for 2, and it for 6; 10, of the test split, for 3 and 4."""
+    twins = [
+        _found(faces, "duplicate", 2, 1),
+        _found(faces, "near-duplicate", 1, 6),
+        _found(faces, "near-duplicate", 2, 6),
+        *(_found(faces, kind, row, 10) for kind in ("duplicate", "leak") for row in (3, 4)),
+    ]
+    every = ("duplicate", "near-duplicate", "leak", "label", "nonface")
+    assert _gone(faces, clean(faces, _audit_of(faces, *twins), drop=every)) == [1, 2, 3, 4]
+    bad = [_found(faces, "label", 6), _found(faces, "nonface", 10)]
+    assert _gone(faces, clean(faces, _audit_of(faces, *twins, *bad), drop=every)) == [2, 4, 6, 10]
+    worse = [*bad, _found(faces, "label", 1), _found(faces, "nonface", 3), _found(faces, "nonface", 4)]
+    assert _gone(faces, clean(faces, _audit_of(faces, *twins, *worse), drop=every)) == [1, 3, 4, 6, 10]
+    both = _audit_of(faces, *twins)
+    review = Review(both.hash, {str(faces.ids[6]): "drop", str(faces.ids[4]): "keep", str(faces.ids[10]): "drop"})
+    assert _gone(faces, clean(faces, both, drop=every, review=review)) == [2, 3, 6, 10]

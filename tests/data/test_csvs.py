@@ -259,3 +259,13 @@ def test_rows_that_no_csv_reader_takes_are_named(tmp_path: Path) -> None:
 def test_a_name_that_is_no_text_is_spelled_out(tmp_path: Path) -> None:
     path = written(tmp_path / os.fsdecode(b"tr\xe9.csv"), ["emotion,pixels", LINES[1].rpartition(",")[0]])
     assert read_fer2013(path).ids.tolist() == ["tr\\udce9:0"]
+
+
+def test_a_line_beyond_any_length_is_one_bad_line(tmp_path: Path) -> None:
+    rows = columns_of(FACES[:3])["pixels"]
+    path = written(tmp_path / "test.csv", ["pixels", rows[0], "1 " * (1 << 20), *rows[1:]])
+    told: list[str] = []
+    faces = read_fer2013(path, on_bad=lambda error: told.append(str(error)))
+    assert len(told) == 1
+    assert "line 3" in told[0]
+    assert faces.ids.tolist() == ["test:0", "test:2", "test:3"]

@@ -167,3 +167,8 @@ def test_names_fit_by_their_bytes(tmp_path: Path) -> None:
     write_flat(replace(FACES[:2], ids=np.array(["顔" * 90, "顔" * 91])), tmp_path / "out")
     assert all(len(path.name.encode()) < 130 for path in (tmp_path / "out").iterdir())
     assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_a_dot_in_a_name_is_no_suffix(tmp_path: Path) -> None:
+    write_flat(replace(FACES[:3], ids=np.array(["my.data:5", "my.data:9", "a/b.PNG"])), tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b.png", "my_data_5.png", "my_data_9.png"]

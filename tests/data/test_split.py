@@ -134,3 +134,13 @@ def test_where_only_whole_groups_remain_fewer_are_drawn() -> None:
     assert (split.splits == "valid").sum() == 2
     with pytest.raises(DataError, match="take all with the same pixels together, got 1"):
         split_random(pairs, valid=1, seed=0)
+
+
+def test_mirrored_twins_share_a_fold_and_leave_the_others_where_they_were() -> None:
+    faces = random_faces(60)
+    before = fold_of_each(faces, folds=5, seed=1)
+    images = faces.images.copy()
+    images[30:35] = images[:5, :, ::-1]
+    fold = fold_of_each(replace(faces, images=images), folds=5, seed=1)
+    assert fold[30:35].tolist() == fold[:5].tolist()
+    assert fold_of_each(faces, folds=5, seed=1).tolist() == before.tolist()

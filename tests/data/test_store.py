@@ -144,3 +144,16 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.undo()
     assert load_faces(tmp_path / "faces.npz").hash == FACES.hash
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_wrong_bits_in_a_header_are_said(tmp_path: Path) -> None:
+    """numpy takes the header of an array apart as Python, and believes the shape that it finds."""
+    save_faces(random_faces(3), tmp_path / "faces.npz")
+    whole = (tmp_path / "faces.npz").read_bytes()
+    start = whole.index(b"{'descr'")
+    for place in range(start, start + 60):
+        wrong = bytearray(whole)
+        wrong[place] ^= 1
+        (tmp_path / "faces.npz").write_bytes(wrong)
+        with pytest.raises(DataError):
+            load_faces(tmp_path / "faces.npz")

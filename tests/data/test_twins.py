@@ -116,3 +116,22 @@ def test_near_conflicts_and_leaks() -> None:
     assert [each for each in found if each[0] == "near-leak"] == [("near-leak", row, 2) for row in (0, 1, 3)]
     (conflict,) = (each for each in near.findings if each.kind == "near-conflict")
     assert (conflict.row, conflict.suggestion) == (1, SAD)
+
+
+def _stays(*faces: tuple[str, int]) -> int:
+    """Which of the same picture, as (split, label), stays."""
+    _, found = _found(_set(*((0, *face) for face in faces)))
+    (stays,) = {other for kind, _, other, _ in found if kind == "duplicate"}
+    assert stays is not None
+    return stays
+
+
+def test_a_face_without_a_label_stays_only_where_none_has_one() -> None:
+    for split in ("train", "test"):
+        assert _stays((split, -1), (split, HAPPY), (split, HAPPY)) == 1
+    assert _stays(("train", -1), ("train", -1)) == 0
+    assert _stays(("train", -1), ("train", HAPPY), ("train", SAD)) == 1  # at a tie the first that has one
+
+
+def test_train_labels_do_not_decide_which_test_face_stays() -> None:
+    assert _stays(("test", SAD), ("test", HAPPY), ("train", HAPPY)) == 0

@@ -26,7 +26,7 @@ def test_each_face_is_held_out_once(tmp_path: Path) -> None:
     scored = held_out_scores(runs)
     assert scored.held_out
     assert sorted(scored.ids) == sorted(faces.ids[faces.splits == "train"])
-    model, _ = whole_model(runs[1].out, name="x")
+    model, _ = whole_model(runs[1].out, name="x", last=True)
     rows, probs = scored.of(runs[1].valid_faces)
     with torch.no_grad():
         held = torch.from_numpy(runs[1].valid_faces.images[rows].copy())

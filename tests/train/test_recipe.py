@@ -63,6 +63,7 @@ def test_a_whole_number_does_for_a_float() -> None:
         ("[net]\ndropout = 1.0", r"net.dropout must be in \[0, 1\), got 1.0"),
         ("[optim]\nsizes = [[32, 0.5], [48, 0.4]]", "must sum to 1"),
         ("[optim]\nsizes = [[32, 0.5, 1]]", "optim.sizes"),
+        ("[loss]\nclass_weights = [1, 1, 1, 1, 1, 1, nan]", "loss.class_weights must be"),
         ("[optim]\nsizes = [[32, 1.5], [48, -0.5]]", "the shares in optim.sizes must be over 0"),
         ('[optim]\nprecision = "16"', "must be one of 32-true, 16-mixed, bf16-mixed, auto"),
         ("[augment]\nmirror = 2", "augment.mirror"),

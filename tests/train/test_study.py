@@ -97,6 +97,19 @@ def test_all_are_judged_on_the_same_faces(tmp_path: Path) -> None:
         study([_candidate("a"), replace(_candidate("leaking"), train_faces=leaking)], FACES, out=tmp_path)
 
 
+def test_valid_faces_by_other_names_are_known(tmp_path: Path) -> None:
+    """But for those whose twins the study itself is trained on, as FER2013 has some."""
+    ids = np.array([f"other {name}" for name in FACES.ids])
+    leaking = replace(FACES, splits=np.full(len(FACES), "train"), ids=ids)
+    with pytest.raises(RunError, match="leaking must be trained on no valid face of the study, got 14"):
+        study([_candidate("a"), replace(_candidate("leaking"), train_faces=leaking)], FACES, out=tmp_path)
+    images = FACES.images.copy()
+    images[FACES.splits == "valid"] = images[0]
+    twins = replace(FACES, images=images)
+    own = replace(twins[twins.splits == "train"], ids=ids[FACES.splits == "train"])
+    study([_candidate("a"), replace(_candidate("own"), train_faces=own)], twins, out=tmp_path)
+
+
 def test_processes_give_the_same_and_one_that_dies_is_a_failure_alone(tmp_path: Path) -> None:
     recipe = parse_recipe(RECIPE)
     told: list[int] = []

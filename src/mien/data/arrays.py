@@ -1,5 +1,6 @@
 """Plain numpy arrays by name in one .npz archive that is written whole, and the same to the byte each time."""
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Collection, Mapping
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from mien.errors import DataError
 from mien.files import written_whole
 
+# What zipfile and numpy raise of files in which bits are wrong; the header of an array is parsed as Python.
+_DAMAGED = (ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that an archive can say a file is of
 
 
@@ -20,6 +23,7 @@ def write_arrays(path: Path | str, arrays: Mapping[str, NDArray[Any]]) -> None:
     with written_whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             entry = zipfile.ZipInfo(f"{name}.npy", date_time=_EPOCH)
+            entry.create_system = 3  # whatever the system is
             with archive.open(entry, "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
 
@@ -38,5 +42,5 @@ def read_arrays(path: Path | str, *, what: str, only: Collection[str] | None = N
                 return {name: archive[name] for name in archive.files if only is None or name in only}
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGED as error:
         raise DataError(f"{path} is damaged, or no {what}: {error}") from error

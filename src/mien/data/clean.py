@@ -15,6 +15,8 @@ from mien.errors import DataError
 from mien.labels import EXPRESSIONS, SPLITS, expression_named
 from mien.types import FaceSet
 
+_TWINS = ("duplicate", "near-duplicate", "leak", "near-leak")  # kinds of findings in favour of another face
+
 
 @dataclass(frozen=True)
 class Review:
@@ -80,7 +82,8 @@ def clean(
 ) -> Cleaned:
     """Drop and relabel faces by an audit of them.
 
-    drop:    the kinds of findings whose faces go. Of twins one stays, with the label that most of them have.
+    drop:    the kinds of findings whose faces go. Of twins one stays, with the label that most of them have; where
+             that one goes for another reason, the next that has none.
     relabel: faces that have a suggestion at least this sure get it, and no longer go for their label.
     review:  a person's choices, which come before both.
     only:    the splits that `drop` and `relabel` touch; the others stay as they are, but for the review.
@@ -98,13 +101,39 @@ def clean(
     if relabel is not None:
         _relabel(audit, labels, relabel, open_rows)
     contradicted = labels == faces.labels
+    stays, faulty = np.full(len(faces), -1), np.zeros(len(faces), np.bool_)
     for finding in audit.of_kind(*drop):
-        of_label = finding.kind in ("label", "conflict", "near-conflict")
-        if open_rows[finding.row] and not reasons[finding.row] and (contradicted[finding.row] or not of_label):
-            reasons[finding.row] = finding.kind
+        row, of_label = finding.row, finding.kind in ("label", "conflict", "near-conflict")
+        if not open_rows[row] or (of_label and not contradicted[row]):
+            continue
+        if not reasons[row]:
+            reasons[row] = finding.kind
+        if finding.kind not in _TWINS:
+            faulty[row] = True
+        elif stays[row] < 0 and finding.other is not None:
+            stays[row] = finding.other
     if review is not None:
         _follow(review, audit, faces, labels, reasons)
+    _spare(faces, reasons, stays, faulty | (reasons == "review"))
     return _cleaned(faces, audit, labels, reasons, _policy(drop, relabel, review, only))
+
+
+def _spare(faces: FaceSet, reasons: NDArray[np.str_], stays: NDArray[np.int64], faulty: NDArray[np.bool_]) -> None:
+    """Where the face that should stay of its twins goes for a reason of its own, let the next one without one stay.
+
+    stays: (N,) the twin in whose favour a face goes, or -1. faulty: (N,) which go, or would, for more than a twin.
+    """
+    groups: dict[int, list[int]] = {}
+    for row in np.flatnonzero(stays >= 0).tolist():
+        last, passed = row, {row}
+        while stays[last] >= 0 and int(stays[last]) not in passed:
+            last = int(stays[last])
+            passed.add(last)
+        groups.setdefault(last, []).append(row)
+    for last, rows in groups.items():
+        spared = [row for row in rows if not faulty[row]]
+        if reasons[last] and spared and all(reasons[row] for row in rows):
+            reasons[max(spared, key=lambda row: (SPLITS.index(str(faces.splits[row])), -row))] = ""
 
 
 def _require_looked_for(audit: Audit, faces: FaceSet, drop: Collection[str], *, relabel: bool) -> None:

@@ -130,6 +130,10 @@ def _blocks(
     number = done = 0
     for count, line in enumerate(iter(lambda: file.readline(_LONGEST), b""), start=2):
         done += len(line)
+        rest = line
+        while rest and not rest.endswith(b"\n"):  # what is longer than any row is still one line
+            rest = file.readline(_LONGEST)
+            done += len(rest)
         if line.isspace():
             continue
         try:

@@ -13,6 +13,7 @@ from mien.data.parquet import write_parquet
 from mien.errors import OutputError
 from mien.files import behind_link, shortened, written_whole
 from mien.labels import EXPRESSIONS
+from mien.pixels import SUFFIXES
 from mien.types import FaceSet, Progress
 
 _AT_ONCE = 256  # faces between two calls of `progress`
@@ -88,7 +89,9 @@ def _files(places: list[PurePosixPath], ids: list[str]) -> Iterator[PurePosixPat
     """Where each face goes. A name that is taken (on some systems `A.png` is `a.png`) gets the face's number."""
     taken: set[str] = set()
     for number, (place, name) in enumerate(zip(places, ids, strict=True)):
-        stem = shortened(re.sub(r"[^\w-]+", "_", PurePosixPath(name).stem), 100) or "face"
+        last = PurePosixPath(name)
+        known = last.suffix.lower() in SUFFIXES  # another dot is part of the name
+        stem = shortened(re.sub(r"[^\w-]+", "_", last.stem if known else last.name), 100) or "face"
         file = place / f"{stem}.png"
         while str(file).casefold() in taken:
             stem += f"-{number}"

@@ -69,10 +69,11 @@ def _drawn(
 def fold_of_each(faces: FaceSet, *, folds: int, seed: int) -> NDArray[np.int64]:
     """(N,) int64: the fold, 0 to folds - 1, of each face; drawn at random, each expression spread evenly.
 
-    Faces with the very same pixels are in one fold, so that none is judged by a model that has seen its twin.
+    Faces with the very same pixels, or each other's mirror image, are in one fold, so that none is judged by a model
+    that has seen its twin.
     Raises DataError where there are fewer than 2 folds, or fewer different faces than folds.
     """
-    _, first, group = np.unique(faces.images.reshape(len(faces), -1), axis=0, return_index=True, return_inverse=True)
+    first, group = _pictures(faces)
     if not 2 <= folds <= len(first):
         raise DataError(f"folds must be 2 to {len(first)}, the number of different faces, got {folds}")
     shuffled = np.random.default_rng(seed).permutation(len(first))
@@ -80,3 +81,14 @@ def fold_of_each(faces: FaceSet, *, folds: int, seed: int) -> NDArray[np.int64]:
     fold = np.empty(len(first), np.int64)
     fold[dealt] = np.arange(len(first)) % folds
     return fold[group.reshape(-1)]
+
+
+def _pictures(faces: FaceSet) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first row of each different picture, mirrored or not, and (N,) which of these each face is."""
+    flat = faces.images.reshape(len(faces), -1)
+    _, first, same = np.unique(flat, axis=0, return_index=True, return_inverse=True)
+    place = {faces.images[row].tobytes(): number for number, row in enumerate(first)}
+    mirrored = [place.get(faces.images[row, :, ::-1].tobytes(), number) for number, row in enumerate(first)]
+    one_of_both = np.minimum(np.arange(len(first)), np.array(mirrored, np.int64))
+    _, kept, group = np.unique(one_of_both, return_index=True, return_inverse=True)
+    return first[kept], group.reshape(-1)[same.reshape(-1)]

@@ -89,7 +89,10 @@ def load_history(path: Path | str) -> tuple[str, ...]:
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     lines = read_arrays(path, what="file of faces", only=("history",)).get("history", np.zeros(0, np.bytes_))
-    return tuple(np.char.decode(lines, "utf-8").tolist())
+    try:
+        return tuple(np.char.decode(lines, "utf-8").tolist())
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path} is damaged: how its faces came about cannot be read") from error
 
 
 def _checked(arrays: dict[str, NDArray[Any]], path: Path) -> FaceSet:

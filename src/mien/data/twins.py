@@ -1,9 +1,10 @@
 """Findings about faces that are the same picture: redundant copies, leaks between splits, conflicting labels.
 
 In each group of twins one face stays: of the latest split (test, then valid, then train), so that what models are
-measured on stays whole; of these, one with the label that most of the group have; of these, the first.
+measured on stays whole; of these, one that has a label, and but for test faces that which most of the group have; of
+these, the first.
 
-A label is never suggested for a test face, nor taken from one.
+A label is never suggested for a test face, nor taken from one, nor does any decide which test face stays.
 """
 
 from collections.abc import Iterator
@@ -130,8 +131,9 @@ def _majority(labels: Rows) -> int:
 
 
 def _stayer(faces: FaceSet, rows: Rows) -> int:
-    most = _majority(faces.labels[rows[faces.splits[rows] != "test"]])
-    order = np.lexsort((rows, faces.labels[rows] != most, -_ranks(faces, rows)))
+    labels, test = faces.labels[rows], faces.splits[rows] == "test"
+    most = _majority(labels[~test])
+    order = np.lexsort((rows, (labels != most) & ~test & (most >= 0), labels < 0, -_ranks(faces, rows)))
     return int(rows[order[0]])
 
 

@@ -75,10 +75,13 @@ def write_model(proto: "ModelProto", card: ModelCard, out: Path | str, *, faces:
     return card
 
 
-def whole_model(run: Run | Path | str, *, name: str, note: str = "") -> tuple[WholeModel, ModelCard]:
-    """The best epoch of a run as a torch module that takes and gives what its model file will, and its card."""
+def whole_model(
+    run: Run | Path | str, *, name: str, note: str = "", last: bool = False
+) -> tuple[WholeModel, ModelCard]:
+    """The best epoch of a run, or its last, as a torch module that takes and gives what its model file will, and its
+    card."""
     folder = run.out if isinstance(run, Run) else Path(run)
-    path = folder / "best.safetensors"
+    path = folder / ("last.safetensors" if last else "best.safetensors")
     if not path.exists():
         raise RunError(f"{folder} holds no run with a finished epoch; make one with: mien train RECIPE -o {folder}")
     tensors, epochs, facts = load_tensors(path)

@@ -54,12 +54,16 @@ def fold_runs(
 def held_out_scores(runs: Sequence[Run]) -> FaceScores:
     """The probabilities of every held-out face by its own fold's net, averaged over it and its mirror image.
 
+    The net is that of the last epoch: the best would have been chosen by the labels that it is to judge.
+
     Raises RunError where there is no run, or one is not finished.
     """
     if not runs or any(not run.finished for run in runs):
         raise RunError("scores of held-out faces need the runs of all folds, finished: go on with --resume")
     ids = np.concatenate([run.valid_faces.ids for run in runs])
-    probs = np.concatenate([_probs(whole_model(run, name="fold")[0], run.valid_faces.images) for run in runs])
+    probs = np.concatenate(
+        [_probs(whole_model(run, name="fold", last=True)[0], run.valid_faces.images) for run in runs]
+    )
     return FaceScores(ids, Scores(probs, runs[0].names), held_out=True)
 
 

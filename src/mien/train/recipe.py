@@ -256,7 +256,8 @@ class Recipe:
         _check(0 <= self.seed < 1 << 32, "seed must be 0 to 4294967295", self.seed)
         for section in fields(self)[1:]:
             for key, value in dataclasses.asdict(getattr(self, section.name)).items():
-                finite = not isinstance(value, float) or math.isfinite(value)
+                parts = value if isinstance(value, tuple) else (value,)
+                finite = all(math.isfinite(part) for part in parts if isinstance(part, float))
                 _check(finite, f"{section.name}.{key} must be a finite number", value)
         episodic = self.loss.kind == "prototypical"
         _check(
