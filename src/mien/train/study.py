@@ -162,7 +162,8 @@ def _own_faces(candidate: Candidate, faces: FaceSet) -> FaceSet:
         return faces
     train, valid = candidate.train_faces[candidate.train_faces.splits == "train"], faces[faces.splits == "valid"]
     theirs, ours = ({image.tobytes() for image in part.images} for part in (train, faces[faces.splits == "train"]))
-    leaked = np.array([image.tobytes() in theirs - ours for image in valid.images], np.bool_)  # by another name
+    theirs -= ours
+    leaked = np.array([image.tobytes() in theirs for image in valid.images], np.bool_)  # by another name
     shared = int((np.isin(valid.ids, train.ids) | leaked).sum())
     if shared:
         raise RunError(f"{candidate.name} must be trained on no valid face of the study, got {shared}")
