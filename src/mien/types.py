@@ -7,7 +7,7 @@ whoever made the arrays should leave them alone, too.
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -316,20 +316,16 @@ class ModelCard:
             card = ModelCard(**{**content, "labels": tuple(content["labels"])})
         except (ValueError, TypeError, KeyError) as error:
             raise ModelError(f"the model's card is not one that this version of mien reads: {error}") from error
-        texts = (
-            card.name,
-            *card.labels,
-            card.recipe,
-            card.faces_hash,
-            card.measured_on,
-            card.commit,
-            card.version,
-            card.note,
+        plain: dict[Any, Any] = {str: str, int: int, float: int | float}
+        sound = (
+            isinstance(content["labels"], list)
+            and all(isinstance(name, str) for name in card.labels)
+            and all(
+                isinstance(getattr(card, each.name), plain[each.type]) for each in fields(card) if each.type in plain
+            )
+            and isinstance(card.scores, dict)
+            and all(isinstance(figure, int | float) for figure in card.scores.values())
         )
-        figures = [card.side, card.temperature, card.parameters, *getattr(card.scores, "values", list)()]
-        sound = isinstance(content["labels"], list) and isinstance(card.scores, dict)
-        sound = sound and all(isinstance(each, str) for each in texts)
-        sound = sound and all(isinstance(each, int | float) for each in figures)
         _require(
             sound, "the model's card is not one that this version of mien reads: a value is of another kind", ModelError
         )

@@ -158,6 +158,7 @@ MISSING = [*BROKEN[:3], None, *BROKEN[4:]]
             {"votes": [[1.0] * 10] * 3 + [[-1.0] * 10] + [[1.0] * 10] * 2},
             "row 3: votes must be 10 numbers",
         ),
+        (["sad"] * 6, {"votes": [[1.0] * 10] * 3 + [[float("inf")] * 10] + [[1.0] * 10] * 2}, "row 3: votes must be"),
         (["sad"] * 6, {"votes": [None] * 3 + [7] + [None] * 2}, "row 3: votes must be 10 numbers of 0 or more, got 7"),
         ([0, 0, 0, float("inf"), 0, 0], {"names": EXPRESSIONS}, "row 3: label must be -1 to 6, got inf"),
     ],

@@ -205,7 +205,9 @@ def _row(table: _Table, number: int, values: dict[str, Any]) -> _Row:
 
 def _are_votes(value: Any) -> bool:
     counts = value if isinstance(value, list) else []
-    return len(counts) == len(VOTES) and all(isinstance(count, int | float) and count >= 0 for count in counts)
+    return len(counts) == len(VOTES) and all(
+        isinstance(count, int | float) and 0 <= count < math.inf for count in counts
+    )
 
 
 def _label(table: _Table, value: Any) -> int:
