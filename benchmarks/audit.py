@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image
 
 import mien
-from mien.data.duplicates import NEAR, near_pairs
-from mien.data.nonface import face_confidence
-from mien.data.sheet import contact_sheet
-from mien.infer.detector import YuNet
+from mien.data.audit.duplicates import NEAR, near_pairs
+from mien.data.audit.nonfaces import face_confidence
+from mien.data.contact_sheet import contact_sheet
+from mien.detect.yunet import YuNet
 from mien.labels import VOTES
 from mien.types import FaceSet
 

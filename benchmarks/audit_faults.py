@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 import mien
-from mien.data.scores import FaceScores, load_scores, save_scores
+from mien.data.scores_file import FaceScores, load_scores, save_scores
 from mien.labels import VOTES
 from mien.types import FACE_SIDE, FaceSet, Scores
 
@@ -74,7 +74,7 @@ def plant(faces: FaceSet, seed: int) -> tuple[FaceSet, np.ndarray, np.ndarray]:
 def out_of_fold(faces: FaceSet, work: Path, seed: int, threads: int) -> FaceScores:
     """Scores of each train face by a net that was trained on the other folds, at the epoch that does best."""
     from mien.train import export, train
-    from mien.train.spelling import parse_recipe
+    from mien.train.recipe_toml import parse_recipe
 
     kept = work / "scores.npz"
     if kept.exists():
@@ -102,7 +102,7 @@ def out_of_fold(faces: FaceSet, work: Path, seed: int, threads: int) -> FaceScor
 
 def report_twins(faces: FaceSet, found: mien.Audit, copied: np.ndarray) -> None:
     """How many copies are known as twins of what they were copied from, and how much noise as no face."""
-    from mien.data.duplicates import connected
+    from mien.data.audit.duplicates import connected
 
     twins = [(each.row, each.other) for each in found.findings if each.other is not None]
     groups = connected(len(faces), np.array(twins))
@@ -143,7 +143,7 @@ def report_labels(faces: FaceSet, found: mien.Audit, scored: FaceScores, relabel
 
 def main() -> None:
     """Plant, score, audit, count."""
-    from mien.infer.detector import YuNet
+    from mien.detect.yunet import YuNet
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("faces", type=Path)

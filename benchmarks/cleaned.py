@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mien.data.findings import load_audit
-from mien.data.store import load_faces
-from mien.train.export import whole_model
+from mien.data.audit.findings import load_audit
+from mien.data.formats.npz import load_faces
+from mien.train.export.export import whole_model
 from mien.types import batches
 
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import mien
-from mien.infer.detector import YuNet
-from mien.infer.predictor import MARGIN
-from mien.pixels import crop_face, tilt
+from mien.detect.yunet import YuNet
+from mien.io.image import crop_face, tilt
+from mien.pipeline.predictor import MARGIN
 
 SCENES = ("coffee", "rocket", "brick", "grass", "gravel", "chelsea")
 SIZE = (640, 480)  # pixels: of a scene

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import torch
 
-from mien.data.store import load_faces
+from mien.data.formats.npz import load_faces
 from mien.train import load_recipe, train
-from mien.train.run import Epoch
+from mien.train.run.checkpoint import Epoch
 from mien.types import FaceSet
 
 RECIPES = Path(__file__).parents[1] / "recipes"

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien import load_faces
-from mien.infer.detector import SMALLEST, YuNet, overlaps
+from mien.detect.yunet import SMALLEST, YuNet, overlaps
 
 Picture = NDArray[np.uint8]
 # Head and shoulders, and face, in the astronaut's picture: left, top, right, bottom.

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 import mien
-from mien.train.augment import resized
+from mien.train.inputs.augment import resized
 
 DEGREES, SCALES = (0, -6, 6), (1.0, 0.93, 1.07)
 

@@ -24,8 +24,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from mien.labels import EXPRESSIONS
 from mien.train import Recipe, load_recipe, train
-from mien.train.batch import make_batch
-from mien.train.losses import class_weights
+from mien.train.inputs.batch import make_batch
+from mien.train.loss.losses import class_weights
 from mien.train.nets import build_net
 from mien.types import FaceSet
 

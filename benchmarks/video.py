@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien import Predictor, load, load_faces
-from mien.infer.detector import YuNet, overlaps
-from mien.infer.follow import STRIDE
-from mien.infer.summary import Summary
-from mien.infer.tables import table_writer
-from mien.infer.timeline import Timeline
-from mien.infer.video import read_video
+from mien.detect.yunet import YuNet, overlaps
+from mien.io.row_writers import table_writer
+from mien.io.video_reader import read_video
+from mien.track.video_detector import STRIDE
 from mien.types import Prediction
+from mien.visualize.summary import Summary
+from mien.visualize.timeline import Timeline
 
 SIZES = {"480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080)}  # pixels
 RATE = 30  # frames a second

@@ -31,7 +31,7 @@ class Outcome:
 
 def run_mien(*arguments: str | Path) -> Outcome:
     """Run the command line `mien ARGUMENTS...` in this process."""
-    from mien.apps.cli import main
+    from mien.cli.main import main
 
     out, err = io.StringIO(), io.StringIO()
     argv = ["mien", *map(str, arguments)]

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from clips import Actor, at, write_clip
-from mien.data.store import save_faces
+from mien.data.formats.npz import save_faces
 from support import python_of, run_mien, train_and_valid
 
 ROOT = Path(__file__).parents[1]
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that the documents name."""
     monkeypatch.chdir(tmp_path)
-    with Image.open(ROOT / "src/mien/models/portrait.jpg") as portrait:
+    with Image.open(ROOT / "src/mien/assets/portrait.jpg") as portrait:
         portrait.save("photo.jpg")
     write_clip(tmp_path / "party.mp4", [Actor(at(160, 120))], duration=1.2, sound=True)
     save_faces(train_and_valid(40, 14), "faces.npz")

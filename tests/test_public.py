@@ -74,7 +74,7 @@ def test_the_public_names_are_these() -> None:
 
 
 def test_every_public_name_is_one_thing_whatever_is_imported() -> None:
-    for package in ("mien.data", "mien.evaluation", "mien.infer", "mien.apps"):
+    for package in ("mien.data", "mien.evaluation", "mien.classify", "mien.pipeline", "mien.cli"):
         for module in pkgutil.iter_modules(__import__(package, fromlist=["_"]).__path__, f"{package}."):
             __import__(module.name)
     for name in PUBLIC:
@@ -99,7 +99,7 @@ def test_importing_mien_loads_nothing_else() -> None:
     code = "import json, sys; import mien; print(json.dumps(sorted(sys.modules)))"
     loaded = _in_a_new_process(code)
     assert not HEAVY & set(loaded)
-    assert [name for name in loaded if name.startswith("mien")] == ["mien"]
+    assert [name for name in loaded if name.startswith("mien")] == ["mien", "mien._version"]
 
 
 def test_reading_a_model_or_a_report_needs_no_training_packages() -> None:
@@ -112,7 +112,7 @@ def test_reading_a_model_or_a_report_needs_no_training_packages() -> None:
 HELP = """
 import contextlib, io, json, sys
 import typer
-from mien.apps.cli import app, main
+from mien.cli.main import app, main
 
 def helps(command, *path):
     sys.argv = ["mien", *path, "--help"]

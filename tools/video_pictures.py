@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from mien import Predictor, draw
-from mien.infer.draw import save_picture
-from mien.infer.record import recorder
-from mien.infer.timeline import Timeline
+from mien.io.video_writer import recorder
+from mien.visualize.annotate import save_picture
+from mien.visualize.timeline import Timeline
 
 WIDTH, HEIGHT, RATE, SECONDS = 1280, 720, 25, 12
 SHOWN = 6.4  # seconds: the frame in the picture

@@ -3,23 +3,31 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mien._version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from mien.data.audit import audit as audit
-    from mien.data.clean import clean as clean
-    from mien.data.csvs import read_fer2013 as read_fer2013
-    from mien.data.export import write_fer2013 as write_fer2013
-    from mien.data.export import write_flat as write_flat
-    from mien.data.export import write_folder as write_folder
-    from mien.data.findings import Audit as Audit
-    from mien.data.findings import Finding as Finding
-    from mien.data.folders import read_flat as read_flat
-    from mien.data.folders import read_folder as read_folder
-    from mien.data.parquet import write_parquet as write_parquet
-    from mien.data.split import split_random as split_random
-    from mien.data.store import load_faces as load_faces
-    from mien.data.store import save_faces as save_faces
-    from mien.data.tables import read_parquet as read_parquet
-    from mien.data.votes import add_votes as add_votes
+    from mien.classify.ensemble import Ensemble as Ensemble
+    from mien.classify.ensemble import FiveCrop as FiveCrop
+    from mien.classify.ensemble import Mirrored as Mirrored
+    from mien.classify.onnx import OnnxClassifier as OnnxClassifier
+    from mien.classify.onnx import load as load
+    from mien.classify.onnx import models as models
+    from mien.data.audit.clean import clean as clean
+    from mien.data.audit.findings import Audit as Audit
+    from mien.data.audit.findings import Finding as Finding
+    from mien.data.audit.run import audit as audit
+    from mien.data.formats.export import write_fer2013 as write_fer2013
+    from mien.data.formats.export import write_flat as write_flat
+    from mien.data.formats.export import write_folder as write_folder
+    from mien.data.formats.fer2013_csv import read_fer2013 as read_fer2013
+    from mien.data.formats.ferplus import add_votes as add_votes
+    from mien.data.formats.image_folder import read_flat as read_flat
+    from mien.data.formats.image_folder import read_folder as read_folder
+    from mien.data.formats.npz import load_faces as load_faces
+    from mien.data.formats.npz import save_faces as save_faces
+    from mien.data.formats.parquet import read_parquet as read_parquet
+    from mien.data.formats.parquet_writer import write_parquet as write_parquet
+    from mien.data.splits import split_random as split_random
     from mien.errors import DataError as DataError
     from mien.errors import ExtraError as ExtraError
     from mien.errors import MienError as MienError
@@ -27,22 +35,13 @@ if TYPE_CHECKING:
     from mien.errors import OutputError as OutputError
     from mien.errors import RecipeError as RecipeError
     from mien.errors import RunError as RunError
-    from mien.evaluation.bench import Speed as Speed
-    from mien.evaluation.bench import bench as bench
+    from mien.evaluation.latency import Speed as Speed
+    from mien.evaluation.latency import bench as bench
     from mien.evaluation.report import Report as Report
     from mien.evaluation.report import evaluate as evaluate
-    from mien.infer.classifier import OnnxClassifier as OnnxClassifier
-    from mien.infer.classifier import load as load
-    from mien.infer.classifier import models as models
-    from mien.infer.compose import Ensemble as Ensemble
-    from mien.infer.compose import FiveCrop as FiveCrop
-    from mien.infer.compose import Mirrored as Mirrored
-    from mien.infer.draw import draw as draw
-    from mien.infer.predictor import Predictor as Predictor
-    from mien.infer.summary import Summary as Summary
-    from mien.infer.timeline import Timeline as Timeline
+    from mien.io.image import read_picture as read_picture
     from mien.labels import EXPRESSIONS as EXPRESSIONS
-    from mien.pixels import read_picture as read_picture
+    from mien.pipeline.predictor import Predictor as Predictor
     from mien.types import Classifier as Classifier
     from mien.types import Detections as Detections
     from mien.types import Detector as Detector
@@ -50,25 +49,28 @@ if TYPE_CHECKING:
     from mien.types import ModelCard as ModelCard
     from mien.types import Prediction as Prediction
     from mien.types import Scores as Scores
+    from mien.visualize.annotate import draw as draw
+    from mien.visualize.summary import Summary as Summary
+    from mien.visualize.timeline import Timeline as Timeline
 
 # Where each public name lives; it is loaded when it is first asked for.
 _HOME: dict[str, str] = {
-    "audit": "data.audit",
-    "clean": "data.clean",
-    "read_fer2013": "data.csvs",
-    "write_fer2013": "data.export",
-    "write_flat": "data.export",
-    "write_folder": "data.export",
-    "read_flat": "data.folders",
-    "read_folder": "data.folders",
-    "write_parquet": "data.parquet",
-    "split_random": "data.split",
-    "Audit": "data.findings",
-    "Finding": "data.findings",
-    "load_faces": "data.store",
-    "save_faces": "data.store",
-    "read_parquet": "data.tables",
-    "add_votes": "data.votes",
+    "audit": "data.audit.run",
+    "clean": "data.audit.clean",
+    "read_fer2013": "data.formats.fer2013_csv",
+    "write_fer2013": "data.formats.export",
+    "write_flat": "data.formats.export",
+    "write_folder": "data.formats.export",
+    "read_flat": "data.formats.image_folder",
+    "read_folder": "data.formats.image_folder",
+    "write_parquet": "data.formats.parquet_writer",
+    "split_random": "data.splits",
+    "Audit": "data.audit.findings",
+    "Finding": "data.audit.findings",
+    "load_faces": "data.formats.npz",
+    "save_faces": "data.formats.npz",
+    "read_parquet": "data.formats.parquet",
+    "add_votes": "data.formats.ferplus",
     "EXPRESSIONS": "labels",
     "DataError": "errors",
     "ExtraError": "errors",
@@ -77,21 +79,21 @@ _HOME: dict[str, str] = {
     "OutputError": "errors",
     "RecipeError": "errors",
     "RunError": "errors",
-    "Speed": "evaluation.bench",
-    "bench": "evaluation.bench",
+    "Speed": "evaluation.latency",
+    "bench": "evaluation.latency",
     "Report": "evaluation.report",
     "evaluate": "evaluation.report",
-    "OnnxClassifier": "infer.classifier",
-    "load": "infer.classifier",
-    "models": "infer.classifier",
-    "Ensemble": "infer.compose",
-    "FiveCrop": "infer.compose",
-    "Mirrored": "infer.compose",
-    "draw": "infer.draw",
-    "Predictor": "infer.predictor",
-    "Summary": "infer.summary",
-    "Timeline": "infer.timeline",
-    "read_picture": "pixels",
+    "OnnxClassifier": "classify.onnx",
+    "load": "classify.onnx",
+    "models": "classify.onnx",
+    "Ensemble": "classify.ensemble",
+    "FiveCrop": "classify.ensemble",
+    "Mirrored": "classify.ensemble",
+    "draw": "visualize.annotate",
+    "Predictor": "pipeline.predictor",
+    "Summary": "visualize.summary",
+    "Timeline": "visualize.timeline",
+    "read_picture": "io.image",
     "Classifier": "types",
     "Detections": "types",
     "Detector": "types",
@@ -101,7 +103,6 @@ _HOME: dict[str, str] = {
     "Scores": "types",
 }
 
-__version__ = "0.1.0"
 __all__ = sorted([*_HOME, "__version__"])  # noqa: PLE0605
 
 

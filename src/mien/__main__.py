@@ -1,5 +1,5 @@
 """`python -m mien` is `mien`."""
 
-from mien.apps.cli import main
+from mien.cli.main import main
 
 main()

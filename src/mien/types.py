@@ -225,7 +225,7 @@ class Prediction:
     seconds: from the start of a video; 0 for a picture.
     faces:   the M faces found, largest first; scores: a row for each.
     tracks:  (M,) int64, the same number for the same person's face over time, or None.
-    quality: M words, `good` or what makes a face's expression doubtful (see `mien.infer.quality`), or None.
+    quality: M words, `good` or what makes a face's expression doubtful (see `mien.detect.quality`), or None.
 
     Raises ModelError where faces, scores, tracks and quality differ in number.
     """

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, classification_report, confusion_matrix, log_loss
 
 import mien
+from mien.classify.ensemble import Ensemble, Mirrored
 from mien.errors import DataError, ModelError
 from mien.evaluation.report import Report, evaluate
-from mien.infer.compose import Ensemble, Mirrored
 from mien.labels import EXPRESSIONS
 from mien.metrics import Share
 from mien.types import FaceSet, Scores

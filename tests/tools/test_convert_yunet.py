@@ -10,7 +10,7 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 
-from mien.infer.detector import YuNet
+from mien.detect.yunet import YuNet
 
 ROOT = Path(__file__).parents[2]
 needs_wheel = pytest.mark.skipif(

@@ -10,8 +10,8 @@ import signal
 import sys
 from pathlib import Path
 
-from mien.data.store import load_faces
-from mien.files import write_text
+from mien.data.formats.npz import load_faces
+from mien.io.atomic_write import write_text
 from mien.train import charts, load_recipe, train
 
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mien.data.store import save_faces
+from mien.data.formats.npz import save_faces
 from mien.train import charts, load_recipe, train
-from mien.train.run import load_tensors
-from mien.train.spelling import parse_recipe
+from mien.train.recipe_toml import parse_recipe
+from mien.train.run.checkpoint import load_tensors
 from mien.types import FaceSet
 from support import train_and_valid
 

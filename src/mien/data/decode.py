@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.data.refusal import OnBad, refuse
+from mien.data.bad_rows import OnBad, refuse
 from mien.errors import DataError
-from mien.pixels import read_picture, to_face
+from mien.io.image import read_picture, to_face
 from mien.types import FACE_SIDE, Progress, batches
 
 _AT_ONCE = 64  # pictures that a thread takes at a time

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mien import __version__, metrics
+from mien import metrics
+from mien._version import __version__
+from mien.classify.ensemble import name_of, parts
 from mien.errors import DataError, ModelError
-from mien.infer.compose import name_of, parts
 from mien.labels import EXPRESSIONS, expression_named
 from mien.metrics import Share
 from mien.types import Classifier, FaceSet, Progress, Scores, batches

@@ -8,15 +8,15 @@ try:
 except ModuleNotFoundError as error:
     raise ExtraError("mien.train", extra="train") from error
 
-from mien.train.cells import Cell
-from mien.train.export import export
-from mien.train.folds import fold_runs, held_out_scores
-from mien.train.join import join
+from mien.train.export.ensemble import join
+from mien.train.export.export import export
 from mien.train.recipe import Recipe
-from mien.train.run import Epoch
-from mien.train.spelling import load_recipe
-from mien.train.study import Candidate, load_candidate, study
-from mien.train.trainer import Run, train
+from mien.train.recipe_toml import load_recipe
+from mien.train.run.checkpoint import Epoch
+from mien.train.run.trainer import Run, train
+from mien.train.studies.cross_validation import fold_runs, held_out_scores
+from mien.train.studies.study import Candidate, load_candidate, study
+from mien.train.studies.trials import Cell
 
 __all__ = [
     "Candidate",

@@ -12,7 +12,7 @@ import torch
 
 from mien.train import Recipe
 from mien.train.nets import FaceNet, build_net
-from mien.train.spelling import parse_recipe
+from mien.train.recipe_toml import parse_recipe
 
 GOLDEN = Path(__file__).with_name("golden.json")
 

@@ -5,7 +5,7 @@ import torch
 
 from mien.errors import RecipeError
 from mien.train.nets import FaceNet, build_net
-from mien.train.spelling import parse_recipe
+from mien.train.recipe_toml import parse_recipe
 
 NARROW = {
     "swift": "widths = [4, 8, 8, 8]\nblocks = 1",

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from mien.train.nets import FaceNet, build_net
 from mien.train.nets.resnet import Convolution
-from mien.train.spelling import parse_recipe
+from mien.train.recipe_toml import parse_recipe
 
 # torchvision's blocks: (name, channels in, channels out, stride of the first convolution).
 BLOCKS_18 = [

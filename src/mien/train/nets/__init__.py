@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mien.errors import RecipeError
 from mien.labels import VOTES
-from mien.train.nets.body import Body
+from mien.train.nets.backbone import Body
 from mien.train.nets.heads import HeadNet
 from mien.train.nets.normalise import SetNormalise, make_normaliser
 from mien.train.nets.plain import AlexNetBody, CnnBody, VggBody

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from mien.train.nets.body import Body
+from mien.train.nets.backbone import Body
 from mien.train.recipe import AlexNet, Cnn, Vgg
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mien.train.nets.body import Body
+from mien.train.nets.backbone import Body
 from mien.train.recipe import ResNet
 
 _BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}

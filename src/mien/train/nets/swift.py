@@ -6,7 +6,7 @@ et al. (2018).
 
 from torch import Tensor, nn
 
-from mien.train.nets.body import Body
+from mien.train.nets.backbone import Body
 from mien.train.recipe import Swift
 
 

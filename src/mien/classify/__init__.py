@@ -1,0 +1,1 @@
+"""Classifiers: face crops in, scores out."""

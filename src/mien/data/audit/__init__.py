@@ -1,0 +1,1 @@
+"""The audit: finding what is wrong with a data set, and cleaning it."""

@@ -1,0 +1,1 @@
+"""Readers and writers of every form that faces with labels come in."""

@@ -1,0 +1,87 @@
+"""One file that holds what a classifier said of faces, each by its id: an .npz archive of plain arrays.
+
+Its entries are version (1), ids (N,) UTF-8 bytes, probs (N, K) float32, names (K,) UTF-8 bytes, which are the classes
+in the order of the columns, and held_out, whether each face was scored by a model that was not trained on it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.data.formats.arrays import read_arrays, write_arrays
+from mien.errors import DataError, ModelError
+from mien.labels import EXPRESSIONS, expression_named
+from mien.types import FaceSet, Scores
+
+_VERSION = 1
+_ENTRIES = ("version", "ids", "probs", "names", "held_out")
+
+
+@dataclass(frozen=True, eq=False)
+class FaceScores:
+    """What a classifier said of faces.
+
+    ids:      (N,) str, unique, as in the `FaceSet`.
+    scores:   a row for each.
+    held_out: whether each face was scored by a model that was not trained on it, as in cross-validation.
+
+    Raises DataError where ids are missing or not unique.
+    """
+
+    ids: NDArray[np.str_]
+    scores: Scores
+    held_out: bool
+
+    def __post_init__(self) -> None:
+        ids = np.asarray(self.ids, np.str_)
+        if ids.shape != (len(self.scores),):
+            raise DataError(f"ids must be ({len(self.scores)},), one for each row of scores, got {ids.shape}")
+        if len(np.unique(ids)) < len(ids):
+            raise DataError("the ids of scores must be unique")
+        object.__setattr__(self, "ids", ids)
+
+    def of(self, faces: FaceSet) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The rows of `faces` that were scored, (M,), and their probabilities (M, 7) in the order of `EXPRESSIONS`.
+
+        Raises DataError where a class is no expression, or where none of the faces was scored.
+        """
+        places = [expression_named(name) for name in self.scores.names]
+        if sorted(place for place in places if place is not None) != list(range(len(EXPRESSIONS))):
+            raise DataError(f"scores must be of {', '.join(EXPRESSIONS)}, got {', '.join(self.scores.names)}")
+        columns = [places.index(index) for index in range(len(EXPRESSIONS))]
+        row_of = {name: row for row, name in enumerate(self.ids.tolist())}
+        found = [(row, row_of[name]) for row, name in enumerate(faces.ids.tolist()) if name in row_of]
+        if not found:
+            raise DataError(f"the scores are of other faces: none has the id {faces.ids[:1].tolist()}")
+        rows, scored = np.array(found, np.int64).T
+        return rows, self.scores.probs[scored][:, columns]
+
+
+def save_scores(scored: FaceScores, path: Path | str) -> None:
+    """Write scores to one .npz file, whole or not at all; equal scores give equal bytes. Raises OutputError."""
+    arrays: dict[str, NDArray[Any]] = {
+        "version": np.array(_VERSION, np.int64),
+        "ids": np.char.encode(scored.ids, "utf-8"),
+        "probs": scored.scores.probs,
+        "names": np.char.encode(np.array(scored.scores.names), "utf-8"),
+        "held_out": np.array(scored.held_out),
+    }
+    write_arrays(path, arrays)
+
+
+def load_scores(path: Path | str) -> FaceScores:
+    """Read a file that `save_scores` wrote. Raises DataError where it is missing, damaged or something else."""
+    arrays = read_arrays(path, what="file of scores")
+    missing = [name for name in _ENTRIES if name not in arrays]
+    if missing:
+        raise DataError(f"{path} is no file of scores: {', '.join(missing)} is missing, got {', '.join(arrays)}")
+    if arrays["version"].tolist() != _VERSION:
+        raise DataError(f"{path} must be version {_VERSION} of the format, got {arrays['version'].tolist()}")
+    try:
+        ids, names = (np.char.decode(arrays[name], "utf-8") for name in ("ids", "names"))
+        return FaceScores(ids, Scores(arrays["probs"], tuple(names.tolist())), bool(arrays["held_out"]))
+    except (DataError, ModelError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is no file of scores: {error}") from error

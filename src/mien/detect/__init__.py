@@ -1,0 +1,1 @@
+"""Finding faces in a picture, and cutting them out."""

@@ -1,0 +1,152 @@
+"""Finding faces: `YuNet`, whose network ships with mien, and `whole`, which takes the picture for one face.
+
+Any function from a picture, (H, W, 3) uint8 RGB, to `Detections` is a detector; see `mien.types.Detector`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mien.errors import DataError, ModelError
+from mien.types import Detections
+
+SMALLEST = 16  # pixels: the width from which on the network finds upright faces
+_SIDE = 192  # pixels: the longer side of no picture gets below this, so that a face that fills it is found
+_LARGE, _CLOSE_UP = 400, 256  # pixels: beyond the first, there is a second look, at no more than the second
+_STEP = 32  # pixels: the network takes sides that are multiples of this
+_BAND = 1 << 24  # pixels of a huge picture that are made smaller at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class YuNet:
+    """Finds faces, and five landmarks on each, with the network YuNet (Wu, Peng and Yu, 2023).
+
+    min_face:  the width, in pixels of the picture, of the smallest faces that should be found. From 32 on, pictures
+               are halved for it, from 48 on brought to a third, and so on; a quarter of the pixels takes a quarter of
+               the time. Narrower faces may be found as well.
+    threshold: the confidence, in [0, 1], from which on something is a face.
+    overlap:   of boxes whose intersection over union is more than this, the most confident one stays.
+    max_side:  pixels; larger pictures are made smaller than this, whatever `min_face` needs. None: no limit.
+    threads:   CPU threads to use; 0: all.
+
+    Raises ModelError where one of these is out of range. May be pickled, and called from several threads at once.
+    """
+
+    min_face: float = 20
+    threshold: float = 0.65
+    overlap: float = 0.3
+    max_side: int | None = 2048
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        sides = np.inf if self.max_side is None else self.max_side
+        for name, value, least, most in (
+            ("min_face", self.min_face, 1, np.inf),
+            ("threshold", self.threshold, 0.01, 1),
+            ("overlap", self.overlap, 0, 1),
+            ("max_side", sides, _SIDE, np.inf),
+            ("threads", self.threads, 0, 1024),
+        ):
+            if not least <= value <= most:
+                raise ModelError(f"{name} must be {least} to {most}, got {value}")
+
+    def __call__(self, picture: NDArray[np.uint8], /) -> Detections:
+        """Find the faces of a picture, (H, W, 3) uint8 RGB. Raises DataError for other arrays."""
+        _require_picture(picture)
+        looks = [self._look(view, scale) for view, scale in self._views(picture)]
+        scores, boxes, landmarks = (np.concatenate(parts) for parts in zip(*looks, strict=True))
+        kept = suppress(boxes, scores, overlap=self.overlap)
+        return Detections(boxes[kept], scores[kept], landmarks[kept])
+
+    def _views(self, picture: NDArray[np.uint8]) -> Iterator[tuple[NDArray[np.uint8], float]]:
+        """What to look at, each with how many pixels of the picture one of its own stands for."""
+        longest = max(picture.shape[:2])
+        if longest < _SIDE:
+            factor = -(-_SIDE // longest)
+            yield _enlarged(picture, factor), 1 / factor
+            return
+        factor = max(1, int(min(self.min_face / SMALLEST, longest / _SIDE)))
+        if self.max_side is not None:
+            factor = max(factor, -(-longest // self.max_side))
+        view = _shrunk(picture, factor)
+        yield view, factor
+        longest = max(view.shape[:2])
+        if longest > _LARGE:
+            further = -(-longest // _CLOSE_UP)
+            yield _shrunk(view, further), factor * further
+
+    def _look(self, view: NDArray[np.uint8], scale: float) -> tuple[NDArray[np.float32], ...]:
+        """Scores (M,), boxes (M, 4) and landmarks (M, 5, 2), times the scale, of all that passes the threshold."""
+        height, width = view.shape[:2]
+        padded = np.zeros((1, -(-height // _STEP) * _STEP, -(-width // _STEP) * _STEP, 3), np.uint8)
+        padded[0, :height, :width] = view
+        scores, boxes, landmarks = (output[0] for output in _session(self.threads).run(None, {"pictures": padded}))
+        chosen = (scores >= self.threshold) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        return scores[chosen], boxes[chosen] * np.float32(scale), landmarks[chosen] * np.float32(scale)
+
+
+def whole(picture: NDArray[np.uint8], /) -> Detections:
+    """Take the whole picture, (H, W, 3) uint8 RGB, for one face. Raises DataError for other arrays."""
+    _require_picture(picture)
+    height, width = picture.shape[:2]
+    return Detections(np.array([[0, 0, width, height]], np.float32), np.ones(1, np.float32))
+
+
+def overlaps(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The intersection over union of a box (4,) with each of several (M, 4): left, top, right, bottom."""
+    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+    shared = sides.clip(min=0).prod(axis=1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    shares: NDArray[np.float32] = shared / ((box[2:] - box[:2]).prod() + areas - shared)
+    return shares
+
+
+def suppress(boxes: NDArray[np.float32], scores: NDArray[np.float32], *, overlap: float) -> NDArray[np.intp]:
+    """The rows that stay of boxes (M, 4) with scores (M,), best first: none overlaps a better one that stays by more
+    than `overlap` (greedy non-maximum suppression)."""
+    left = np.argsort(-scores, kind="stable")
+    kept = []
+    while left.size:
+        best, left = left[0], left[1:]
+        kept.append(best)
+        left = left[overlaps(boxes[best], boxes[left]) <= overlap]
+    return np.array(kept, np.intp)
+
+
+@cache
+def _session(threads: int) -> Any:
+    """The network, loaded once for each number of threads."""
+    from onnxruntime import InferenceSession, SessionOptions
+
+    options = SessionOptions()
+    options.intra_op_num_threads = threads
+    options.enable_mem_pattern = False  # pictures come in every shape, and a pattern is kept for each
+    model = files("mien").joinpath("assets", "yunet.onnx").read_bytes()
+    return InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _shrunk(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """The means of squares of factor x factor pixels; a huge picture goes band by band, so as to hold no copy of it."""
+    if factor == 1:
+        return picture
+    height, width = picture.shape[:2]
+    rows = max(1, _BAND // (width * factor)) * factor
+    bands = (Image.fromarray(picture[top : top + rows]) for top in range(0, height, rows))
+    return np.concatenate([np.asarray(band.reduce(factor)) for band in bands])
+
+
+def _enlarged(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    image = Image.fromarray(picture)
+    return np.asarray(image.resize((image.width * factor, image.height * factor), Image.Resampling.BILINEAR))
+
+
+def _require_picture(picture: NDArray[np.uint8]) -> None:
+    shape = picture.shape
+    if picture.dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+        raise DataError(f"picture must be (H, W, 3) uint8 RGB, got {shape} {picture.dtype}")

@@ -1,0 +1,1 @@
+"""Bytes in and out: pictures, videos, tables, files written whole. Knows no model."""

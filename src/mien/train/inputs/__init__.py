@@ -1,0 +1,1 @@
+"""Training inputs: augmented, mixed batches."""

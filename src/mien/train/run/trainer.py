@@ -1,0 +1,339 @@
+"""The training loop: a recipe and faces in, an iterator of epochs and a run's folder out."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch.nn import functional
+
+from mien.errors import RunError
+from mien.labels import EXPRESSIONS
+from mien.train.inputs.augment import resized
+from mien.train.inputs.batch import Batch, make_batch
+from mien.train.loss.distillation import Teacher, load_teacher, prepare
+from mien.train.loss.losses import make_targets
+from mien.train.loss.objective import Objective, step_size
+from mien.train.loss.prototypes import set_centres
+from mien.train.nets import build_net
+from mien.train.optim.optimizers import (
+    averaging,
+    learning_rate,
+    make_optimiser,
+    memory_of,
+    out_of_patience,
+    restore_memory,
+    side_at,
+    update_average,
+    uphill,
+)
+from mien.train.recipe import Recipe
+from mien.train.run.checkpoint import Checkpoint, Epoch, source_commit, under
+from mien.train.run.distributed import (
+    Accelerator,
+    all_agree,
+    by_first,
+    fast_precision,
+    losing_a_process,
+    make_fabric,
+    norm_over_all,
+    of_all,
+    own_slice,
+)
+from mien.train.run.run_dir import Folder
+from mien.train.run.time_limit import Budget, expected_seconds
+from mien.types import FaceSet, Progress, batches
+
+# Called after each step: epochs done (with a fraction), loss in nats, faces a second in this epoch.
+Step = Callable[[float, float, float], None]
+
+
+def train(
+    recipe: Recipe,
+    faces: FaceSet,
+    *,
+    out: Path | str,
+    resume: bool = False,
+    minutes: float = 0.0,
+    threads: int = 0,
+    devices: int = 1,
+    nodes: int = 1,
+    accelerator: Accelerator = "auto",
+    teacher: Teacher | None = None,
+    progress: Progress | None = None,
+    on_step: Step | None = None,
+) -> "Run":
+    """Train a net by a recipe on the labelled train faces, judged on the valid ones. Iterate over it to make it happen.
+
+    out: the run's folder, made where it is missing. resume: go on with the run that it holds, to the same weights, bit
+    for bit, as if it had never stopped.
+    minutes: start no epoch that would end later than this from now, but for a new run's first; 0: no limit.
+    threads: of the processor, for each process; 0: torch's choice. devices: on each of this many machines (nodes), a
+    process each; what they can do settles the precision "auto". teacher: where the recipe's loss.teachers names none,
+    a classifier or scores of the train faces; progress: of what it says of the train faces, before the training begins.
+    Raises RunError where the faces do not do, the folder already holds a run, the run is of other faces, another recipe
+    or another teacher, or there are not as many devices.
+    """
+    if recipe.optim.precision == "auto":
+        recipe = replace(recipe, optim=replace(recipe.optim, precision=fast_precision(accelerator)))
+    fabric = make_fabric(accelerator=accelerator, devices=devices, nodes=nodes, precision=recipe.optim.precision)
+    if threads:
+        torch.set_num_threads(threads)
+    if recipe.loss.teachers:
+        if teacher is not None:
+            raise RunError("a teacher must be given by loss.teachers or to train(), got both")
+        teacher = load_teacher(recipe.loss.teachers, threads=threads)
+    return Run(
+        recipe,
+        faces,
+        Path(out),
+        fabric=fabric,
+        resume=resume,
+        budget=Budget(minutes),
+        teacher=teacher,
+        progress=progress,
+        on_step=on_step,
+    )
+
+
+class Run:
+    """A training run. Iterating yields an `Epoch` each time one is done and safely on disk."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        faces: FaceSet,
+        out: Path,
+        *,
+        fabric: Fabric,
+        resume: bool,
+        budget: Budget,
+        teacher: Teacher | None,
+        progress: Progress | None,
+        on_step: Step | None,
+    ) -> None:
+        labelled = faces[faces.labels >= 0]
+        self.recipe, self.out, self.fabric, self.budget, self.on_step = recipe, out, fabric, budget, on_step
+        self.train_faces = labelled[labelled.splits == "train"]
+        self.valid_faces = labelled[labelled.splits == "valid"]
+        self.names = EXPRESSIONS
+        self.folder = Folder(out, self._facts(faces))
+        self._check()
+        by_first(fabric, lambda: self.folder.refuse_to_overwrite(resume=resume))
+        lesson = None
+        if teacher is None and recipe.loss.teacher_views:
+            raise RunError("loss.teacher_views needs a teacher: name one or more models in loss.teachers")
+        if teacher is not None:
+            lesson = prepare(teacher, self.train_faces, recipe, names=self.names, progress=progress)
+            if not all_agree(fabric, lesson.teacher):
+                raise RunError("every machine of a run must have the same teacher")
+            self.folder.facts["teacher"] = lesson.teacher
+        self.epochs: list[Epoch] = []
+        self.out_of_time = False
+        self._torn = False  # in the middle of an epoch: the weights are not those on disk
+        self.net = build_net(recipe, classes=len(self.names)).to(fabric.device)
+        self._views = lesson.views if lesson else None
+        taught = lesson.probs if lesson else None
+        targets = make_targets(recipe.loss, self.train_faces, classes=len(self.names), taught=taught)
+        labels = torch.from_numpy(self.train_faces.labels.copy())
+        self.objective = Objective(recipe, labels=labels, targets=targets, names=self.names)
+        self.net.measure(torch.from_numpy(self.train_faces.images.copy()))
+        self.average = deepcopy(self.net).eval().requires_grad_(False)
+        if fabric.world_size > 1:
+            norm_over_all(self.net)
+        self.optimiser = make_optimiser(self.net, recipe.optim)
+        saved = by_first(fabric, self._open, resume)
+        if saved:
+            self._restore(saved)
+        self._forward, self._optimiser = fabric.setup(self.net, self.optimiser)
+
+    def _check(self) -> None:
+        batch, devices = step_size(self.recipe, classes=len(self.names)), self.fabric.world_size
+        if len(self.train_faces) < batch or not len(self.valid_faces):
+            counts = f"{len(self.train_faces)} train and {len(self.valid_faces)} valid"
+            hint = "" if len(self.valid_faces) else "; set some aside: mien data import ... --split-valid 0.15"
+            raise RunError(f"a run needs {batch} labelled train faces and 1 valid one, got {counts}{hint}")
+        if batch < devices:
+            raise RunError(f"each of the {devices} devices must have a face of every batch, got batches of {batch}")
+        what = self.folder.facts["recipe"], self.folder.facts["faces_hash"]
+        if not all_agree(self.fabric, what):
+            raise RunError("every machine of a run must have the same recipe and the same faces")
+
+    def _open(self, resume: bool) -> Checkpoint | None:
+        computer = {
+            "device": str(self.fabric.device),
+            "processes": self.fabric.world_size,
+            "threads": torch.get_num_threads(),
+        }
+        return self.folder.open(resume=resume, computer=computer)
+
+    def _facts(self, faces: FaceSet) -> dict[str, Any]:
+        return {
+            "recipe": self.recipe.to_toml(),
+            "faces_hash": faces.hash,
+            "labels": list(self.names),
+            "train_faces": len(self.train_faces),
+            "valid_faces": len(self.valid_faces),
+            "commit": source_commit(),
+        }
+
+    def _restore(self, saved: Checkpoint) -> None:
+        self.epochs = saved.epochs
+        self.net.load_state_dict(under("net.", saved.tensors))
+        self.average.load_state_dict(under("average.", saved.tensors))
+        restore_memory(self.optimiser, under("optimiser.", saved.tensors))
+        self.fabric.strategy.precision.load_state_dict(saved.facts.get("scaler", {}))
+
+    def __iter__(self) -> Iterator[Epoch]:
+        """Train the epochs that are left. A killed process loses the epoch under way and nothing else."""
+        if self._torn:
+            raise RunError(f"this run was broken off in the middle of an epoch: go on with {self.out} by resume")
+        with ExitStack() as alone:
+            if not self.finished:
+                by_first(self.fabric, lambda: alone.enter_context(self.folder.alone(self.epochs)))
+            while not self.finished:
+                with losing_a_process(self.fabric):
+                    if not by_first(self.fabric, self._in_time):
+                        self.out_of_time = True
+                        return
+                    self._torn = True
+                    epoch = self._epoch(len(self.epochs))
+                    by_first(self.fabric, self._save, epoch)
+                    self.epochs.append(epoch)
+                    by_first(self.fabric, self.folder.draw, self.epochs)
+                self._torn = False
+                yield epoch
+
+    @property
+    def best(self) -> Epoch | None:
+        """The epoch with the highest validation accuracy so far."""
+        return max(self.epochs, key=lambda epoch: epoch.valid_accuracy, default=None)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or training has stopped early for want of a better one (`optim.patience`)."""
+        done = len(self.epochs) >= self.recipe.optim.epochs
+        return done or out_of_patience(self.recipe.optim, self._accuracies())
+
+    def _accuracies(self) -> list[float]:
+        return [epoch.valid_accuracy for epoch in self.epochs]
+
+    @property
+    def next_epoch_seconds(self) -> float:
+        """How long the next epoch will take, by the pace of the last ones; 0 before the first."""
+        return expected_seconds(self.recipe.optim, self.epochs)
+
+    def _in_time(self) -> bool:
+        return self.budget.allows(self.next_epoch_seconds)
+
+    def _epoch(self, index: int) -> Epoch:
+        started = time.perf_counter()
+        side = side_at(self.recipe.optim, index)
+        # All that is random in an epoch comes from the seed and its number, so that it can be done again to the bit.
+        seed = self.recipe.seed * 1_000_003 + index
+        device = self.fabric.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            # Dropout draws from torch's own generator, in each process from another one, for faces of its own.
+            torch.manual_seed(seed + (self.fabric.global_rank << 40))
+            drawn = seed if self._views is None else self.recipe.seed * 1_000_003 + index % self._views.count
+            train_loss, rate = self._train_epoch(index, side, torch.Generator().manual_seed(drawn))
+        trained = time.perf_counter()
+        valid_loss, accuracy = by_first(self.fabric, self._validate, side)
+        _check_finite(valid_loss, epoch=index + 1)
+        size = self.objective.size
+        seen = len(self.train_faces) // size * size * self.recipe.augment.repeats
+        return Epoch(
+            number=index + 1,
+            side=side,
+            train_loss=train_loss,
+            valid_loss=valid_loss,
+            valid_accuracy=accuracy,
+            lr=rate,
+            seconds=time.perf_counter() - started,
+            faces_per_second=seen / (trained - started),
+        )
+
+    def _train_epoch(self, index: int, side: int, generator: torch.Generator) -> tuple[float, float]:
+        how = self.recipe.optim
+        images = torch.from_numpy(self.train_faces.images.copy())
+        order = self.objective.order(generator)
+        steps = len(order)
+        losses, rate, started = [], 0.0, time.perf_counter()
+        self.net.train()
+        for step, chosen in enumerate(order):
+            done = index * steps + step
+            rate = learning_rate(how, done, steps=steps, accuracies=self._accuracies())
+            # Each process draws for the whole batch, so that it is the same however many there are.
+            batch = make_batch(images, chosen, self.recipe.augment, side=side, generator=generator)
+            if self._views is not None:
+                batch = self._views.taught(batch, generator.initial_seed(), side, step)
+            losses.append(self._gradient(batch))
+            _check_finite(losses[-1], epoch=index + 1)
+            if how.sharpness:
+                with uphill(self.net, how.sharpness):
+                    self._optimiser.zero_grad()
+                    self._gradient(batch)
+            self._step(rate, averaging(how, done, total=how.epochs * steps))
+            if self.on_step:
+                pace = (step + 1) * len(batch.rows) / (time.perf_counter() - started)
+                self.on_step(index + (step + 1) / steps, losses[-1], pace)
+        return sum(losses) / len(losses), rate
+
+    def _gradient(self, batch: Batch) -> float:
+        """Give each weight its gradient for a batch; return the loss."""
+        own = own_slice(self.fabric, len(batch.rows))
+        inputs = batch.faces[own].to(self.fabric.device).contiguous(memory_format=torch.channels_last)
+        outputs = of_all(self.fabric, self._forward(inputs).float(), len(batch.rows)).cpu()
+        loss = self.objective.loss(outputs, batch, self.net)
+        self.fabric.backward(loss * self.fabric.world_size)  # gradients are averaged over processes, not summed
+        return loss.item()
+
+    def _step(self, rate: float, decay: float) -> None:
+        how = self.recipe.optim
+        if how.clip:
+            # 16-mixed lets gradients be infinite until it has found its scale; elsewhere the loss tells of them.
+            self.fabric.clip_gradients(self._forward, self._optimiser, max_norm=how.clip, error_if_nonfinite=False)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self._optimiser.step()
+        self._optimiser.zero_grad()
+        if self.fabric.is_global_zero:
+            update_average(self.average, self.net, decay)
+
+    @torch.no_grad()
+    def _validate(self, side: int) -> tuple[float, float]:
+        labels = torch.from_numpy(self.valid_faces.labels.copy())
+        logits = []
+        with self.fabric.autocast():
+            if self.recipe.loss.kind == "prototypical":
+                images, known = (torch.tensor(part) for part in (self.train_faces.images, self.train_faces.labels))
+                set_centres(self.average, images, known, side=side, names=self.names)
+            for part in batches(len(labels), 256):
+                faces = resized(torch.from_numpy(self.valid_faces.images[part].copy()), side=side)
+                inputs = faces.to(self.fabric.device).contiguous(memory_format=torch.channels_last)
+                logits.append(self.average(inputs).float().cpu())
+        scores = torch.cat(logits)
+        accuracy = (scores.argmax(dim=1) == labels).double().mean().item()
+        return functional.cross_entropy(scores, labels).item(), accuracy
+
+    def _save(self, epoch: Epoch) -> None:
+        parts = {
+            "net": self.net.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": memory_of(self.optimiser),
+        }
+        tensors = {f"{part}.{name}": tensor for part, content in parts.items() for name, tensor in content.items()}
+        scaler = self.fabric.strategy.precision.state_dict()
+        self.folder.save(Checkpoint(tensors, [*self.epochs, epoch], {"scaler": scaler}))
+
+
+def _check_finite(loss: float, *, epoch: int) -> None:
+    if not math.isfinite(loss):
+        safe = "; the epochs before are safe" if epoch > 1 else ""
+        raise RunError(f"the loss is {loss} in epoch {epoch}: lower optim.lr, in another folder{safe}")

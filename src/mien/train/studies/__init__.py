@@ -1,0 +1,1 @@
+"""Several recipes, seeds or folds compared."""

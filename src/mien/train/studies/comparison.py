@@ -1,0 +1,152 @@
+"""The table of a study: what came of each candidate over its seeds, beside the first; as text, as CSV and drawn."""
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from statistics import fmean, stdev
+
+from mien.io.atomic_write import write_text, written_whole
+from mien.metrics import Share
+from mien.train.studies.trials import Cell
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of a candidate. Accuracies in [0, 1]; None: not known, of a deviation with one seed.
+
+    best: the mean over seeds of the best epoch's; last: of the last epoch's. difference: of `last` to the first
+    candidate's, the mean over the seeds that both have.
+    """
+
+    recipe: str
+    about: str
+    seeds: int
+    failed: int
+    best: float | None
+    best_sd: float | None
+    last: float | None
+    last_sd: float | None
+    difference: float | None
+    minutes: float | None
+
+
+class Comparison:
+    """The cells of a study as they come in. abouts: a line for each candidate, in the order of the rows."""
+
+    def __init__(self, abouts: Mapping[str, str], *, seeds: int, valid_faces: int) -> None:
+        self.abouts, self.seeds, self.valid_faces = abouts, seeds, valid_faces
+        self.cells: dict[tuple[str, int], Cell] = {}
+
+    def add(self, cell: Cell) -> None:
+        """Take a cell in."""
+        self.cells[cell.name, cell.seed] = cell
+
+    def rows(self) -> list[Row]:
+        """A row a candidate; the first is what the others are compared with."""
+        first = self._good(next(iter(self.abouts)))
+        return [self._row(name, first) for name in self.abouts]
+
+    def write(self, folder: Path) -> None:
+        """Write table.md, table.csv and table.png, each whole or not at all. Raises OutputError."""
+        rows = self.rows()
+        write_text(folder / "table.md", self._markdown(rows))
+        write_text(folder / "table.csv", _csv(rows))
+        self._draw(folder / "table.png", rows)
+
+    def _good(self, name: str) -> dict[int, Cell]:
+        """By seed, those that came to their end."""
+        return {seed: cell for (whose, seed), cell in self.cells.items() if whose == name and not cell.failure}
+
+    def _row(self, name: str, first: Mapping[int, Cell]) -> Row:
+        good = self._good(name)
+        best, last = ([getattr(cell, what) for cell in good.values()] for what in ("best", "last"))
+        differences = [cell.last - first[seed].last for seed, cell in good.items() if seed in first]
+        return Row(
+            recipe=name,
+            about=self.abouts[name],
+            seeds=len(good),
+            failed=sum(bool(cell.failure) for cell in self.cells.values() if cell.name == name),
+            best=fmean(best) if best else None,
+            best_sd=stdev(best) if len(best) > 1 else None,
+            last=fmean(last) if last else None,
+            last_sd=stdev(last) if len(last) > 1 else None,
+            difference=fmean(differences) if differences else None,
+            minutes=fmean(cell.minutes for cell in good.values()) if good else None,
+        )
+
+    def _reach(self, share: float) -> float:
+        """Half of the 95% interval of an accuracy on so many valid faces."""
+        low, high = Share(round(share * self.valid_faces), self.valid_faces).interval
+        return (high - low) / 2
+
+    def _markdown(self, rows: list[Row]) -> str:
+        lines = [
+            "| recipe | seeds | last epoch, % | best epoch, % | difference, points | minutes | what it is about |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        for row in rows:
+            seeds = f"{row.seeds} of {self.seeds}" + (f", {row.failed} failed" if row.failed else "")
+            difference = "" if row.difference is None or row is rows[0] else f"{100 * row.difference:+.2f}"
+            minutes = "" if row.minutes is None else f"{row.minutes:.1f}"
+            last, best = _spread(row.last, row.last_sd), _spread(row.best, row.best_sd)
+            cells = (row.recipe, seeds, last, best, difference, minutes, row.about)
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines += ["", self._note(rows)]
+        failures = [cell for cell in self.cells.values() if cell.failure]
+        lines += [f"\n{cell.name}, seed {cell.seed}, failed: {cell.failure}" for cell in failures]
+        return "\n".join(lines) + "\n"
+
+    def _note(self, rows: list[Row]) -> str:
+        known = [row.last for row in rows if row.last is not None]
+        reach = f"{100 * self._reach(fmean(known)):.1f}" if known else "?"
+        return (
+            f"Accuracy on the {self.valid_faces:,} valid faces: mean ± standard deviation over seeds. The best epoch is"
+            " chosen on the same faces, so that its figure is a little high. The difference is the last epoch's, to"
+            f" {rows[0].recipe} with the same seeds. The choice of valid faces alone leaves each accuracy ±{reach}"
+            " points (95%), and differences, since the faces are the same, somewhat less."
+        )
+
+    def _draw(self, path: Path, rows: list[Row]) -> None:
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(8, 1.4 + 0.3 * len(rows)), layout="constrained")
+        axes = figure.subplots()
+        for place, row in enumerate(rows):
+            if row.last is None:
+                continue
+            lasts = [100 * cell.last for cell in self._good(row.recipe).values()]
+            axes.plot(lasts, [place] * len(lasts), "o", color="tab:blue", alpha=0.4, markersize=4, linewidth=0)
+            axes.errorbar(100 * row.last, place, xerr=100 * (row.last_sd or 0), fmt="|", color="tab:blue", capsize=3)
+        if rows[0].last is not None:
+            centre, reach = 100 * rows[0].last, 100 * self._reach(rows[0].last)
+            axes.axvspan(centre - reach, centre + reach, color="tab:orange", alpha=0.15, linewidth=0)
+            axes.axvline(centre, color="tab:orange", linewidth=1)
+        axes.set_yticks(range(len(rows)), [f"{row.recipe} (failed)" if row.failed else row.recipe for row in rows])
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlabel(f"accuracy of the last epoch on {self.valid_faces:,} valid faces, %")
+        axes.set_title(
+            "Dots: seeds. Bars: their mean and standard deviation.\n"
+            f"Band: {rows[0].recipe}, and the 95% interval that the choice of faces leaves it.",
+            fontsize=9,
+            loc="left",
+        )
+        axes.grid(axis="x", alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        with written_whole(path) as file:
+            figure.savefig(file, format="png", dpi=120)
+
+
+def _spread(mean: float | None, deviation: float | None) -> str:
+    if mean is None:
+        return ""
+    return f"{100 * mean:.2f}" + ("" if deviation is None else f" ± {100 * deviation:.2f}")
+
+
+def _csv(rows: list[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return text.getvalue()

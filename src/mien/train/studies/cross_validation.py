@@ -1,0 +1,76 @@
+"""Cross-validation: what is said of each training face by a net that has not seen it, nor its identical twin."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mien.data.scores_file import FaceScores
+from mien.data.splits import fold_of_each
+from mien.errors import RunError
+from mien.train.export.export import WholeModel, whole_model
+from mien.train.recipe import Recipe
+from mien.train.run.distributed import Accelerator
+from mien.train.run.trainer import Run, train
+from mien.types import FaceSet, Scores, batches
+
+
+def fold_runs(
+    recipe: Recipe,
+    faces: FaceSet,
+    *,
+    out: Path | str,
+    folds: int = 5,
+    resume: bool = False,
+    threads: int = 0,
+    devices: int = 1,
+    nodes: int = 1,
+    accelerator: Accelerator = "auto",
+) -> Iterator[Run]:
+    """A run for each fold, in out/fold-1 and so on: trained on the labelled train faces but for that fold's.
+
+    The held-out fold is the run's valid faces. Iterate over each run to train it, then give all to `held_out_scores`.
+    Raises RunError as `train` does, DataError where there are fewer than 2 folds, or more folds than faces.
+    """
+    labelled = faces[(faces.labels >= 0) & (faces.splits == "train")]
+    fold = fold_of_each(labelled, folds=folds, seed=recipe.seed)
+    for number in range(folds):
+        parted = replace(labelled, splits=np.where(fold == number, "valid", "train"))
+        yield train(
+            recipe,
+            parted,
+            out=Path(out) / f"fold-{number + 1}",
+            resume=resume,
+            threads=threads,
+            devices=devices,
+            nodes=nodes,
+            accelerator=accelerator,
+        )
+
+
+def held_out_scores(runs: Sequence[Run]) -> FaceScores:
+    """The probabilities of every held-out face by its own fold's net, averaged over it and its mirror image.
+
+    The net is that of the last epoch: the best would have been chosen by the labels that it is to judge.
+
+    Raises RunError where there is no run, or one is not finished.
+    """
+    if not runs or any(not run.finished for run in runs):
+        raise RunError("scores of held-out faces need the runs of all folds, finished: go on with --resume")
+    ids = np.concatenate([run.valid_faces.ids for run in runs])
+    probs = np.concatenate(
+        [_probs(whole_model(run, name="fold", last=True)[0], run.valid_faces.images) for run in runs]
+    )
+    return FaceScores(ids, Scores(probs, runs[0].names), held_out=True)
+
+
+@torch.no_grad()
+def _probs(model: WholeModel, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    parts = []
+    for rows in batches(len(images), 256):
+        plain = torch.from_numpy(images[rows].copy())
+        parts.append((model(plain) + model(plain.flip(-1))).numpy() / 2)
+    return np.concatenate(parts).astype(np.float32)

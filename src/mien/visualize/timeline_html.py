@@ -1,0 +1,58 @@
+"""A timeline as an HTML page that needs no network."""
+
+import base64
+import io
+import json
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mien.visualize.timeline import Band, Chart
+
+_QUALITY = 85  # of the thumbnails
+
+
+def timeline_page(chart: Chart) -> str:
+    """The chart as HTML text."""
+    span = chart.end - chart.start
+    content = {
+        "title": chart.title,
+        "remark": chart.remark,
+        "names": chart.names,
+        "colours": [f"rgb{chart.colour(name)}" for name in chart.names],
+        "start": chart.start,
+        "end": chart.end,
+        "width": chart.width,
+        "ticks": [{"at": (seconds - chart.start) / span, "text": text} for seconds, text in chart.ticks()],
+        "bands": [_band(chart, band) for band in chart.bands],
+    }
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    template = (resources.files("mien.io") / "templates" / "timeline.html").read_text(encoding="utf-8")
+    return template.replace('"CONTENT"', text, 1)
+
+
+def _band(chart: Chart, band: Band) -> dict[str, Any]:
+    """A face: its words, its picture, and where it was seen: the first bin and (B, K) probabilities as bytes."""
+    when, what = chart.told(band)
+    return {
+        "name": f"#{band.track}",
+        "source": band.source if len(chart.sources) > 1 else "",
+        "when": when,
+        "what": what,
+        "view": "" if band.view is None else _jpeg(band.view),
+        "runs": [{"first": first, "probs": _bytes(probs)} for first, probs in band.runs()],
+    }
+
+
+def _bytes(probs: NDArray[np.float64]) -> str:
+    """Base64 of 0 to 255 for 0 to 1."""
+    return base64.b64encode(np.round(probs * 255).astype(np.uint8).tobytes()).decode()
+
+
+def _jpeg(view: NDArray[np.uint8]) -> str:
+    stream = io.BytesIO()
+    Image.fromarray(view).save(stream, "JPEG", quality=_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -1,0 +1,235 @@
+"""`mien evaluate`, `models`, `show` and `bench`, as a user runs them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mien
+from mien.classify import onnx as home
+from mien.labels import EXPRESSIONS
+from mien.types import FaceSet, ModelCard
+from support import python_of, random_faces, run_mien, tiny_model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models and a file of faces: 60 to train, 40 to validate of which 10 are twins of those, 5 unlabelled."""
+    folder = tmp_path_factory.mktemp("work")
+    card = ModelCard(
+        "tiny",
+        EXPRESSIONS,
+        parameters=16128,
+        recipe="[optim]\nlr = 0.1\n",
+        note="[not] markup",
+        scores={
+            "valid_accuracy": 0.625,
+            "valid_accuracy_low": 0.61,
+            "valid_accuracy_high": 0.64,
+            "valid_accuracy_mirrored": 0.63,
+            "valid_ece": 0.0213,
+        },
+    )
+    tiny_model(folder / "tiny.onnx", card=card)
+    tiny_model(folder / "other.onnx", name="other", seed=1)
+    train, valid, test = (random_faces(n, seed=n, split=s) for n, s in ((60, "train"), (40, "valid"), (5, "test")))
+    images = np.concatenate([train.images, valid.images, test.images])
+    images[60:70] = images[:10]
+    faces = FaceSet(
+        images,
+        np.concatenate([train.labels, valid.labels, np.full(5, -1)]),
+        np.concatenate([train.splits, valid.splits, test.splits]),
+        np.concatenate([train.ids, valid.ids, test.ids]),
+        random_faces(105, votes=True).votes,
+    )
+    mien.save_faces(faces, folder / "faces.npz")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.fixture
+def _ships(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "swift.onnx").write_bytes((folder / "tiny.onnx").read_bytes())
+    monkeypatch.setattr(home.resources, "files", lambda _: tmp_path)
+
+
+def test_evaluate_says_what_the_library_says(folder: Path, tmp_path: Path) -> None:
+    outcome = run_mien("evaluate", "tiny.onnx", "faces.npz", "--json", tmp_path / "r.json")
+    faces = mien.load_faces(folder / "faces.npz")
+    report = mien.evaluate(
+        mien.load(folder / "tiny.onnx"), faces[faces.splits == "valid"], seen=faces[faces.splits == "train"]
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("tiny on 40 labelled faces of faces.npz (valid)\n")
+    assert f"{report.accuracy.value:.2%}" in outcome.out
+    assert "of 30 with no twin in training" in outcome.out
+    assert f"{report.votes_agreed.value:.2%}" in outcome.out
+    for row in report.rows():
+        cells = [row["expression"], str(row["faces"]), *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1"))]
+        assert cells in [line.split() for line in outcome.out.splitlines()]
+    for name, row in zip(EXPRESSIONS, report.confusion.tolist(), strict=True):
+        assert [name, *map(str, row)] in [line.split() for line in outcome.out.splitlines()]
+    assert "…" not in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    assert (tmp_path / "r.json").read_text() == report.to_json()
+
+
+def test_evaluate_several_models_mirrored(folder: Path, tmp_path: Path) -> None:
+    outcome = run_mien("evaluate", "tiny.onnx", "other.onnx", "faces.npz", "--mirror", "--json", tmp_path / "r.json")
+    assert outcome.code == 0
+    content = json.loads((tmp_path / "r.json").read_text())
+    both = mien.Mirrored(mien.Ensemble(mien.load(folder / "tiny.onnx"), mien.load(folder / "other.onnx")))
+    faces = mien.load_faces("faces.npz")
+    wanted = mien.evaluate(both, faces[faces.splits == "valid"])
+    assert content["model"] == "(tiny + other) mirrored"
+    assert content["confusion"] == wanted.confusion.tolist()
+    assert len(set(content["model_hashes"])) == 2
+
+
+@pytest.mark.usefixtures("_ships")
+def test_the_documented_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(python_of("evaluate.md"), {})  # noqa: S102 (it is ours)
+    out = capsys.readouterr().out
+    assert "Share(right=" in out
+    assert json.loads(out[out.index("{") :])["model"] == "tiny mirrored"
+
+
+def test_evaluate_ten_crops(folder: Path, tmp_path: Path) -> None:
+    said = run_mien("evaluate", "tiny.onnx", "faces.npz", "--mirror", "--five-crop", "--json", tmp_path / "r.json")
+    assert said.code == 0
+    content = json.loads((tmp_path / "r.json").read_text())
+    faces = mien.load_faces("faces.npz")
+    ten = mien.Mirrored(mien.FiveCrop(mien.load(folder / "tiny.onnx")))
+    wanted = mien.evaluate(ten, faces[faces.splits == "valid"])
+    assert content["model"] == "tiny five-crop mirrored"
+    assert content["confusion"] == wanted.confusion.tolist()
+    assert len(content["model_hashes"]) == 1
+
+
+def test_evaluate_takes_the_split_that_is_asked_for() -> None:
+    train = run_mien("evaluate", "tiny.onnx", "faces.npz", "--split", "train").out
+    assert "on 60 labelled faces of faces.npz (train)" in train
+    everything = run_mien("evaluate", "tiny.onnx", "faces.npz", "--split", "all").out
+    assert "on 100 labelled faces of faces.npz (all)" in everything
+    assert "twin" not in everything
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["faces.npz"], 2, "Missing argument 'MODEL...'"),
+        (["tiny.onnx", "faces.npz", "--split", "dev"], 2, "--split"),
+        (["tiny.onnx", "nothing.npz"], 1, "mien: cannot read nothing.npz"),
+        (["tiny.onnx", "other.onnx"], 1, "mien: other.onnx is no file of faces"),
+        (["faces.npz", "faces.npz"], 1, "mien: faces.npz must be a model file, got what is a zip archive"),
+        (["tinny", "faces.npz"], 1, "mien: no file and no model that ships is named tinny"),
+        (["tiny.onnx", "faces.npz", "--split", "test"], 1, "mien: faces.npz has no labels for --split test"),
+        (["tiny.onnx", "faces.npz", "--json", "no/r.json"], 1, "mien: cannot write no/r.json"),
+    ],
+)
+def test_evaluate_says_what_is_wrong(arguments: list[str], code: int, said: str) -> None:
+    outcome = run_mien("evaluate", *arguments)
+    assert outcome.code == code
+    assert said in outcome.err
+    assert code == 2 or outcome.err.count("\n") == 1
+
+
+def test_evaluate_names_the_splits_there_are(tmp_path: Path) -> None:
+    mien.save_faces(random_faces(5, split="train"), tmp_path / "f.npz")
+    outcome = run_mien("evaluate", "tiny.onnx", tmp_path / "f.npz")
+    assert outcome.err == f"mien: {tmp_path / 'f.npz'} has no faces for --split valid; it has: train 5\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("no/r.json", "there is no folder no"), ("faces.npz", "it is what is read"), (".", "a folder")]
+)
+def test_a_report_that_cannot_be_written_is_refused_at_once(path: str, said: str) -> None:
+    before = Path("faces.npz").read_bytes()
+    outcome = run_mien("evaluate", "tiny.onnx", "faces.npz", "--json", path)
+    assert (outcome.code, outcome.out, said in outcome.err) == (1, "", True), outcome.err
+    assert Path("faces.npz").read_bytes() == before
+
+
+@pytest.mark.usefixtures("_ships")
+def test_models_lists_what_ships() -> None:
+    outcome = run_mien("models")
+    assert outcome.code == 0
+    head, row = outcome.out.splitlines()
+    assert head.split("  ")[0] == "model"
+    assert "test" not in head
+    *carded, milliseconds = row.split()
+    assert " ".join(carded) == "swift 0.02 M 0.1 MB 62.5% (61.0 to 64.0%) 63.0% 0.021"
+    assert float(milliseconds) > 0
+
+
+def test_models_may_be_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(home.resources, "files", lambda _: tmp_path)
+    outcome = run_mien("models")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "no model ships" in outcome.err
+
+
+@pytest.mark.usefixtures("_ships")
+def test_show_a_model_by_path_or_name(folder: Path) -> None:
+    by_path, by_name = run_mien("show", "tiny.onnx").out, run_mien("show", "swift").out
+    assert by_path.splitlines()[0] == "tiny.onnx: a model file"
+    assert by_path.splitlines()[1:] == by_name.splitlines()[1:]
+    shown = [line.split(maxsplit=1) for line in by_path.splitlines()]
+    for name, value in (
+        ("model", "tiny"),
+        ("labels", ", ".join(EXPRESSIONS)),
+        ("parameters", "16,128"),
+        ("hash", mien.load(folder / "tiny.onnx").hash),
+        ("note", "[not] markup"),
+    ):
+        assert [name, value] in shown
+    assert "lr = 0.1" in by_path
+
+
+def test_show_faces(folder: Path) -> None:
+    outcome = run_mien("show", "faces.npz")
+    faces = mien.load_faces(folder / "faces.npz")
+    assert outcome.code == 0
+    assert outcome.out.startswith("faces.npz: a file of faces\n")
+    assert faces.hash in outcome.out
+    lines = [line.split() for line in outcome.out.splitlines()]
+    for index, name in enumerate(EXPRESSIONS):
+        counts = [str(((faces.labels == index) & (faces.splits == s)).sum()) for s in ("train", "valid", "test")]
+        assert [name, *counts] in [line[:4] for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"<html>", "what is a web page"),
+        (b"PK\x03\x04 but no more", "is damaged"),
+        (b"\x89PNG\r\n\x1a\n", "what is a PNG picture"),
+        (b"who knows", "a damaged or other one"),
+    ],
+)
+def test_show_says_what_is_wrong(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "it").write_bytes(content)
+    outcome = run_mien("show", tmp_path / "it")
+    assert outcome.code == 1
+    assert said in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_bench_says_how_fast_and_on_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mien.evaluation import latency as bench
+
+    quick = bench.bench
+    monkeypatch.setattr(bench, "bench", lambda classifier, *, batch: quick(classifier, batch=batch, seconds=0))
+    outcome = run_mien("bench", "tiny.onnx", "--threads", "1")
+    lines = outcome.out.splitlines()
+    assert outcome.code == 0
+    assert lines[:2] == ["tiny, 1 thread", bench.machine()]
+    assert [line.split()[0] for line in lines[-2:]] == ["1", "64"]
+    assert run_mien("bench", "tiny.onnx", "--threads", "-1").code == 2

@@ -1,0 +1,150 @@
+"""`mien train` as its user meets it: lines on stderr, the result on stdout, one clear line for whatever goes wrong."""
+
+import os
+import re
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from mien.data.formats.npz import save_faces
+from mien.train import Run
+from support import run_mien, train_and_valid
+
+RECIPE = "[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nepochs = 3\nbatch = 16\n"
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> list[str]:
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    save_faces(train_and_valid(40, 14), tmp_path / "faces.npz")
+    files = [str(tmp_path / "recipe.toml"), "--faces", str(tmp_path / "faces.npz"), "-o", str(tmp_path / "run")]
+    return ["train", *files, "--threads", "1", "--accelerator", "cpu"]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_line_an_epoch_and_what_came_of_it(command: list[str], tmp_path: Path) -> None:
+    ended = run_mien(*command)
+    assert ended.code == 0, ended.err
+    assert [line[:11] for line in ended.err.splitlines()] == [
+        "epoch   1  ",
+        "epoch   2  ",
+        "epoch   3  ",
+        "next: mien ",
+    ]
+    assert ended.out.startswith(f"{tmp_path / 'run'}: best valid accuracy 0.")
+    again = run_mien(*command)
+    assert (again.code, again.out) == (1, "")
+    assert again.err.startswith(f"mien: {tmp_path / 'run'} already holds a run: add --resume")
+    resumed = run_mien(*command, "--resume")
+    assert (resumed.code, resumed.out) == (0, ended.out)
+    assert "going on after epoch 3 of 3" in resumed.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_terminal_gets_a_bar(command: list[str]) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    mien = [sys.executable, "-c", "from mien.cli.main import main; main()"]
+    with subprocess.Popen([*mien, *map(str, command)], stdout=subprocess.DEVNULL, stderr=theirs) as training:
+        os.close(theirs)
+        shown = ""
+        with suppress(OSError):  # which is how Linux says that nobody is there any more
+            while more := os.read(ours, 4096):
+                shown += more.decode(errors="replace")
+    os.close(ours)
+    assert training.returncode == 0
+    words = " ".join(shown.split())
+    assert re.search(r"epoch 3 \S+ 100% loss \d\.\d{3} \d+ faces/s .*left", words)
+    assert "epoch 4" not in words
+
+
+def test_ctrl_c_says_where_it_stands(command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, step = Run._step, 0
+
+    def interrupted(run: Run, rate: float, done: int) -> None:
+        nonlocal step
+        step += 1
+        if step == 3:  # there are two an epoch
+            raise KeyboardInterrupt
+        whole(run, rate, done)
+
+    monkeypatch.setattr(Run, "_step", interrupted)
+    ended = run_mien(*command)
+    assert ended.code == 130
+    assert ended.err.splitlines()[1:] == [
+        f"stopped in epoch 2 of 3; the 1 before are safe in {tmp_path / 'run'}: go on with --resume"
+    ]
+    monkeypatch.setattr(Run, "_step", whole)
+    resumed = run_mien(*command, "--resume")
+    assert resumed.code == 0
+    assert "going on after epoch 1 of 3" in resumed.err
+
+
+def test_the_clock(command: list[str], tmp_path: Path) -> None:
+    ended = run_mien(*command, "--minutes", "0.00001")
+    assert ended.code == 0
+    assert "time is up after epoch 1 of 3: the next takes about" in ended.err
+    assert "best valid accuracy" in ended.out
+    assert (tmp_path / "run" / "best.safetensors").exists()
+    assert run_mien(*command, "--minutes", "1", "--folds", "2").code == 2
+
+
+def test_an_early_end(command: list[str]) -> None:
+    still = ["--set", "optim.patience=1", "--set", "optim.lr=1e-9", "--set", "optim.ema=0"]
+    ended = run_mien(*command, *still)
+    assert ended.code == 0
+    assert "ended after epoch 2 of 3: the last 1 were no better" in ended.err
+    assert "epoch   3" not in run_mien(*command, *still, "--resume").err
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (["--faces", "nowhere.npz"], "nowhere.npz"),
+        (["--set", "optim.epoch=2"], "did you mean optim.epochs"),
+        (["--set", "optim.lr=1e18", "--set", "optim.warmup=0"], "the loss is "),
+        (["--accelerator", "cuda"], "cannot train on 1 cuda devices on each of 1 machines: "),
+    ],
+)
+def test_one_line_for_what_goes_wrong(command: list[str], change: list[str], line: str) -> None:
+    ended = run_mien(*command, *change)
+    assert (ended.code, ended.out) == (1, "")
+    assert line in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_other_data_under_resume_overwrites_nothing(command: list[str], tmp_path: Path) -> None:
+    """The run is refused whether it has finished an epoch or not."""
+    assert run_mien(*command, "--minutes", "0.00001").code == 0
+    save_faces(train_and_valid(40, 14, seed=1), tmp_path / "faces.npz")
+    for missing in ("none", "last.safetensors"):
+        (tmp_path / "run" / missing).unlink(missing_ok=True)
+        before = content(tmp_path / "run")
+        ended = run_mien(*command, "--resume")
+        assert ended.code == 1
+        assert ended.err.startswith(f"mien: {tmp_path / 'run'} holds a run of other faces: resume it with its own")
+        assert ended.err.count("\n") == 1
+        assert content(tmp_path / "run") == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this platform has no /dev/full")
+@pytest.mark.parametrize("file", ["last.safetensors", "metrics.csv"])
+def test_a_full_disk(command: list[str], tmp_path: Path, file: str) -> None:
+    assert run_mien(*command, "--minutes", "0.00001").code == 0
+    before = content(tmp_path / "run")
+    (tmp_path / "run" / f"{file}.part").symlink_to("/dev/full")
+    ended = run_mien(*command, "--resume")
+    lines = [line for line in ended.err.splitlines() if line.startswith("mien: ")]
+    assert ended.code == 1
+    assert lines == [f"mien: cannot write {tmp_path / 'run' / file}: No space left on device"]
+    assert content(tmp_path / "run")[file] == before[file]
+    resumed = run_mien(*command, "--resume")
+    assert resumed.code == 0
+    assert "epoch   3" in resumed.err

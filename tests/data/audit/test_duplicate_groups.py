@@ -1,0 +1,137 @@
+"""What twins come to: who stays, who leaks, who contradicts, and that test labels stay out of it."""
+
+import numpy as np
+import pytest
+
+from mien.data.audit.duplicate_groups import Twins, identical_twins, near_twins
+from mien.data.audit.duplicates import identical
+from mien.labels import EXPRESSIONS
+from mien.types import FaceSet
+from support import drawn_faces
+
+ANGRY, HAPPY, SAD = (EXPRESSIONS.index(name) for name in ("angry", "happy", "sad"))
+
+
+def _set(*faces: tuple[int, str, int]) -> FaceSet:
+    """Faces as (picture, split, label)."""
+    pictures, splits, labels = zip(*faces, strict=True)
+    images = drawn_faces(10).images[list(pictures)]
+    return FaceSet(images, np.array(labels), np.array(splits), np.array([f"f{row}" for row in range(len(faces))]))
+
+
+def _found(faces: FaceSet) -> tuple[Twins, list[tuple[str, int, int | None, int | None]]]:
+    twins = identical_twins(faces, identical(faces.images))
+    return twins, [(each.kind, each.row, each.other, each.suggestion) for each in twins.findings]
+
+
+def test_without_twins_there_is_nothing() -> None:
+    twins, found = _found(_set((0, "train", ANGRY), (1, "test", -1)))
+    assert (twins.groups, twins.redundant, twins.leaked, twins.conflict_groups, found) == (0, 0, frozenset(), 0, [])
+
+
+def test_the_one_in_the_latest_split_stays() -> None:
+    twins, found = _found(_set((0, "train", SAD), (0, "valid", SAD), (0, "test", -1), (0, "train", SAD)))
+    assert found == [
+        ("duplicate", 0, 2, None),
+        ("duplicate", 1, 2, None),
+        ("duplicate", 3, 2, None),
+        ("leak", 0, 2, None),
+        ("leak", 1, 2, None),
+        ("leak", 3, 2, None),
+    ]
+    assert (twins.groups, twins.redundant, twins.leaked) == (1, 3, {1, 2})
+
+
+def test_a_valid_face_in_test_but_not_in_train_is_no_leaked_one() -> None:
+    twins, found = _found(_set((0, "valid", SAD), (0, "test", -1)))
+    assert twins.leaked == frozenset()
+    assert ("leak", 0, 1, None) in found
+
+
+def test_the_one_with_the_label_of_most_stays_and_the_odd_one_out_contradicts() -> None:
+    twins, found = _found(_set((0, "train", ANGRY), (0, "train", HAPPY), (0, "train", HAPPY)))
+    assert found == [("duplicate", 0, 1, None), ("duplicate", 2, 1, None), ("conflict", 0, 1, HAPPY)]
+    (conflict,) = (each for each in twins.findings if each.kind == "conflict")
+    assert conflict.measure == pytest.approx(2 / 3)
+    assert conflict.severity == pytest.approx(2 / 3)
+
+
+def test_at_a_tie_all_contradict_and_nothing_is_suggested() -> None:
+    twins, found = _found(_set((0, "train", ANGRY), (0, "train", HAPPY)))
+    assert found[1:] == [("conflict", 0, 1, None), ("conflict", 1, 0, None)]
+    assert [each.measure for each in twins.findings[1:]] == [0, 0]
+
+
+def test_an_unlabelled_test_face_is_given_no_label_by_its_train_twins() -> None:
+    twins, found = _found(_set((0, "train", SAD), (0, "train", SAD), (0, "test", -1)))
+    assert twins.conflict_groups == 0
+    assert all(suggestion is None for *_, suggestion in found)
+
+
+def test_labels_of_test_faces_and_of_others_decide_about_their_own_alone() -> None:
+    for label in (SAD, HAPPY, -1):
+        _, found = _found(_set((0, "train", SAD), (0, "test", label), (0, "test", label)))
+        assert not [each for each in found if each[0] == "conflict"]
+        _, found = _found(_set((0, "train", SAD), (0, "valid", HAPPY), (0, "test", label)))
+        assert [each for each in found if each[0] == "conflict"] == [("conflict", 0, 1, None), ("conflict", 1, 0, None)]
+
+
+def test_test_faces_that_contradict_one_another_are_told() -> None:
+    twins, found = _found(_set((0, "test", HAPPY), (0, "test", SAD), (0, "test", SAD)))
+    assert [each for each in found if each[0] == "conflict"] == [("conflict", 0, 1, None)]
+    assert twins.conflict_groups == 1
+
+
+def _near(
+    faces: FaceSet, pairs: list[list[int]], correlation: list[float]
+) -> tuple[Twins, list[tuple[str, int, int | None]]]:
+    first = identical(faces.images)
+    known = identical_twins(faces, first)
+    near = near_twins(faces, first, np.array(pairs), np.array(correlation, np.float32), known)
+    return near, [(each.kind, each.row, each.other) for each in near.findings]
+
+
+def test_near_twins_are_chained_and_measured_by_their_strongest_link() -> None:
+    faces = _set((0, "train", SAD), (1, "train", SAD), (2, "train", SAD), (3, "train", SAD))
+    near, found = _near(faces, [[0, 1], [1, 2]], [0.8, 0.9])
+    assert found == [("near-duplicate", 1, 0), ("near-duplicate", 2, 0)]
+    assert [each.measure for each in near.findings] == pytest.approx([0.9, 0.9])
+    assert (near.groups, near.redundant) == (1, 2)
+
+
+def test_near_twins_hold_only_what_identical_ones_do_not() -> None:
+    faces = _set((0, "train", SAD), (0, "test", -1), (1, "train", HAPPY), (1, "valid", SAD))
+    near, found = _near(faces, [[0, 2]], [0.75])
+    assert found == [("near-duplicate", 2, 1), ("near-duplicate", 3, 1), ("near-leak", 3, 1)]
+    assert near.redundant == 1
+    assert near.leaked == frozenset()
+    assert near.conflict_groups == 0
+
+
+def test_near_conflicts_and_leaks() -> None:
+    faces = _set((0, "train", SAD), (1, "valid", HAPPY), (2, "test", -1), (3, "train", SAD))
+    near, found = _near(faces, [[0, 1], [1, 2], [0, 3]], [0.8, 0.8, 0.8])
+    assert near.leaked == {1, 2}
+    assert near.conflict_groups == 1
+    assert [each for each in found if each[0] == "near-leak"] == [("near-leak", row, 2) for row in (0, 1, 3)]
+    (conflict,) = (each for each in near.findings if each.kind == "near-conflict")
+    assert (conflict.row, conflict.suggestion) == (1, SAD)
+
+
+def _stays(*faces: tuple[str, int]) -> int:
+    """Which of the same picture, as (split, label), stays."""
+    _, found = _found(_set(*((0, *face) for face in faces)))
+    (stays,) = {other for kind, _, other, _ in found if kind == "duplicate"}
+    assert stays is not None
+    return stays
+
+
+def test_a_face_without_a_label_stays_only_where_none_has_one() -> None:
+    for split in ("train", "test"):
+        assert _stays((split, -1), (split, HAPPY), (split, HAPPY)) == 1
+    assert _stays(("train", -1), ("train", -1)) == 0
+    assert _stays(("train", -1), ("train", HAPPY), ("train", SAD)) == 1  # at a tie the first that has one
+
+
+def test_train_labels_do_not_decide_which_test_face_stays() -> None:
+    assert _stays(("test", SAD), ("test", HAPPY), ("train", HAPPY)) == 0

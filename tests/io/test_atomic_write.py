@@ -1,0 +1,170 @@
+"""Whole or not at all, whatever stops the writing."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from mien.errors import OutputError
+from mien.io.atomic_write import require_writable, shortened, write_text, written_whole
+
+IN_MEMORY = Path("/dev", "shm")
+
+
+def test_what_was_written_is_there_and_nothing_else(tmp_path: Path) -> None:
+    with written_whole(tmp_path / "a.bin") as file:
+        file.write(b"one ")
+        file.write(b"two")
+        assert not (tmp_path / "a.bin").exists()
+    assert (tmp_path / "a.bin").read_bytes() == b"one two"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_text_is_utf_8(tmp_path: Path) -> None:
+    write_text(str(tmp_path / "a.txt"), "é\n")
+    assert (tmp_path / "a.txt").read_bytes() == b"\xc3\xa9\n"
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), OutputError("of another file")])
+def test_an_error_leaves_what_was_there_and_is_passed_on(tmp_path: Path, error: BaseException) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def write() -> None:
+        with written_whole(path) as file:
+            file.write(b"new")
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        write()
+    assert caught.value is error
+    assert path.read_text() == "old"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OutputError, match=r"cannot write .*a\.txt: No space left on device"):
+        write_text(tmp_path / "a.txt", "new")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_device_that_is_full_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.txt.part").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match="No space left on device"):
+        write_text(tmp_path / "a.txt", "new")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_none_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    for place, said in (
+        ("no/a.txt", "No such file or directory"),
+        ("file/a.txt", "Not a directory"),
+        ("folder", "it is a folder"),
+        ("x" * 300, "File name too long"),
+    ):
+        with pytest.raises(OutputError, match=f"cannot write .*{place}: {said}"):
+            write_text(tmp_path / place, "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_killed_writer_leaves_what_was_there_and_does_not_block_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    killed = f"""
+import os, signal
+from mien.io.atomic_write import written_whole
+with written_whole({str(path)!r}) as file:
+    file.write(b"new" * 100_000)
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", killed], check=False).returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+    write_text(path, "newer")
+    assert path.read_text() == "newer"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_open_files_are_written_to_by_the_systems_names_for_them(tmp_path: Path) -> None:
+    say = "from mien.io.atomic_write import write_text; write_text('/dev/stdout', 'new')"
+    piped = subprocess.run([sys.executable, "-c", say], capture_output=True, check=True)
+    assert piped.stdout == b"new"
+    (tmp_path / "log.txt").write_text("old ")
+    with (tmp_path / "log.txt").open("a") as log:
+        subprocess.run([sys.executable, "-c", say], stdout=log, check=True)
+    assert (tmp_path / "log.txt").read_text() == "old new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.txt"]
+
+
+@pytest.mark.skipif(not IN_MEMORY.is_dir(), reason="this system has no /dev/shm")
+def test_files_in_memory_are_replaced_like_any() -> None:
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
+        path = Path(folder) / "a.txt"
+        write_text(path, "old")
+        write_text(path, "new")
+        assert path.read_text() == "new"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_a_link_stays_and_a_pipe_is_written_to(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to("a.txt")
+    write_text(tmp_path / "link.txt", "new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "a.txt").read_text() == "new"
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE) as reader:
+        write_text(tmp_path / "pipe", "through")
+        assert reader.communicate()[0] == b"through"
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_place_without_a_name_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match=r"cannot write \.: it is a folder"):
+        write_text(".", "new")
+
+
+def test_what_could_not_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("")
+    (tmp_path / "link.txt").symlink_to("in.txt")
+    require_writable(tmp_path / "out.txt", None, reads=(tmp_path / "in.txt", None, tmp_path / "none.txt"))
+    for place, said in (("no/a.txt", "there is no folder"), (".", "a folder"), ("link.txt", "it is what is read")):
+        with pytest.raises(OutputError, match=said):
+            require_writable(tmp_path / place, reads=(tmp_path / "in.txt",))
+
+
+def test_what_a_link_leads_to_is_looked_at_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "dangling.txt").symlink_to("none/a.txt")
+    with pytest.raises(OutputError, match=r"dangling\.txt: there is no folder .*none"):
+        require_writable(tmp_path / "dangling.txt")
+
+
+def test_a_file_in_a_folder_that_takes_none_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writable as the file itself may be: it would be replaced by another."""
+    (tmp_path / "a.txt").touch()
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != tmp_path)
+    with pytest.raises(OutputError, match=r"a\.txt: the folder takes no new file"):
+        require_writable(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("a" * 300, "a" * 9), ("日本語の顔", "日本語"), ("café", "café"), ("é" * 5, "é" * 4)]
+)
+def test_names_are_cut_between_letters(name: str, kept: str) -> None:
+    assert shortened(name, 9) == kept

@@ -1,0 +1,293 @@
+import io
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from mien.errors import DataError
+from mien.io.image import crop_face, grey, read_picture, tilt, to_face
+
+RAMP = np.arange(48 * 48, dtype=np.uint16).reshape(48, 48) * 28  # 0 to 64484
+
+
+def coloured(height: int = 40, width: int = 60) -> np.ndarray:
+    """Smooth and without symmetry, so that every orientation and channel order shows."""
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack([x * 4, y * 6, 255 - x * 2 - y], axis=2).astype(np.uint8)
+
+
+def saved(image: Image.Image, path: Path, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def png(rows: bytes, *, side: int, bits: int, colours: int) -> bytes:
+    """A square PNG file, put together by hand."""
+    header = struct.pack(">IIBBBBB", side, side, bits, colours, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    parts = [
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "ppm", "gif", "webp", "jpg", "avif", "jp2"])
+def test_every_format_comes_out_as_rgb(tmp_path: Path, suffix: str) -> None:
+    picture = coloured()
+    options = {"lossless": True} if suffix == "webp" else {"quality": 100} if suffix in ("jpg", "avif") else {}
+    read = read_picture(saved(Image.fromarray(picture), tmp_path / f"picture.{suffix}", **options))
+    assert (read.shape, read.dtype) == ((40, 60, 3), np.uint8)
+    exact = suffix in ("png", "bmp", "tif", "ppm", "webp")
+    assert np.abs(read.astype(int) - picture).mean() <= (0 if exact else 16 if suffix == "gif" else 2)
+
+
+def test_what_is_read_belongs_to_the_caller(tmp_path: Path) -> None:
+    picture = read_picture(saved(Image.fromarray(coloured()), tmp_path / "a.png"))
+    picture[:] = 0
+    assert not picture.any()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_come_out_upright(tmp_path: Path, suffix: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"quality": 100} if suffix == "jpg" else {"lossless": True} if suffix == "webp" else {}
+    path = saved(Image.fromarray(coloured()), tmp_path / f"a.{suffix}", exif=exif, **options)
+    with Image.open(path) as image:
+        upright = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    assert upright.shape == ((40, 60, 3) if orientation < 5 else (60, 40, 3))
+    assert (read_picture(path) == upright).all()
+
+
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0II*\0\xff\xff\xff\x7f", b"Exif\0\0garbage", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"]
+)
+def test_broken_metadata_does_not_matter(tmp_path: Path, exif: bytes) -> None:
+    path = saved(Image.fromarray(coloured()), tmp_path / "a.jpg", exif=exif)
+    assert read_picture(path).shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I;16", "I", "F"])
+def test_every_mode_that_a_tiff_can_have(tmp_path: Path, mode: str) -> None:
+    if mode == "P":
+        image = Image.new("RGB", (9, 7), "red").quantize(4)
+    else:
+        image = Image.new(mode, (9, 7), Image.new(mode, (1, 1)).getpixel((0, 0)))
+    read = read_picture(saved(image, tmp_path / "a.tif"))
+    assert (read.shape, read.dtype) == ((7, 9, 3), np.uint8)
+
+
+def test_cmyk_jpeg_is_read_in_its_colours(tmp_path: Path) -> None:
+    image = Image.new("RGB", (32, 32), (200, 40, 40)).convert("CMYK")
+    assert np.abs(read_picture(saved(image, tmp_path / "a.jpg", quality=95)).astype(int) - (200, 40, 40)).max() < 6
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparent_pictures_lie_on_white(tmp_path: Path, mode: str) -> None:
+    image = Image.new(mode, (4, 2))
+    opaque, clear, half = ((0, 0, 0), (90, 90, 90), (0, 0, 0)) if mode == "RGBA" else ((0,), (90,), (0,))
+    image.putpixel((0, 0), (*opaque, 255))
+    image.putpixel((1, 0), (*clear, 0))
+    image.putpixel((2, 0), (*half, 128))
+    read = read_picture(saved(image, tmp_path / "a.png"))
+    assert read[0, :3, 1].tolist() == [0, 255, 127]
+
+
+def test_a_transparent_palette_colour_lies_on_white_without_a_warning(tmp_path: Path) -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putpixel((1, 0), 1)
+    read = read_picture(saved(image, tmp_path / "a.png", transparency=bytes([255, 0])))
+    assert read[0].tolist() == [[10, 20, 30], [255, 255, 255]]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
+def test_16_bits_are_scaled_and_not_clipped(tmp_path: Path, suffix: str) -> None:
+    read = read_picture(saved(Image.fromarray(RAMP), tmp_path / f"a.{suffix}"))
+    assert np.abs(read[..., 0] - RAMP / 257).max() <= 0.5
+    assert (read[..., 0] == read[..., 2]).all()
+
+
+def test_16_bit_colour_is_scaled() -> None:
+    picture = np.stack([RAMP, RAMP[::-1], RAMP.T], axis=2)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in picture)
+    read = read_picture(io.BytesIO(png(rows, side=48, bits=16, colours=2)))
+    assert np.abs(read - picture / 257).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([[0, 0.5, 1]], np.float32), [0, 128, 255]),
+        (np.array([[0, 51, 255]], np.float32), [0, 51, 255]),
+        (np.array([[0, 2570, 65535]], np.float32), [0, 10, 255]),
+        (np.array([[-1, 0, 1]], np.float32), [0, 128, 255]),
+        (np.array([[0, np.nan, 1]], np.float32), [0, 0, 255]),
+        (np.array([[-0.02, 0.5, 1.02]], np.float32), [0, 128, 255]),
+        (np.array([[0, 51, 255]], np.int32), [0, 51, 255]),
+        (np.array([[0, 257, 65535]], np.int32), [0, 1, 255]),
+        (np.array([[0, 1 << 29, 1 << 30]], np.int32), [0, 128, 255]),
+    ],
+)
+def test_wide_values_are_scaled_by_their_white(tmp_path: Path, values: np.ndarray, expected: list[int]) -> None:
+    read = read_picture(saved(Image.fromarray(values), tmp_path / "a.tif"))
+    assert read[0, :, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp", "tif"])
+def test_an_animation_is_its_first_frame(tmp_path: Path, suffix: str) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ((200, 0, 0), (0, 200, 0), (0, 0, 200))]
+    path = saved(frames[0], tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])
+    assert np.abs(read_picture(path).astype(int) - (200, 0, 0)).max() <= 6
+
+
+def test_a_48x48_grey_file_comes_through_bit_for_bit(tmp_path: Path) -> None:
+    face = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
+    path = saved(Image.fromarray(face), tmp_path / "Gesicht größer 顔.png")
+    assert (to_face(read_picture(path)) == face).all()
+    assert (to_face(face) == face).all()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "gif", "webp", "tif", "bmp"])
+@pytest.mark.parametrize("kept", [0, 3, 40, 400])
+def test_a_picture_cut_short_is_an_error_that_names_the_file(tmp_path: Path, suffix: str, kept: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    path = saved(Image.fromarray(noise), tmp_path / f"cut.{suffix}")
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(DataError, match=rf"cut\.{suffix}") as error:
+        read_picture(path)
+    assert "\n" not in str(error.value)
+
+
+def test_damaged_pictures_are_read_or_refused_but_nothing_else(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    refused = 0
+    for suffix in ("png", "jpg", "gif", "tif", "webp", "jp2"):
+        whole = saved(Image.fromarray(coloured()), tmp_path / f"a.{suffix}").read_bytes()
+        for _ in range(60):
+            damaged = bytearray(whole)
+            for place in random.integers(0, len(whole), 8):
+                damaged[place] = random.integers(0, 256)
+            try:
+                assert read_picture(io.BytesIO(damaged)).ndim == 3
+            except DataError:
+                refused += 1
+    assert refused > 60
+
+
+def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.jpg").write_text("not a picture\n")
+    with pytest.raises(DataError, match=r"notes\.jpg must be a picture"):
+        read_picture(tmp_path / "notes.jpg")
+    with pytest.raises(DataError, match="no such file"):
+        read_picture(tmp_path / "none.jpg")
+    with pytest.raises(DataError, match="got a folder"):
+        read_picture(tmp_path)
+    with pytest.raises(DataError, match="the picture must be a picture"):
+        read_picture(io.BytesIO(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"))
+
+
+def test_a_picture_beyond_the_limit_is_one_clear_error(tmp_path: Path) -> None:
+    huge = png(b"", side=20_000, bits=8, colours=2)
+    (tmp_path / "huge.png").write_bytes(huge)
+    with pytest.raises(DataError, match=r"huge\.png must be at most 178,956,970 pixels large"):
+        read_picture(tmp_path / "huge.png")
+
+
+def test_a_large_picture_is_read_without_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(Image.fromarray(coloured()), tmp_path / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)
+    with pytest.warns(Image.DecompressionBombWarning):
+        Image.open(path).close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_picture(path).shape == (40, 60, 3)
+
+
+def test_grey_is_itu_601() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (50, 50, 3), np.uint8)
+    luma = picture @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(grey(picture) - luma).max() < 0.51
+    assert (grey(np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, 2))[0] == np.arange(256)).all()
+
+
+def test_to_face_averages_what_it_makes_smaller() -> None:
+    checks = (np.indices((480, 480)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    assert np.abs(to_face(checks)[4:-4, 4:-4].astype(int) - 127).max() <= 2
+    assert to_face(coloured(31, 97)).shape == (48, 48)
+
+
+@pytest.mark.parametrize(
+    ("box", "margin"), [((10, 20, 58, 68), 0), ((30.25, 40.5, 126.25, 136.5), 0), ((60, 50, 80, 70), 0.4)]
+)
+def test_crop_face_shows_what_lies_in_the_square(box: tuple[float, ...], margin: float) -> None:
+    y, x = np.mgrid[0:200, 0:240]
+    side = (box[2] - box[0]) * (1 + 2 * margin)
+    for ramp, first in ((x, box[0]), (y, box[1])):
+        face = crop_face(ramp.astype(np.uint8), box, margin=margin)
+        along = face[24] if ramp is x else face[:, 24]
+        start = first - (side - (box[2] - box[0])) / 2
+        assert np.abs(along - (start + (np.arange(48) + 0.5) * side / 48 - 0.5)).max() <= 1
+
+
+def test_crop_face_is_square_around_a_long_box() -> None:
+    x = np.mgrid[0:200, 0:240][1]
+    wide, tall = crop_face(x.astype(np.uint8), (50, 90, 150, 110)), crop_face(x.astype(np.uint8), (90, 50, 110, 150))
+    assert (wide == tall).all()
+    assert wide[24, [0, -1]].tolist() == [51, 148]
+
+
+@pytest.mark.parametrize("degrees", [0.001, 20, -35, 90, 180])
+def test_crop_face_turns_the_square_clockwise(degrees: float) -> None:
+    y, x = np.mgrid[0:400, 0:400]
+    turn, across = np.radians(degrees), (np.arange(48) + 0.5) / 48 - 0.5
+    for ramp, right, down in ((x, np.cos(turn), -np.sin(turn)), (y, np.sin(turn), np.cos(turn))):
+        face = crop_face((ramp / 2).astype(np.uint8), (140, 140, 240, 240), degrees=degrees)
+        expected = (190 - 0.5 + 100 * (across[None] * right + across[:, None] * down)) / 2
+        assert np.abs(face - expected).max() <= 1.5
+
+
+def test_tilt_is_the_slope_between_the_eyes() -> None:
+    landmarks = np.zeros((5, 2), np.float32)
+    landmarks[1] = (10, 10)
+    assert tilt(landmarks) == pytest.approx(45)
+    landmarks[1] = (10, -10)
+    assert tilt(landmarks) == pytest.approx(-45)
+    landmarks[1] = (np.nan, 3)
+    assert tilt(landmarks) == 0
+
+
+def test_beyond_the_edge_the_edge_goes_on() -> None:
+    picture = coloured(100, 100)
+    face = crop_face(picture, (-100, -100, 100, 100))
+    assert (face[:20, :20] == grey(picture)[0, 0]).all()
+    assert (crop_face(picture, (300, 300, 348, 348)) == grey(picture)[-1, -1]).all()
+
+
+def test_crop_face_of_the_whole_square_is_the_face_itself() -> None:
+    face = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
+    assert (crop_face(face, (0, 0, 48, 48)) == face).all()
+
+
+@pytest.mark.parametrize(
+    "picture", [np.zeros((4, 4), np.float32), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4), np.uint8)]
+)
+def test_other_arrays_are_refused(picture: np.ndarray) -> None:
+    with pytest.raises(DataError, match="a picture must be"):
+        to_face(picture)
+    with pytest.raises(DataError, match="a picture must be"):
+        crop_face(picture, (0, 0, 4, 4))
+
+
+def test_a_file_that_may_not_be_read_is_not_called_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Image, "open", refused)
+    with pytest.raises(DataError, match=r"a\.png cannot be read: Permission denied"):
+        read_picture(tmp_path / "a.png")

@@ -1,0 +1,184 @@
+import csv
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyarrow import parquet
+
+from mien.errors import ExtraError, MienError, OutputError
+from mien.io.row_writers import growing_part, plain_row, table_writer
+from mien.labels import EXPRESSIONS
+from mien.types import Detections, Prediction, Scores
+
+COLUMNS = ["source", "face", "left", "top", "right", "bottom", "detection", "quality", "expression", "confidence"]
+COLUMNS += EXPRESSIONS
+SUFFIXES = [".csv", ".jsonl", ".parquet"]
+
+
+def prediction(source: str, faces: int, seed: int = 0) -> Prediction:
+    rng = np.random.default_rng(seed)
+    corners = rng.uniform(0, 900, (faces, 2))
+    boxes = np.hstack([corners, corners + rng.uniform(20, 90, (faces, 2))]).astype(np.float32)
+    probs = rng.dirichlet(np.ones(7), faces).astype(np.float32)
+    sure = rng.uniform(0.6, 1, faces).astype(np.float32)
+    return Prediction(source, 0.0, Detections(boxes, sure), Scores(probs), quality=("good",) * faces)
+
+
+PREDICTIONS = [prediction('a, "b"\nä 顔.png', 3), prediction("none.png", 0), prediction("=1+1.png", 2, seed=1)]
+MANY = prediction("a.png", 1000).rows()
+ROWS = [row for each in PREDICTIONS for row in each.rows()]
+
+
+def read(path: Path) -> list[dict[str, object]]:
+    if path.suffix == ".csv":
+        with path.open(encoding="utf-8", newline="") as file:
+            return [{name: type(ROWS[0][name])(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+    return parquet.read_table(path).to_pylist()
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_rows_come_back_as_they_were(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"Tabelle größer{suffix}"
+    with table_writer(path) as write:
+        for each in PREDICTIONS:
+            write(each.rows())
+    assert read(path) == ROWS
+    assert [list(row) for row in read(path)] == [COLUMNS] * 5
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("suffix", "reader"), [(".csv", pd.read_csv), (".parquet", pd.read_parquet)])
+def test_a_table_without_rows_has_its_columns(tmp_path: Path, suffix: str, reader: object) -> None:
+    with table_writer(tmp_path / f"a{suffix}") as write:
+        write([])
+    table = reader(tmp_path / f"a{suffix}")
+    assert (list(table.columns), len(table)) == (COLUMNS, 0)
+    assert list(plain_row()) == COLUMNS
+
+
+def test_json_lines_without_rows_are_an_empty_file(tmp_path: Path) -> None:
+    with table_writer(tmp_path / "a.jsonl"):
+        pass
+    assert (tmp_path / "a.jsonl").read_bytes() == b""
+
+
+def test_parquet_is_written_in_groups_with_small_types(tmp_path: Path) -> None:
+    with table_writer(tmp_path / "a.parquet") as write:
+        for _ in range(40):
+            write(MANY)
+    file = parquet.ParquetFile(tmp_path / "a.parquet")
+    assert file.metadata.num_rows == 40_000
+    assert file.metadata.num_row_groups > 1
+    kinds = {str(field.type) for field in file.schema_arrow}
+    assert kinds == {"string", "int32", "float"}
+    with table_writer(tmp_path / "b.parquet", moving=True) as write:
+        write([{**MANY[0], "seconds": 36_000.041, "track": 1}])
+    assert read(tmp_path / "b.parquet")[0]["seconds"] == 36_000.041
+
+
+def test_a_carriage_return_ends_no_row(tmp_path: Path) -> None:
+    with table_writer(tmp_path / "a.csv") as write:
+        write([{**MANY[0], "source": "a\rb,c\nd.png"}])
+    (row,) = pd.read_csv(tmp_path / "a.csv").to_dict("records")
+    assert row["source"] == "a\N{REPLACEMENT CHARACTER}b,c\nd.png"
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_an_error_leaves_what_was_there_and_the_rows_so_far_beside_it(
+    tmp_path: Path, suffix: str, error: type[BaseException]
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_text("old")
+
+    def fail() -> None:
+        with table_writer(path) as write:
+            for _ in range(17):
+                write(MANY)
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert path.read_text() == "old"
+    grown = growing_part(path)
+    assert set(tmp_path.iterdir()) == {path, grown}
+    kind = ".csv" if suffix == ".csv" else ".jsonl"
+    assert read(grown.rename(tmp_path / f"b{kind}")) == MANY * 17
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_rows_can_be_read_while_more_are_to_come(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    kind = ".csv" if suffix == ".csv" else ".jsonl"
+    with table_writer(path) as write:
+        for count, each in enumerate(PREDICTIONS):
+            write(each.rows())
+            (tmp_path / f"copy{kind}").write_bytes(growing_part(path).read_bytes())
+            expected = [row for earlier in PREDICTIONS[: count + 1] for row in earlier.rows()]
+            assert read(tmp_path / f"copy{kind}") == expected
+        assert not path.exists()
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_without_rows_an_error_leaves_nothing(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(ValueError, match="early"), table_writer(tmp_path / f"a{suffix}"):
+        raise ValueError("early")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("video_first", [True, False])
+def test_videos_have_two_more_columns_and_pictures_leave_them_empty(
+    tmp_path: Path, suffix: str, video_first: bool
+) -> None:
+    moving = replace(prediction("a.mp4", 2, seed=3), seconds=1.25, tracks=np.array([7, 9]))
+    both = [moving, PREDICTIONS[0]] if video_first else [PREDICTIONS[0], moving]
+    path = tmp_path / f"a{suffix}"
+    with table_writer(path, moving=True) as write:
+        for each in both:
+            write(each.rows())
+    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".jsonl": lambda path: pd.read_json(path, lines=True)}
+    table = readers[suffix](path)
+    if suffix != ".jsonl":
+        assert list(table.columns) == ["source", "seconds", "track", *COLUMNS[1:]] == list(plain_row(moving=True))
+    of_video = table["source"] == "a.mp4"
+    assert table[of_video]["track"].tolist() == [7, 9]
+    assert table[of_video]["seconds"].tolist() == [1.25, 1.25]
+    assert table[~of_video][["seconds", "track"]].isna().all(axis=None)
+    assert len(table) == 5
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_full_disk_is_an_output_error(tmp_path: Path, suffix: str) -> None:
+    growing_part(tmp_path / f"a{suffix}").symlink_to("/dev/full")
+
+    def fill() -> None:
+        with table_writer(tmp_path / f"a{suffix}") as write:
+            for _ in range(40):
+                write(MANY)
+
+    with pytest.raises(OutputError, match="No space left on device"):
+        fill()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a", "folder/a.csv", "a.csv.gz"])
+def test_what_cannot_be_written_is_said_before_any_work(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OutputError, match=r"a\.?\w*"), table_writer(tmp_path / name):
+        pytest.fail("the block must not run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ExtraError, match=r"mien\[parquet\]"), table_writer(tmp_path / "a.parquet"):
+        pytest.fail("the block must not run")
+    assert issubclass(ExtraError, MienError)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,211 @@
+import io
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.errors import DataError
+from mien.io.source import find_sources, is_live, is_moving, printable, read_frames
+from support import lock_folder
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with pictures at two depths, one that is hidden and files that are none."""
+    for number, name in enumerate(["b.png", "a.jpg", "Zürich am See.PNG", "inner/c.webp", ".hidden.png", ".git/d.png"]):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (6, 4), number * 10).save(path)
+    (tmp_path / "photos" / "notes.txt").write_text("none")
+    return tmp_path / "photos"
+
+
+def test_a_folder_stands_for_its_pictures_in_order(photos: Path) -> None:
+    names = [os.path.relpath(name, photos) for name in find_sources(photos)]
+    assert names == ["Zürich am See.PNG", "a.jpg", "b.png", "inner/c.webp"]
+
+
+def test_names_stay_as_they_were_spelt(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photos)
+    assert list(find_sources("./inner")) == ["./inner/c.webp"]
+    assert list(find_sources("inner/")) == ["inner/c.webp"]
+    assert list(find_sources(Path("a.jpg"))) == ["a.jpg"]
+    assert list(find_sources(["b.png", "*.jpg", "-", "inner"])) == ["b.png", "a.jpg", "-", "inner/c.webp"]
+
+
+def test_patterns_match_pictures_only(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photos)
+    assert list(find_sources("*")) == ["Zürich am See.PNG", "a.jpg", "b.png"]
+    assert list(find_sources("**/*.webp")) == ["inner/c.webp"]
+
+
+def test_a_file_is_taken_by_its_name_whatever_is_in_it(photos: Path) -> None:
+    strange = photos / "a[1]*.data"
+    strange.write_bytes((photos / "b.png").read_bytes())
+    assert list(find_sources(strange)) == [str(strange)]
+
+
+def test_videos_go_by_their_name_and_by_patterns_but_not_by_folders(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos)
+    for name in ("a.mp4", "B.MOV"):
+        Path(name).touch()
+    assert not {"a.mp4", "B.MOV"} & set(find_sources("../photos"))
+    assert list(find_sources(["a.mp4", "*.M*", "a.*"])) == ["a.mp4", "B.MOV", "a.jpg", "a.mp4"]
+    Path("films").mkdir()
+    Path("films/a.mp4").touch()
+    with pytest.raises(DataError, match=r"its videos are named by a pattern, such as 'films/\*\.mp4'"):
+        list(find_sources("films"))
+
+
+@pytest.mark.parametrize(
+    ("name", "live", "moving"),
+    [
+        ("webcam:0", True, True),
+        ("rtsp://user:word@host/stream", True, True),
+        ("https://host/a.mp4", True, True),
+        ("HTTP://host/a", True, True),
+        ("a.mp4", False, True),
+        ("folder/A.MKV", False, True),
+        ("a.gif", False, False),
+        ("a.jpg", False, False),
+        ("C:/a.jpg", False, False),
+        ("webcam", False, False),
+        ("-", False, False),
+    ],
+)
+def test_what_gives_many_frames_and_what_is_live(name: str, live: bool, moving: bool) -> None:
+    assert (is_live(name), is_moving(name)) == (live, moving)
+    if live:
+        assert list(find_sources(name)) == [name]
+
+
+def test_a_list_names_sources_and_what_is_missing_is_told_of_later(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos)
+    Path("names.txt").write_text("b.png\n\n  inner  \ngone.png\n*.PNG\nwebcam:1\n", encoding="utf-8")
+    found = list(find_sources("@names.txt"))
+    assert found == ["b.png", "inner/c.webp", "gone.png", "Zürich am See.PNG", "webcam:1"]
+    assert list(find_sources(found)) == found
+    Path("@names.txt").touch()
+    assert list(find_sources("@names.txt")) == ["@names.txt"]  # what exists goes by its name
+    told: list[str] = []
+    list(read_frames(["b.png", found[2]], on_error=lambda name, _: told.append(name)))
+    assert told == ["gone.png"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "No such file"), (b"\n \n", "got none"), (b"\xff\xfe\x00", "got other content")],
+)
+def test_lists_that_are_none(tmp_path: Path, content: bytes | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "names.txt").write_bytes(content)
+    with pytest.raises(DataError, match=f"@.*names.txt must .*{message}"):
+        list(find_sources(f"@{tmp_path / 'names.txt'}"))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: folder / "none.png", "none.png: there is no such file or folder"),
+        (lambda folder: folder / "*.bmp", "must match pictures or videos, got 0 files"),
+        (lambda folder: folder / "*.txt", "must match pictures or videos, got 1 files and none of them one"),
+        (lambda folder: folder / ".git" / "empty", "must hold pictures"),
+    ],
+)
+def test_a_source_that_gives_nothing_is_an_error(photos: Path, make: Callable[[Path], Path], message: str) -> None:
+    (photos / ".git" / "empty").mkdir()
+    with pytest.raises(DataError) as error:
+        list(find_sources(make(photos)))
+    assert message in str(error.value)
+
+
+def test_frames_are_read_one_by_one(photos: Path) -> None:
+    frames = read_frames([photos / "b.png", photos / "a.jpg"])
+    (photos / "a.jpg").write_bytes((photos / "inner" / "c.webp").read_bytes())  # after the stream has begun
+    first, second = frames
+    assert (first.source, first.seconds, first.picture.shape) == (str(photos / "b.png"), 0.0, (4, 6, 3))
+    assert (second.picture > 25).all()
+
+
+def test_what_cannot_be_read_is_reported_and_the_rest_goes_on(photos: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (photos / "a.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    told: list[tuple[str, str]] = []
+    frames = list(read_frames(photos, on_error=lambda name, error: told.append((name, str(error)))))
+    assert len(frames) == 3
+    assert [name for name, _ in told] == [str(photos / "a.jpg")]
+    assert "a.jpg" in told[0][1]
+    assert len(list(read_frames(photos))) == 3
+    assert "left out" in caplog.text
+
+
+def test_a_folder_that_cannot_be_read_is_reported_and_the_rest_goes_on(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock_folder(monkeypatch, "inner")
+    told: list[str] = []
+    assert len(list(read_frames(photos, on_error=lambda _, error: told.append(str(error))))) == 3
+    assert told == [f"{photos / 'inner'} cannot be read: it is a folder that does not tell what is in it"]
+
+
+def test_a_list_may_begin_with_a_mark_of_its_encoding(photos: Path) -> None:
+    (photos / "list.txt").write_text(f"{photos / 'b.png'}\n", encoding="utf-8-sig")
+    assert list(find_sources(f"@{photos / 'list.txt'}")) == [str(photos / "b.png")]
+
+
+def test_a_dash_is_standard_input(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = io.BytesIO((photos / "b.png").read_bytes())
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=content))
+    (frame,) = read_frames("-")
+    assert frame.source == "-"
+    assert frame.picture.shape == (4, 6, 3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_name_that_is_no_text_is_read_and_told_of_as_text(tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    image = io.BytesIO()
+    Image.fromarray(np.zeros((3, 3), np.uint8)).save(image, "PNG")
+    Path(os.fsdecode(name)).write_bytes(image.getvalue())
+    (frame,) = read_frames(tmp_path)
+    assert frame.source == str(tmp_path / "caf\ufffd.png")
+    assert printable(os.fsdecode(name)) == frame.source
+
+
+def test_pictures_that_cannot_be_read_are_not_passed_over(tmp_path: Path) -> None:
+    """As a phone's folder has them."""
+    for name in ("a.heic", "c.txt"):
+        (tmp_path / name).write_bytes(b"ftypheic")
+    Image.new("RGB", (60, 60)).save(tmp_path / "b.png")
+    told: list[str] = []
+    frames = list(read_frames(tmp_path, on_error=lambda name, _: told.append(Path(name).name)))
+    assert [Path(frame.source).name for frame in frames] == ["b.png"]
+    assert told == ["a.heic"]
+    (tmp_path / "b.png").unlink()
+    with pytest.raises(DataError, match="must hold pictures"):
+        list(read_frames(tmp_path))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
+def test_a_list_may_have_names_that_are_no_text(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"caf\xe9\xe2\x80\xa8.png")  # with a separator of lines, by Unicode, in it
+    Image.new("RGB", (60, 60)).save(tmp_path / odd)
+    (tmp_path / "names.txt").write_bytes(os.fsencode(tmp_path / odd) + b"\n")
+    (frame,) = read_frames(f"@{tmp_path / 'names.txt'}")
+    assert frame.source.endswith(".png")
+
+
+def test_a_streams_password_is_told_to_nobody() -> None:
+    assert printable("rtsp://user:se/cr?t@cam/1") == "rtsp://cam/1"
+    assert printable("http://host:8080/a@b.mp4") == "http://host:8080/a@b.mp4"
+    assert printable("rtsp://user:s@cret@cam:554/1?a=b@c") == "rtsp://cam:554/1?a=b@c"
+    assert printable("https://host/a@b.mp4") == "https://host/a@b.mp4"
+    assert printable("a//b@c.png") == "a//b@c.png"

@@ -1,0 +1,156 @@
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from clips import Actor, Clip, at, write_clip
+from mien.errors import ExtraError, OutputError
+from mien.io.frame import Span
+from mien.io.video_reader import read_video
+from mien.io.video_writer import recorder
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
+    path = tmp_path_factory.mktemp("clips") / "a.mp4"
+    return write_clip(path, [Actor(at(160, 120))], cuts=(0.5, 1.0), sound=True)
+
+
+def copy(clip: Clip, path: Path, *, sound: bool = True, **options: float) -> None:
+    with recorder(path, sound=str(clip.path) if sound else None) as writer:
+        for frame in read_video(str(clip.path), span=Span(**options)):
+            writer.add(frame.picture, seconds=frame.seconds)
+
+
+def sounds(path: Path) -> list[tuple[float, bytes]]:
+    with av.open(str(path)) as container:
+        return [(float(p.pts * p.time_base), bytes(p)) for p in container.demux(audio=0) if p.dts is not None]
+
+
+def frames(path: Path) -> list[NDArray[np.uint8]]:
+    return [frame.picture for frame in read_video(str(path))]
+
+
+def test_browsers_can_play_it(clip: Clip, tmp_path: Path) -> None:
+    copy(clip, tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert "mp4" in container.format.name
+        (stream,) = container.streams.video
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+    content = (tmp_path / "out.mp4").read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")  # it plays before all of it is there
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_pictures_times_and_colours_come_back(clip: Clip, tmp_path: Path) -> None:
+    copy(clip, tmp_path / "out.mp4")
+    seen = list(read_video(str(tmp_path / "out.mp4")))
+    assert [frame.seconds for frame in seen] == pytest.approx(clip.seconds, abs=1e-4)
+    for frame, truth in zip(seen, clip.pictures, strict=True):
+        shift = (frame.picture.astype(int) - truth).mean(axis=(0, 1))
+        assert np.abs(shift).max() < 3
+        assert np.abs(frame.picture.astype(int) - truth).mean() < 6
+
+
+def test_pure_colours_are_told_to_players_as_hd_colours(tmp_path: Path) -> None:
+    patches = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 0]]], np.uint8)
+    picture = patches.repeat(120, axis=0).repeat(160, axis=1)
+    with recorder(tmp_path / "out.mp4") as writer:
+        writer.add(picture, seconds=0)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        (frame,) = container.decode(video=0)
+    assert (frame.colorspace, frame.color_primaries, frame.color_trc) == (1, 1, 1)
+    luma = frame.to_ndarray()[:240][[60, 60, 180, 180], [80, 240, 80, 240]]
+    weights = np.array([0.2126, 0.7152, 0.0722])  # of ITU-R 709
+    assert luma == pytest.approx(16 + 219 / 255 * (patches.reshape(4, 3) @ weights), abs=3)
+
+
+def test_the_sound_is_copied_bit_for_bit(clip: Clip, tmp_path: Path) -> None:
+    copy(clip, tmp_path / "out.mp4")
+    before, after = sounds(clip.path), sounds(tmp_path / "out.mp4")
+    assert len(after) >= len(before) - 2
+    assert after == [(pytest.approx(at, abs=1e-3), content) for at, content in before[: len(after)]]
+
+
+def test_a_part_keeps_picture_and_sound_together(clip: Clip, tmp_path: Path) -> None:
+    copy(clip, tmp_path / "out.mp4", start=0.48, end=1.2)
+    seen = list(read_video(str(tmp_path / "out.mp4")))
+    assert [frame.seconds for frame in seen] == pytest.approx([n / 25 for n in range(18)], abs=1e-3)
+    assert np.abs(seen[0].picture.astype(int) - clip.pictures[12]).mean() < 6
+    before = {content: at for at, content in sounds(clip.path)}
+    after = sounds(tmp_path / "out.mp4")
+    assert [at for at, _ in after] == pytest.approx([before[content] - 0.48 for _, content in after], abs=2e-3)
+    assert after[0][0] < 0.08
+    assert 0.6 < after[-1][0] < 0.85
+
+
+def test_times_of_fewer_frames_stay_true(clip: Clip, tmp_path: Path) -> None:
+    copy(clip, tmp_path / "out.mp4", every=0.4)
+    assert [frame.seconds for frame in read_video(str(tmp_path / "out.mp4"))] == pytest.approx([0, 0.4, 0.8, 1.2, 1.6])
+
+
+def test_silent_and_odd_ones(tmp_path: Path) -> None:
+    silent = write_clip(tmp_path / "silent.mp4", [Actor(at(160, 120))], duration=0.2)
+    copy(silent, tmp_path / "out.mp4")
+    assert len(frames(tmp_path / "out.mp4")) == 5
+    with recorder(tmp_path / "odd.mp4") as writer:
+        for shape in ((121, 161, 3), (60, 80, 3)):
+            writer.add(np.full(shape, 90, np.uint8), seconds=0)
+    assert [picture.shape for picture in frames(tmp_path / "odd.mp4")] == [(120, 160, 3)] * 2
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_an_error_leaves_what_was_there(tmp_path: Path, count: int) -> None:
+    path = tmp_path / "out.mp4"
+    path.write_text("old")
+
+    def fail() -> None:
+        with recorder(path) as writer:
+            for number in range(count):
+                writer.add(np.zeros((48, 64, 3), np.uint8), seconds=number)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_without_frames_there_is_no_file(tmp_path: Path) -> None:
+    with recorder(tmp_path / "out.mp4"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("none/out.mp4", "cannot write .*out.mp4: "), ("out.gif", "must end in .mp4, .m4v, .mov, got")],
+)
+def test_what_cannot_be_written_is_said_before_any_work(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(OutputError, match=message), recorder(tmp_path / name):
+        pytest.fail("the block must not run")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+def test_a_full_disk_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "out.mp4.part").symlink_to("/dev/full")
+    noise = np.random.default_rng(0)
+
+    def fill() -> None:
+        with recorder(tmp_path / "out.mp4") as writer:
+            for number in range(30):
+                writer.add(noise.integers(0, 256, (240, 320, 3), np.uint8), seconds=number)
+
+    with pytest.raises(OutputError, match=r"cannot write .*out\.mp4"):
+        fill()
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_without_pyav_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(ExtraError, match=r"mien\[video\]"), recorder(tmp_path / "out.mp4"):
+        pytest.fail("the block must not run")

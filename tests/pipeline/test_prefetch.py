@@ -1,0 +1,103 @@
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from mien.pipeline.prefetch import ahead
+
+WAIT = 10  # seconds, at the most
+
+
+def alive() -> int:
+    return sum(thread.name == "mien-ahead" for thread in threading.enumerate())
+
+
+class Source:
+    """Numbers, with what became of their maker."""
+
+    def __init__(self, count: int, *, error: BaseException | None = None) -> None:
+        self.made = 0
+        self.closed = threading.Event()
+        self._count = count
+        self._error = error
+
+    def items(self) -> Iterator[int]:
+        try:
+            for number in range(self._count):
+                self.made += 1
+                yield number
+            if self._error:
+                raise self._error
+        finally:
+            self.closed.set()
+
+    def until_made(self, count: int) -> None:
+        deadline = time.monotonic() + WAIT
+        while self.made < count and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert self.made >= count
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_all_items_come_in_their_order_and_the_thread_ends(size: int) -> None:
+    assert list(ahead(Source(50).items(), size=size)) == list(range(50))
+    assert alive() == 0
+
+
+def test_no_more_than_size_are_made_before_they_are_asked_for() -> None:
+    source = Source(50)
+    items = ahead(source.items(), size=3)
+    assert source.made == 0
+    assert next(items) == 0
+    source.until_made(5)  # one taken, three waiting, one in hand
+    time.sleep(0.05)
+    assert source.made == 5
+    items.close()
+
+
+def test_an_error_comes_after_the_items_before_it() -> None:
+    items = ahead(Source(3, error=KeyError("gone")).items(), size=10)
+    assert [next(items), next(items), next(items)] == [0, 1, 2]
+    with pytest.raises(KeyError, match="gone"):
+        next(items)
+    assert alive() == 0
+
+
+@pytest.mark.parametrize("end", ["close", "forget", "raise"])
+def test_a_consumer_that_leaves_ends_the_thread_and_what_it_ran(end: str) -> None:
+    source = Source(10**9)
+    items = ahead(ahead(source.items(), size=2), size=2)
+    next(items)
+    if end == "close":
+        items.close()
+    elif end == "forget":
+        del items
+    else:
+        with pytest.raises(RuntimeError):
+            items.throw(RuntimeError)
+    assert source.closed.wait(WAIT)
+    assert alive() == 0
+
+
+def test_what_was_never_asked_for_is_never_begun() -> None:
+    source = Source(5)
+    ahead(source.items(), size=2).close()
+    assert (source.made, alive()) == (0, 0)
+
+
+def test_the_newest_overtakes_what_waits_where_it_should() -> None:
+    go_on = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 0
+        assert go_on.wait(WAIT)
+        yield from range(1, 4)
+
+    newest = ahead(items(), size=3, overtakes=lambda number: number != 3)
+    assert next(newest) == 0
+    go_on.set()
+    deadline = time.monotonic() + WAIT
+    while alive() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert list(newest) == [2, 3]

@@ -1,0 +1,257 @@
+"""Learning rates and steps against torch's own; early stopping, clipping and the moving average by hand."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.optim import lr_scheduler
+
+from mien.train.optim.optimizers import (
+    SCHEDULES,
+    averaging,
+    learning_rate,
+    make_optimiser,
+    memory_of,
+    out_of_patience,
+    restore_memory,
+    side_at,
+    update_average,
+    uphill,
+)
+from mien.train.recipe import Optim
+
+STEPS = 7  # in an epoch
+PLAIN = Optim(epochs=20, lr=0.3, warmup=0.0, every=4, factor=0.4)
+
+
+def ours(how: Optim, accuracies: Sequence[float] = ()) -> list[float]:
+    """The learning rate of every step of a training."""
+    total = how.epochs * STEPS
+    return [learning_rate(how, step, steps=STEPS, accuracies=accuracies[: step // STEPS]) for step in range(total)]
+
+
+def theirs(
+    how: Optim, make: Callable[[torch.optim.Optimizer], lr_scheduler.LRScheduler], *, by_epoch: bool = False
+) -> list[float]:
+    """The same by one of torch's schedulers, stepped after each step or epoch."""
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=how.lr)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch would like the optimiser to step, too
+        scheduler, rates = make(optimiser), []
+        for step in range(how.epochs * STEPS):
+            rates.append(optimiser.param_groups[0]["lr"])
+            if not by_epoch or step % STEPS == STEPS - 1:
+                scheduler.step()
+    return rates
+
+
+def test_constant() -> None:
+    assert set(ours(replace(PLAIN, schedule="constant"))) == {0.3}
+
+
+def test_linear() -> None:
+    oracle = theirs(PLAIN, lambda o: lr_scheduler.LinearLR(o, 1.0, 0.0, total_iters=20 * STEPS))
+    np.testing.assert_allclose(ours(replace(PLAIN, schedule="linear")), oracle, atol=1e-12)
+
+
+def test_cosine() -> None:
+    oracle = theirs(PLAIN, lambda o: lr_scheduler.CosineAnnealingLR(o, T_max=20 * STEPS))
+    np.testing.assert_allclose(ours(replace(PLAIN, schedule="cosine")), oracle, atol=1e-12)
+
+
+def test_step() -> None:
+    oracle = theirs(PLAIN, lambda o: lr_scheduler.StepLR(o, step_size=4, gamma=0.4), by_epoch=True)
+    np.testing.assert_allclose(ours(replace(PLAIN, schedule="step")), oracle, atol=1e-12)
+
+
+def test_restarts() -> None:
+    oracle = theirs(PLAIN, lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, T_0=4 * STEPS))
+    np.testing.assert_allclose(ours(replace(PLAIN, schedule="restarts")), oracle, atol=1e-12)
+
+
+@pytest.mark.parametrize("climb", [0.0, 0.1, 0.5])
+def test_one_cycle(climb: float) -> None:
+    how = replace(PLAIN, schedule="one-cycle", warmup=climb)
+
+    def make(optimiser: torch.optim.Optimizer) -> lr_scheduler.LRScheduler:
+        return lr_scheduler.OneCycleLR(
+            optimiser, how.lr, total_steps=20 * STEPS, pct_start=climb or 0.3, cycle_momentum=False
+        )
+
+    np.testing.assert_allclose(ours(how), theirs(how, make), atol=1e-12)
+
+
+def test_plateau() -> None:
+    accuracies = [0.3, 0.5, 0.5, 0.4, 0.5, 0.45, 0.5, 0.6, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.7, 0.1, 0.1, 0.1]
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+    oracle = lr_scheduler.ReduceLROnPlateau(optimiser, mode="max", factor=0.4, patience=3, threshold=0.0)
+    wanted = []
+    for accuracy in accuracies:
+        wanted += [optimiser.param_groups[0]["lr"]] * STEPS
+        oracle.step(accuracy)
+    assert wanted[0] > wanted[-1]
+    np.testing.assert_allclose(ours(replace(PLAIN, schedule="plateau"), accuracies), wanted, atol=1e-12)
+
+
+def test_warmup_then_cosine() -> None:
+    how = replace(PLAIN, warmup=0.1)
+    warm, total = 14, 20 * STEPS
+
+    def make(optimiser: torch.optim.Optimizer) -> lr_scheduler.LRScheduler:
+        climb = lr_scheduler.LinearLR(optimiser, 1 / warm, 1.0, total_iters=warm - 1)
+        fall = lr_scheduler.CosineAnnealingLR(optimiser, T_max=total - warm)
+        return lr_scheduler.SequentialLR(optimiser, [climb, fall], milestones=[warm])
+
+    np.testing.assert_allclose(ours(how), theirs(how, make), atol=1e-12)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize(("epochs", "warmup"), [(1, 0.0), (1, 0.13), (20, 0.05), (3, 0.99)])
+def test_every_rate_is_positive_and_at_most_the_recipes(schedule: str, epochs: int, warmup: float) -> None:
+    rates = ours(replace(PLAIN, schedule=schedule, epochs=epochs, warmup=warmup), [0.5] * epochs)
+    assert all(0 < rate <= 0.3 + 1e-12 for rate in rates)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_training_of_one_step(schedule: str) -> None:
+    assert 0 < learning_rate(replace(PLAIN, schedule=schedule, epochs=1), 0, steps=1) <= 0.3
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "ends"),
+    [
+        ([], False),
+        ([0.5, 0.4, 0.4], False),  # two epochs without a better one
+        ([0.5, 0.4, 0.4, 0.5], True),  # as good is not better
+        ([0.5, 0.4, 0.4, 0.6], False),
+        ([0.1, 0.5, 0.4, 0.4, 0.3], True),
+    ],
+)
+def test_patience(accuracies: list[float], ends: bool) -> None:
+    assert out_of_patience(Optim(patience=3), accuracies) == ends
+    assert not out_of_patience(Optim(patience=0), accuracies)
+
+
+def small_net(seed: int = 0) -> nn.Sequential:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8 * 36, 2))
+    return net.to(memory_format=torch.channels_last)
+
+
+def one_step(net: nn.Module, optimiser: torch.optim.Optimizer, seed: int) -> None:
+    faces = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
+    optimiser.zero_grad()
+    net(faces.to(memory_format=torch.channels_last)).square().mean().backward()
+    optimiser.step()
+
+
+ORACLES: dict[str, Callable[[list[dict[str, object]]], torch.optim.Optimizer]] = {
+    "sgd": lambda groups: torch.optim.SGD(groups, lr=0.01, momentum=0.8, nesterov=True),
+    "adam": lambda groups: torch.optim.Adam(groups, lr=0.01, betas=(0.8, 0.999)),
+    "adamw": lambda groups: torch.optim.AdamW(groups, lr=0.01, betas=(0.8, 0.999)),
+}
+
+
+@pytest.mark.parametrize("name", ORACLES)
+@pytest.mark.parametrize("decay_all", [False, True])
+def test_steps_are_those_of_torchs_optimiser(name: str, decay_all: bool) -> None:
+    net, oracle = small_net(), small_net()
+    conv, norm, _, linear = oracle
+    small = [conv.bias, norm.weight, norm.bias, linear.bias]
+    groups = [
+        {"params": [conv.weight, linear.weight], "weight_decay": 0.1},
+        {"params": small, "weight_decay": 0.1 if decay_all else 0.0},
+    ]
+    how = Optim(name=name, lr=0.01, momentum=0.8, weight_decay=0.1, decay_all=decay_all)
+    pairs = (net, make_optimiser(net, how)), (oracle, ORACLES[name](groups))
+    for seed in range(3):
+        for each, optimiser in pairs:
+            one_step(each, optimiser, seed)
+    for ours, theirs in zip(net.parameters(), oracle.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
+
+
+def test_plain_momentum_and_none() -> None:
+    assert not make_optimiser(small_net(), Optim(nesterov=False)).defaults["nesterov"]
+    assert make_optimiser(small_net(), Optim(momentum=0.0)).defaults["momentum"] == 0.0
+
+
+@pytest.mark.parametrize("name", [*ORACLES, "muon"])
+def test_memory_goes_on_to_the_same_bits(name: str) -> None:
+    how = Optim(name=name, lr=0.01)
+    net, other = small_net(), small_net(1)
+    optimiser = make_optimiser(net, how)
+    for seed in range(3):
+        one_step(net, optimiser, seed)
+    memory = {key: value.clone(memory_format=torch.contiguous_format) for key, value in memory_of(optimiser).items()}
+    other.load_state_dict(net.state_dict())
+    resumed = make_optimiser(other, how)
+    restore_memory(resumed, memory)
+    for seed in range(3, 6):
+        one_step(net, optimiser, seed)
+        one_step(other, resumed, seed)
+    assert all(torch.equal(one, two) for one, two in zip(net.parameters(), other.parameters(), strict=True))
+    assert memory_of(optimiser).keys() == memory_of(resumed).keys() == memory.keys()
+
+
+def test_sides_follow_their_shares() -> None:
+    how = Optim(epochs=10, sizes=((32, 0.5), (40, 0.25), (48, 0.25)))
+    assert [side_at(how, epoch) for epoch in range(10)] == [32] * 5 + [40] * 2 + [48] * 3
+    assert side_at(Optim(epochs=3), 2) == 48
+
+
+def test_average() -> None:
+    net, average = small_net(0), small_net(1)
+    before = {name: value.clone() for name, value in average.state_dict().items()}
+    net[1].num_batches_tracked.fill_(7)
+    update_average(average, net, 0.9)
+    for name, value in average.state_dict().items():
+        if name == "1.num_batches_tracked":
+            assert value == 7
+        else:
+            torch.testing.assert_close(value, 0.9 * before[name] + 0.1 * net.state_dict()[name])
+
+
+def test_no_average_is_the_weights_to_the_bit() -> None:
+    net, average = small_net(0), small_net(1)
+    update_average(average, net, 0.0)
+    for name, value in average.state_dict().items():
+        assert torch.equal(value, net.state_dict()[name])
+
+
+def test_the_tail_is_the_plain_mean_of_its_weights() -> None:
+    how, total = Optim(ema=0.9, tail=0.25), 20
+    seen, average = [], 0.0
+    for step in range(total):
+        weight = float(step**2)
+        decay = averaging(how, step, total=total)
+        average = decay * average + (1 - decay) * weight
+        seen.append(weight)
+    assert average == pytest.approx(np.mean(seen[15:]))
+    assert averaging(how, 14, total=total) == pytest.approx(15 / 24)
+    assert averaging(Optim(ema=0.5), 19, total=total) == 0.5
+
+
+def test_uphill_is_a_step_along_the_gradient_and_back_to_the_bit() -> None:
+    net = small_net()
+    net(torch.rand(4, 3, 8, 8)).square().mean().backward()
+    before = [weight.detach().clone() for weight in net.parameters()]
+    gradient = torch.cat([weight.grad.flatten() for weight in net.parameters()])
+    with uphill(net, 0.5):
+        moved = torch.cat([(now - was).flatten() for now, was in zip(net.parameters(), before, strict=True)])
+        torch.testing.assert_close(moved, 0.5 * gradient / gradient.norm(), rtol=1e-3, atol=1e-5)
+    assert all(torch.equal(now, was) for now, was in zip(net.parameters(), before, strict=True))
+
+
+def test_uphill_of_a_gradient_beyond_all_numbers_stays() -> None:
+    net = small_net()
+    net(torch.rand(4, 3, 8, 8)).square().mean().backward()
+    next(net.parameters()).grad[0, 0, 0, 0] = torch.inf
+    before = [weight.detach().clone() for weight in net.parameters()]
+    with uphill(net, 0.5):
+        assert all(torch.equal(now, was) for now, was in zip(net.parameters(), before, strict=True))

@@ -1,0 +1,55 @@
+"""A training's time: no epoch is begun that would end too late."""
+
+from pathlib import Path
+
+import pytest
+
+from mien.train import Epoch, export, train
+from mien.train.recipe import Optim
+from mien.train.recipe_toml import parse_recipe
+from mien.train.run.time_limit import Budget, expected_seconds
+from support import train_and_valid
+
+RECIPE = parse_recipe("[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nepochs = 4\nbatch = 16\n")
+
+
+def epoch(number: int, *, side: int, seconds: float) -> Epoch:
+    return Epoch(number, side, 1.0, 1.0, 0.5, 0.1, seconds, 100.0)
+
+
+def test_an_epoch_takes_as_long_as_the_last_ones_by_the_area_of_a_face() -> None:
+    how = Optim(epochs=4, sizes=((24, 0.5), (48, 0.5)))
+    assert expected_seconds(how, []) == 0
+    assert expected_seconds(how, [epoch(1, side=24, seconds=10)]) == 10
+    assert expected_seconds(how, [epoch(1, side=24, seconds=10), epoch(2, side=24, seconds=11)]) == 40
+    slept = [epoch(1, side=24, seconds=9), epoch(2, side=24, seconds=9e9), epoch(3, side=48, seconds=44)]
+    assert expected_seconds(how, slept) == 44
+
+
+def test_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    budget = Budget(2)
+    assert budget.allows(100)
+    assert not budget.allows(115)  # with a tenth more for what may come
+    now += 90
+    assert budget.allows(20)
+    assert not budget.allows(30)
+    now += 60
+    assert budget.allows(0)  # the first epoch of a run, of which nothing is known
+    assert Budget(0).allows(1e9)
+
+
+def test_a_run_ends_in_time_with_a_usable_model_and_goes_on_in_another_call(tmp_path: Path) -> None:
+    faces, out = train_and_valid(40, 14), tmp_path / "run"
+    short = train(RECIPE, faces, out=out, minutes=1e-6, threads=1, accelerator="cpu")
+    assert [each.number for each in short] == [1]
+    assert short.out_of_time
+    assert not short.finished
+    assert short.next_epoch_seconds == pytest.approx(short.epochs[0].seconds)
+    assert export(short, tmp_path / "model.onnx").scores["epochs"] == 1
+    assert list(train(RECIPE, faces, out=out, minutes=1e-6, resume=True, threads=1, accelerator="cpu")) == []
+    long = train(RECIPE, faces, out=out, minutes=60, resume=True, threads=1, accelerator="cpu")
+    assert [each.number for each in long] == [2, 3, 4]
+    assert long.finished
+    assert not long.out_of_time
