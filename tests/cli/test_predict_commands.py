@@ -400,7 +400,7 @@ def test_the_demo_reads_the_portrait_that_ships(tmp_path: Path, model: Path, mon
 
 
 def test_the_portrait_is_credited() -> None:
-    folder = Path(mien.__file__).parent / "models"
+    folder = Path(mien.__file__).parent / "assets"
     credit = (folder / "portrait.txt").read_text(encoding="utf-8")
     for words in ("NASA", "Eileen Collins", "public domain"):
         assert words in credit

@@ -267,7 +267,7 @@ def test_suppression_keeps_what_its_definition_keeps(overlap: float) -> None:
 
 
 def test_the_file_says_what_it_is_and_the_notice_carries_its_licence() -> None:
-    path = files("mien").joinpath("models", "yunet.onnx")
+    path = files("mien").joinpath("assets", "yunet.onnx")
     model = onnx.load_from_string(path.read_bytes())
     onnx.checker.check_model(model, full_check=True)
     card = json.loads(next(prop.value for prop in model.metadata_props if prop.key == "mien-detector"))
