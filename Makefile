@@ -14,6 +14,7 @@ lint: .venv/made
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/python tools/check_house.py
 
 clean:
 	rm -rf .venv .venv-demo
