@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pytest
 
-from mien.labels import COLOURS, EXPRESSIONS, SPLITS, VOTES, expression_named, vote_named
+from mien.labels import COLOURS, EXPRESSIONS, SPLITS, VOTES, parse_expression, parse_vote
 
 # What folder copies, FER+'s header and other data sets call them.
 SPELLINGS = {
@@ -30,8 +30,8 @@ def test_the_order_is_that_of_fer2013s_csv() -> None:
 
 @pytest.mark.parametrize(("name", "spelling"), [(name, each) for name, many in SPELLINGS.items() for each in many])
 def test_spellings_mean_what_they_say(name: str, spelling: str) -> None:
-    assert vote_named(spelling) == name
-    assert expression_named(spelling) == (EXPRESSIONS.index(name) if name in EXPRESSIONS else None)
+    assert parse_vote(spelling) == name
+    assert parse_expression(spelling) == (EXPRESSIONS.index(name) if name in EXPRESSIONS else None)
 
 
 def test_every_vote_has_spellings_here() -> None:
@@ -40,8 +40,8 @@ def test_every_vote_has_spellings_here() -> None:
 
 @pytest.mark.parametrize("name", ["", "happyish", "train", "0", "3", "un happy"])
 def test_other_names_mean_nothing(name: str) -> None:
-    assert vote_named(name) is None
-    assert expression_named(name) is None
+    assert parse_vote(name) is None
+    assert parse_expression(name) is None
 
 
 def test_each_expression_has_a_colour_of_its_own() -> None:

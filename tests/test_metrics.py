@@ -67,8 +67,8 @@ def test_confusion_has_true_classes_in_rows() -> None:
 @pytest.mark.parametrize(("right", "count"), [(0, 1), (1, 1), (0, 50), (50, 50), (2222, 3589), (1, 3589), (3588, 3589)])
 def test_interval_is_scipys_wilson_interval(right: int, count: int) -> None:
     wanted = binomtest(right, count).proportion_ci(confidence_level=0.95, method="wilson")
-    assert metrics.Share(right, count).interval == pytest.approx((wanted.low, wanted.high), abs=1e-12)
-    low, high = metrics.Share(right, count).interval
+    assert metrics.Proportion(right, count).interval == pytest.approx((wanted.low, wanted.high), abs=1e-12)
+    low, high = metrics.Proportion(right, count).interval
     assert 0 <= low <= right / count <= high <= 1
 
 
@@ -109,7 +109,7 @@ def test_nothing_to_measure_is_said() -> None:
         lambda: metrics.nll(none, np.zeros((0, K))),
         lambda: metrics.ece(none, np.zeros((0, K))),
         lambda: metrics.macro(np.zeros(K), np.zeros((K, K), np.int64)),
-        lambda: metrics.Share(0, 0),
+        lambda: metrics.Proportion(0, 0),
     ):
         with pytest.raises(DataError, match="got none"):
             figure()
@@ -127,4 +127,4 @@ def test_what_does_not_fit_together_is_refused() -> None:
     with pytest.raises(DataError, match=r"got \(2,\) and \(3, 7\)"):
         metrics.ece(np.zeros(2, np.int64), np.full((3, K), 1 / K))
     with pytest.raises(DataError, match="right must be 0 to 3, got 4"):
-        metrics.Share(4, 3)
+        metrics.Proportion(4, 3)

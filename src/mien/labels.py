@@ -38,12 +38,12 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
 _VOTE_OF_NAME: dict[str, str] = {spelling: name for name, others in _SYNONYMS.items() for spelling in (name, *others)}
 
 
-def vote_named(name: str) -> str | None:
+def parse_vote(name: str) -> str | None:
     """The entry of `VOTES` that a column or folder name means, whatever its case; None where it means none."""
     return _VOTE_OF_NAME.get(name.strip().lower().replace("_", " "))
 
 
-def expression_named(name: str) -> int | None:
+def parse_expression(name: str) -> int | None:
     """The index in `EXPRESSIONS` of the class that a name (`Anger`, `HAPPINESS`, `surprised`) means, or None."""
-    vote = vote_named(name)
+    vote = parse_vote(name)
     return EXPRESSIONS.index(vote) if vote in EXPRESSIONS else None

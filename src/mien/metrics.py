@@ -16,7 +16,7 @@ from mien.errors import DataError
 
 
 @dataclass(frozen=True)
-class Share:
+class Proportion:
     """A share measured on a sample: `right` of `count` faces. Raises DataError where it is none, or of no faces."""
 
     right: int
@@ -45,10 +45,10 @@ class Share:
         return low, high
 
 
-def accuracy(labels: NDArray[Any], predicted: NDArray[Any]) -> Share:
+def accuracy(labels: NDArray[Any], predicted: NDArray[Any]) -> Proportion:
     """How many of the faces were given their own class."""
     labels, predicted = _paired(labels, predicted)
-    return Share(int((labels == predicted).sum()), len(labels))
+    return Proportion(int((labels == predicted).sum()), len(labels))
 
 
 def confusion(labels: NDArray[Any], predicted: NDArray[Any], *, classes: int) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from pyarrow import parquet
 
 from clips import Actor, Clip, at, write_clip
 from mien.io import video_reader as video
-from mien.io.row_writers import growing_part
+from mien.io.row_writers import unfinished_path
 from mien.io.video_reader import read_video
 from mien.labels import EXPRESSIONS
 from support import run_mien, tiny_model
@@ -352,7 +352,7 @@ def test_a_kill_leaves_the_rows_so_far_and_nothing_that_looks_whole(
 ) -> None:
     names = tmp_path / "names.txt"
     names.write_text(f"{clip.path}\n" * 400)
-    output, grown = tmp_path / name, growing_part(tmp_path / name)
+    output, grown = tmp_path / name, unfinished_path(tmp_path / name)
     heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     arguments = ["predict", f"@{names}", "-m", model, "-o", output]
     command = [sys.executable, "-c", f"{heed}; from mien.cli.main import main; main()", *map(str, arguments)]

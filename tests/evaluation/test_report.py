@@ -12,7 +12,7 @@ from mien.classify.ensemble import Ensemble, Mirrored
 from mien.errors import DataError, ModelError
 from mien.evaluation.report import Report, evaluate
 from mien.labels import EXPRESSIONS
-from mien.metrics import Share
+from mien.metrics import Proportion
 from mien.types import FaceSet, Scores
 from support import random_faces
 
@@ -69,8 +69,8 @@ def test_twins_of_seen_faces_are_left_out_of_the_second_figure(faces: FaceSet) -
     report = evaluate(by_pixels, some, seen=seen)
     fresh = np.r_[0:10, 40:100]
     right = by_pixels(some.images).top == some.labels
-    assert report.without_twins == Share(int(right[fresh].sum()), 70)
-    assert report.accuracy == Share(int(right.sum()), 100)
+    assert report.without_twins == Proportion(int(right[fresh].sum()), 70)
+    assert report.accuracy == Proportion(int(right.sum()), 100)
     assert evaluate(by_pixels, some, seen=others).without_twins == report.accuracy
     assert evaluate(by_pixels, some).without_twins is None
     assert evaluate(by_pixels, some[10:40], seen=seen).without_twins is None
@@ -86,7 +86,7 @@ def test_agreement_with_voters_counts_clear_votes_only() -> None:
     votes[3, 7] = 9  # contempt
     votes[4, said[4]] = 3  # agrees
     voted = FaceSet(faces.images, faces.labels, faces.splits, faces.ids, votes)
-    assert evaluate(by_pixels, voted).votes_agreed == Share(2, 3)
+    assert evaluate(by_pixels, voted).votes_agreed == Proportion(2, 3)
     assert evaluate(by_pixels, voted[3:4]).votes_agreed is None
     assert evaluate(by_pixels, faces).votes_agreed is None
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from mien.errors import OutputError
-from mien.io.atomic_write import require_writable, shortened, write_text, written_whole
+from mien.io.atomic_write import atomic_write, require_writable, truncate_utf8, write_text
 
 IN_MEMORY = Path("/dev", "shm")
 
 
 def test_what_was_written_is_there_and_nothing_else(tmp_path: Path) -> None:
-    with written_whole(tmp_path / "a.bin") as file:
+    with atomic_write(tmp_path / "a.bin") as file:
         file.write(b"one ")
         file.write(b"two")
         assert not (tmp_path / "a.bin").exists()
@@ -36,7 +36,7 @@ def test_an_error_leaves_what_was_there_and_is_passed_on(tmp_path: Path, error: 
     path.write_text("old")
 
     def write() -> None:
-        with written_whole(path) as file:
+        with atomic_write(path) as file:
             file.write(b"new")
             raise error
 
@@ -84,8 +84,8 @@ def test_a_killed_writer_leaves_what_was_there_and_does_not_block_the_next(tmp_p
     path.write_text("old")
     killed = f"""
 import os, signal
-from mien.io.atomic_write import written_whole
-with written_whole({str(path)!r}) as file:
+from mien.io.atomic_write import atomic_write
+with atomic_write({str(path)!r}) as file:
     file.write(b"new" * 100_000)
     file.flush()
     os.kill(os.getpid(), signal.SIGKILL)
@@ -141,10 +141,10 @@ def test_a_place_without_a_name_is_a_folder(tmp_path: Path, monkeypatch: pytest.
 def test_what_could_not_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("")
     (tmp_path / "link.txt").symlink_to("in.txt")
-    require_writable(tmp_path / "out.txt", None, reads=(tmp_path / "in.txt", None, tmp_path / "none.txt"))
+    require_writable(tmp_path / "out.txt", None, inputs=(tmp_path / "in.txt", None, tmp_path / "none.txt"))
     for place, said in (("no/a.txt", "there is no folder"), (".", "a folder"), ("link.txt", "it is what is read")):
         with pytest.raises(OutputError, match=said):
-            require_writable(tmp_path / place, reads=(tmp_path / "in.txt",))
+            require_writable(tmp_path / place, inputs=(tmp_path / "in.txt",))
 
 
 def test_what_a_link_leads_to_is_looked_at_before_the_work(tmp_path: Path) -> None:
@@ -167,4 +167,4 @@ def test_a_file_in_a_folder_that_takes_none_is_refused_before_the_work(
     ("name", "kept"), [("a" * 300, "a" * 9), ("日本語の顔", "日本語"), ("café", "café"), ("é" * 5, "é" * 4)]
 )
 def test_names_are_cut_between_letters(name: str, kept: str) -> None:
-    assert shortened(name, 9) == kept
+    assert truncate_utf8(name, 9) == kept

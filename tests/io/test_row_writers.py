@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from mien.errors import ExtraError, MienError, OutputError
-from mien.io.row_writers import growing_part, plain_row, table_writer
+from mien.io.row_writers import plain_row, row_writer, unfinished_path
 from mien.labels import EXPRESSIONS
 from mien.types import Detections, Prediction, Scores
 
@@ -45,7 +45,7 @@ def read(path: Path) -> list[dict[str, object]]:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_rows_come_back_as_they_were(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"Tabelle größer{suffix}"
-    with table_writer(path) as write:
+    with row_writer(path) as write:
         for each in PREDICTIONS:
             write(each.rows())
     assert read(path) == ROWS
@@ -55,7 +55,7 @@ def test_rows_come_back_as_they_were(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize(("suffix", "reader"), [(".csv", pd.read_csv), (".parquet", pd.read_parquet)])
 def test_a_table_without_rows_has_its_columns(tmp_path: Path, suffix: str, reader: object) -> None:
-    with table_writer(tmp_path / f"a{suffix}") as write:
+    with row_writer(tmp_path / f"a{suffix}") as write:
         write([])
     table = reader(tmp_path / f"a{suffix}")
     assert (list(table.columns), len(table)) == (COLUMNS, 0)
@@ -63,13 +63,13 @@ def test_a_table_without_rows_has_its_columns(tmp_path: Path, suffix: str, reade
 
 
 def test_json_lines_without_rows_are_an_empty_file(tmp_path: Path) -> None:
-    with table_writer(tmp_path / "a.jsonl"):
+    with row_writer(tmp_path / "a.jsonl"):
         pass
     assert (tmp_path / "a.jsonl").read_bytes() == b""
 
 
 def test_parquet_is_written_in_groups_with_small_types(tmp_path: Path) -> None:
-    with table_writer(tmp_path / "a.parquet") as write:
+    with row_writer(tmp_path / "a.parquet") as write:
         for _ in range(40):
             write(MANY)
     file = parquet.ParquetFile(tmp_path / "a.parquet")
@@ -77,13 +77,13 @@ def test_parquet_is_written_in_groups_with_small_types(tmp_path: Path) -> None:
     assert file.metadata.num_row_groups > 1
     kinds = {str(field.type) for field in file.schema_arrow}
     assert kinds == {"string", "int32", "float"}
-    with table_writer(tmp_path / "b.parquet", moving=True) as write:
+    with row_writer(tmp_path / "b.parquet", moving=True) as write:
         write([{**MANY[0], "seconds": 36_000.041, "track": 1}])
     assert read(tmp_path / "b.parquet")[0]["seconds"] == 36_000.041
 
 
 def test_a_carriage_return_ends_no_row(tmp_path: Path) -> None:
-    with table_writer(tmp_path / "a.csv") as write:
+    with row_writer(tmp_path / "a.csv") as write:
         write([{**MANY[0], "source": "a\rb,c\nd.png"}])
     (row,) = pd.read_csv(tmp_path / "a.csv").to_dict("records")
     assert row["source"] == "a\N{REPLACEMENT CHARACTER}b,c\nd.png"
@@ -98,7 +98,7 @@ def test_an_error_leaves_what_was_there_and_the_rows_so_far_beside_it(
     path.write_text("old")
 
     def fail() -> None:
-        with table_writer(path) as write:
+        with row_writer(path) as write:
             for _ in range(17):
                 write(MANY)
             raise error
@@ -106,7 +106,7 @@ def test_an_error_leaves_what_was_there_and_the_rows_so_far_beside_it(
     with pytest.raises(error):
         fail()
     assert path.read_text() == "old"
-    grown = growing_part(path)
+    grown = unfinished_path(path)
     assert set(tmp_path.iterdir()) == {path, grown}
     kind = ".csv" if suffix == ".csv" else ".jsonl"
     assert read(grown.rename(tmp_path / f"b{kind}")) == MANY * 17
@@ -116,10 +116,10 @@ def test_an_error_leaves_what_was_there_and_the_rows_so_far_beside_it(
 def test_rows_can_be_read_while_more_are_to_come(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     kind = ".csv" if suffix == ".csv" else ".jsonl"
-    with table_writer(path) as write:
+    with row_writer(path) as write:
         for count, each in enumerate(PREDICTIONS):
             write(each.rows())
-            (tmp_path / f"copy{kind}").write_bytes(growing_part(path).read_bytes())
+            (tmp_path / f"copy{kind}").write_bytes(unfinished_path(path).read_bytes())
             expected = [row for earlier in PREDICTIONS[: count + 1] for row in earlier.rows()]
             assert read(tmp_path / f"copy{kind}") == expected
         assert not path.exists()
@@ -127,7 +127,7 @@ def test_rows_can_be_read_while_more_are_to_come(tmp_path: Path, suffix: str) ->
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_without_rows_an_error_leaves_nothing(tmp_path: Path, suffix: str) -> None:
-    with pytest.raises(ValueError, match="early"), table_writer(tmp_path / f"a{suffix}"):
+    with pytest.raises(ValueError, match="early"), row_writer(tmp_path / f"a{suffix}"):
         raise ValueError("early")
     assert list(tmp_path.iterdir()) == []
 
@@ -140,7 +140,7 @@ def test_videos_have_two_more_columns_and_pictures_leave_them_empty(
     moving = replace(prediction("a.mp4", 2, seed=3), seconds=1.25, tracks=np.array([7, 9]))
     both = [moving, PREDICTIONS[0]] if video_first else [PREDICTIONS[0], moving]
     path = tmp_path / f"a{suffix}"
-    with table_writer(path, moving=True) as write:
+    with row_writer(path, moving=True) as write:
         for each in both:
             write(each.rows())
     readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".jsonl": lambda path: pd.read_json(path, lines=True)}
@@ -157,10 +157,10 @@ def test_videos_have_two_more_columns_and_pictures_leave_them_empty(
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_full_disk_is_an_output_error(tmp_path: Path, suffix: str) -> None:
-    growing_part(tmp_path / f"a{suffix}").symlink_to("/dev/full")
+    unfinished_path(tmp_path / f"a{suffix}").symlink_to("/dev/full")
 
     def fill() -> None:
-        with table_writer(tmp_path / f"a{suffix}") as write:
+        with row_writer(tmp_path / f"a{suffix}") as write:
             for _ in range(40):
                 write(MANY)
 
@@ -171,14 +171,14 @@ def test_a_full_disk_is_an_output_error(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("name", ["a.xlsx", "a", "folder/a.csv", "a.csv.gz"])
 def test_what_cannot_be_written_is_said_before_any_work(tmp_path: Path, name: str) -> None:
-    with pytest.raises(OutputError, match=r"a\.?\w*"), table_writer(tmp_path / name):
+    with pytest.raises(OutputError, match=r"a\.?\w*"), row_writer(tmp_path / name):
         pytest.fail("the block must not run")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ExtraError, match=r"mien\[parquet\]"), table_writer(tmp_path / "a.parquet"):
+    with pytest.raises(ExtraError, match=r"mien\[parquet\]"), row_writer(tmp_path / "a.parquet"):
         pytest.fail("the block must not run")
     assert issubclass(ExtraError, MienError)
     assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mien.errors import DataError
-from mien.io.source import find_sources, is_live, is_moving, printable, read_frames
+from mien.io.source import display_name, find_sources, is_live, is_video, read_frames
 from support import lock_folder
 
 
@@ -81,7 +81,7 @@ def test_videos_go_by_their_name_and_by_patterns_but_not_by_folders(
     ],
 )
 def test_what_gives_many_frames_and_what_is_live(name: str, live: bool, moving: bool) -> None:
-    assert (is_live(name), is_moving(name)) == (live, moving)
+    assert (is_live(name), is_video(name)) == (live, moving)
     if live:
         assert list(find_sources(name)) == [name]
 
@@ -177,7 +177,7 @@ def test_a_name_that_is_no_text_is_read_and_told_of_as_text(tmp_path: Path) -> N
     Path(os.fsdecode(name)).write_bytes(image.getvalue())
     (frame,) = read_frames(tmp_path)
     assert frame.source == str(tmp_path / "caf\ufffd.png")
-    assert printable(os.fsdecode(name)) == frame.source
+    assert display_name(os.fsdecode(name)) == frame.source
 
 
 def test_pictures_that_cannot_be_read_are_not_passed_over(tmp_path: Path) -> None:
@@ -204,8 +204,8 @@ def test_a_list_may_have_names_that_are_no_text(tmp_path: Path) -> None:
 
 
 def test_a_streams_password_is_told_to_nobody() -> None:
-    assert printable("rtsp://user:se/cr?t@cam/1") == "rtsp://cam/1"
-    assert printable("http://host:8080/a@b.mp4") == "http://host:8080/a@b.mp4"
-    assert printable("rtsp://user:s@cret@cam:554/1?a=b@c") == "rtsp://cam:554/1?a=b@c"
-    assert printable("https://host/a@b.mp4") == "https://host/a@b.mp4"
-    assert printable("a//b@c.png") == "a//b@c.png"
+    assert display_name("rtsp://user:se/cr?t@cam/1") == "rtsp://cam/1"
+    assert display_name("http://host:8080/a@b.mp4") == "http://host:8080/a@b.mp4"
+    assert display_name("rtsp://user:s@cret@cam:554/1?a=b@c") == "rtsp://cam:554/1?a=b@c"
+    assert display_name("https://host/a@b.mp4") == "https://host/a@b.mp4"
+    assert display_name("a//b@c.png") == "a//b@c.png"

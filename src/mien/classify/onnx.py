@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mien.classify.file_type import kind_of
 from mien.errors import ModelError
-from mien.io.atomic_write import is_there
+from mien.io.atomic_write import exists
 from mien.types import COLUMNS, FACE_SIDE, ModelCard, Scores, batches, checked_faces
 
 _CPU = ("CPUExecutionProvider",)
@@ -94,7 +94,7 @@ def load(model: Path | str, *, threads: int = 0) -> OnnxClassifier:
     ships = shipped()
     if str(model) in ships:
         return OnnxClassifier(ships[str(model)].read_bytes(), threads=threads)
-    if is_there(model):
+    if exists(model):
         return OnnxClassifier(model, threads=threads)
     near = difflib.get_close_matches(str(model), ships, n=1)
     guess = f"; did you mean {near[0]}?" if near else ""

@@ -38,10 +38,11 @@ class Marker:
     """Draws into copies, as they come; made by `marking`."""
 
     def __init__(self, target: Path, stack: ExitStack, names: list[str], *, alone: bool) -> None:
-        from mien.io.source import printable
+        from mien.io.source import display_name
 
         self._target = target
-        self._spelt = {printable(name): name for name in names}  # a frame's source is the one, a file's name the other
+        # A frame's source is the one, a file's name the other.
+        self._spelt = {display_name(name): name for name in names}
         self._stack = stack
         self._alone = alone
         self._taken: set[str] = set()
@@ -72,14 +73,14 @@ class Marker:
 
     def _name(self, source: str, suffix: str = "") -> str:
         """A name for a copy that no other has: JPEG stays JPEG, any other picture becomes PNG."""
-        from mien.io.atomic_write import shortened
+        from mien.io.atomic_write import truncate_utf8
         from mien.io.source import STDIN, is_live
 
         path = Path("stdin" if source == STDIN else source)
         if is_live(source):
             path = Path(re.sub(r"\W+", "-", source))
         suffix = suffix or (path.suffix if path.suffix.lower() in _JPEG else ".png")
-        stem = shortened(path.stem, 200)
+        stem = truncate_utf8(path.stem, 200)
         name, number = f"{stem}{suffix}", 1
         while name.lower() in self._taken:
             number += 1
@@ -91,7 +92,7 @@ class Marker:
 def _prepare(folder: Path, names: list[str], sources: Sequence[str]) -> None:
     """Make the folder for copies, unless what is read lies in it: it would be overwritten, or read the next time."""
     from mien.errors import OutputError
-    from mien.io.atomic_write import is_folder
+    from mien.io.atomic_write import is_dir
     from mien.io.source import STDIN, is_live
 
     try:
@@ -103,17 +104,17 @@ def _prepare(folder: Path, names: list[str], sources: Sequence[str]) -> None:
     files = [Path(name) for name in names if name != STDIN and not is_live(name)]
     read = {Path(os.path.realpath(parent)) for parent in {file.parent for file in files}}
     read |= {Path(os.path.realpath(file)).parent for file in files}  # elsewhere, where a file is a link
-    read |= {Path(os.path.realpath(source)) for source in sources if is_folder(source)}
+    read |= {Path(os.path.realpath(source)) for source in sources if is_dir(source)}
     if Path(os.path.realpath(folder)) in read:
         raise OutputError(f"--draw must be another folder than that of the pictures, got {folder}")
 
 
 def _require_one_video(path: Path, names: list[str]) -> None:
     from mien.errors import OutputError
-    from mien.io.atomic_write import is_there
-    from mien.io.source import is_moving
+    from mien.io.atomic_write import exists
+    from mien.io.source import is_video
 
-    if len(names) != 1 or not is_moving(names[0]):
+    if len(names) != 1 or not is_video(names[0]):
         raise OutputError(f"--draw {path} takes one video; for anything else, name a folder")
-    if is_there(path) and is_there(names[0]) and path.samefile(names[0]):
+    if exists(path) and exists(names[0]) and path.samefile(names[0]):
         raise OutputError(f"--draw must be another file than the video, got {path}")

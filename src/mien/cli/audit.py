@@ -49,7 +49,7 @@ def audit(
     from mien.data.formats.npz import load_faces
     from mien.io.atomic_write import require_writable, write_text
 
-    require_writable(out, page, reads=(faces, scores))
+    require_writable(out, page, inputs=(faces, scores))
     if page is not None and page.resolve() == out.resolve():
         raise typer.BadParameter("must be another file than --out", param_hint="--page")
     if scores is not None and model is not None:
@@ -123,7 +123,7 @@ def clean(
         raise typer.BadParameter(f"goes without {other}: the choices are made by one of them", param_hint="--ask")
     if ask and not kinds:
         raise typer.BadParameter("needs --drop: it asks about the faces that would go", param_hint="--ask")
-    require_writable(out, reads=(faces, audit, review))
+    require_writable(out, inputs=(faces, audit, review))
     loaded = load_faces(faces)
     audited = load_audit(audit) if audit else _audited(loaded, kinds)
     choices = load_review(review) if review else _asked(loaded, audited, kinds, splits) if ask else None

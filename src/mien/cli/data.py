@@ -59,7 +59,7 @@ def import_faces(
     from mien.io.atomic_write import require_writable
 
     require_faces_path(out)
-    require_writable(out, reads=(source, votes))
+    require_writable(out, inputs=(source, votes))
     valid = _number_or_share(split_valid)
     if valid is None and (seed or not stratified):
         raise typer.BadParameter("is needed: --seed and --stratified are about it", param_hint="--split-valid")
@@ -109,7 +109,7 @@ def show_faces(
         raise typer.BadParameter("needs --recipe", param_hint="--set")
     if first is not None and draw is None:
         raise typer.BadParameter("needs --draw sheet.png", param_hint="--first")
-    require_writable(draw, reads=(faces, recipe))
+    require_writable(draw, inputs=(faces, recipe))
     how = None if recipe is None else _recipe(recipe, changes or ())
     chosen = _load(faces)
     if split is not None:
@@ -146,7 +146,7 @@ def export_faces(
     from mien.io.atomic_write import require_writable
 
     if layout in ("fer2013", "parquet"):
-        require_writable(out, reads=(faces,))
+        require_writable(out, inputs=(faces,))
     loaded = _load(faces)
     with progress_bar(escape(f"Writing {out}")) as progress:
         WRITERS[layout](loaded, out, progress=progress)
@@ -260,7 +260,7 @@ def _caption(labels: Sequence[tuple[str, float]]) -> str:
 def _draw(sheet: "NDArray[np.uint8]", path: Path) -> None:
     from PIL import Image
 
-    from mien.io.atomic_write import written_whole
+    from mien.io.atomic_write import atomic_write
 
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         Image.fromarray(sheet).save(file, "PNG")

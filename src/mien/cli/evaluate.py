@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from mien.classify.onnx import OnnxClassifier
     from mien.evaluation.report import Report
-    from mien.metrics import Share
+    from mien.metrics import Proportion
     from mien.types import FaceSet, ModelCard
 
 
@@ -44,7 +44,7 @@ def evaluate(
     from mien.io.atomic_write import require_writable, write_text
     from mien.types import Classifier
 
-    require_writable(json, reads=(faces, *map(Path, models)))
+    require_writable(json, inputs=(faces, *map(Path, models)))
     loaded = [load(model) for model in models]
     classifier: Classifier = loaded[0] if len(loaded) == 1 else Ensemble(*loaded)
     classifier = averaged(classifier, mirror=mirror, five_crop=five_crop)
@@ -169,7 +169,7 @@ def _summary(report: "Report") -> "Table":
     return table
 
 
-def _interval(share: "Share") -> str:
+def _interval(share: "Proportion") -> str:
     low, high = share.interval
     return f"({low:.1%} to {high:.1%})"
 

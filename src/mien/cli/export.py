@@ -27,7 +27,7 @@ def export(
     from mien.io.atomic_write import require_writable
     from mien.train.export.export import export as export_
 
-    require_writable(out, reads=(faces,))
+    require_writable(out, inputs=(faces,))
     loaded = load_faces(faces) if faces else None
     _show_card(export_(run, out, name=name, note=note, faces=loaded, prototypes=prototypes), out)
 
@@ -49,7 +49,7 @@ def join(
     from mien.io.atomic_write import require_writable
     from mien.train.export.ensemble import join as join_
 
-    require_writable(out, reads=(faces, *map(Path, models)))
+    require_writable(out, inputs=(faces, *map(Path, models)))
     loaded = load_faces(faces) if faces else None
     _show_card(join_(models, out, weights=weights, name=name, note=note, faces=loaded), out)
 

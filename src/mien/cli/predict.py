@@ -115,14 +115,14 @@ def predict(
     from mien.detect.yunet import whole
     from mien.io.atomic_write import require_writable
     from mien.io.frame import Span
-    from mien.io.source import LIST, find_sources, is_live, is_moving
+    from mien.io.source import LIST, find_sources, is_live, is_video
     from mien.pipeline.predictor import Predictor, threads_beside
     from mien.track.smoothing import SMOOTHING_SECONDS
 
     span = Span(every=every, start=start or 0.0, end=end, max_side=max_side)
     names: list[str] = list(find_sources(sources))
     require_writable(
-        output, plot, reads=[Path(name) for source in sources for name in (source, source.removeprefix(LIST))]
+        output, plot, inputs=[Path(name) for source in sources for name in (source, source.removeprefix(LIST))]
     )
     detector = whole if crops else None
     classifier = _classifier(model or [], mirror=mirror, five_crop=five_crop, threads=threads_beside(detector))
@@ -134,7 +134,7 @@ def predict(
         min_confidence=min_confidence,
         smooth=0 if raw else SMOOTHING_SECONDS,
     )
-    moving = any(map(is_moving, names))
+    moving = any(map(is_video, names))
     tally = Tally(names, moving=moving, frames=_frames(names, span))
     with ExitStack() as stack:
         takers: list[Take] = [tally.add]
@@ -205,11 +205,11 @@ def _classifier(models: list[str], *, mirror: bool, five_crop: bool, threads: in
 def _frames(names: list[str], span: "Span") -> int:
     """About how many pictures and frames there are; 0: not known."""
     from mien.errors import MienError
-    from mien.io.source import is_moving
+    from mien.io.source import is_video
 
     counts = [1] * len(names)
     for place, name in enumerate(names):
-        if is_moving(name):
+        if is_video(name):
             from mien.io.video_reader import count_frames
 
             try:

@@ -25,8 +25,8 @@ def table(output: Path | None, names: list[str], *, moving: bool, labels: tuple[
 
     from mien.cli.console import on_terminal, stdout
     from mien.cli.terminal_table import Lines
-    from mien.io.atomic_write import is_there
-    from mien.io.row_writers import csv_writer, growing_part, table_writer
+    from mien.io.atomic_write import exists
+    from mien.io.row_writers import csv_writer, row_writer, unfinished_path
 
     if output is None and on_terminal(stdout):
         lines = Lines(names, moving=moving)
@@ -35,13 +35,13 @@ def table(output: Path | None, names: list[str], *, moving: bool, labels: tuple[
     if output is None:
         writer = csv_writer(sys.stdout, moving=moving, labels=labels)
     else:
-        writer = table_writer(output, moving=moving, labels=labels)
+        writer = row_writer(output, moving=moving, labels=labels)
     try:
         with writer as write:
             yield lambda _frame, prediction: write(prediction.rows())
     except BaseException:
-        if output is not None and is_there(growing_part(output)):
-            remark(f"the rows so far are in {growing_part(output)}")
+        if output is not None and exists(unfinished_path(output)):
+            remark(f"the rows so far are in {unfinished_path(output)}")
         raise
 
 
@@ -49,11 +49,11 @@ def table(output: Path | None, names: list[str], *, moving: bool, labels: tuple[
 def plotted(path: Path, names: list[str]) -> "Iterator[Take]":
     """What collects predictions for a plot over time, which is written at the end; names: of all sources."""
     from mien.errors import DataError
-    from mien.io.source import is_moving
+    from mien.io.source import is_video
     from mien.visualize.timeline import Timeline, require_timeline
 
     require_timeline(path)
-    still = [name for name in names if not is_moving(name)]
+    still = [name for name in names if not is_video(name)]
     if still:
         raise DataError(f"--plot is for videos, over whose time it goes, got {still[0]}")
     timeline = Timeline()

@@ -72,14 +72,14 @@ def _candidate(text: str, changes: list[str]) -> "Candidate":
     from dataclasses import replace
 
     from mien.data.formats.npz import load_faces
-    from mien.io.atomic_write import is_there
+    from mien.io.atomic_write import exists
     from mien.train import load_candidate
 
-    if is_there(text):
+    if exists(text):
         return load_candidate(text, changes)
     rest, *own = re.split(r"\+(?=[a-z_.]+=)", text)
     _refuse_seeds(own)
-    path, _, other = ("", "", "") if is_there(rest) else rest.rpartition("@")
+    path, _, other = ("", "", "") if exists(rest) else rest.rpartition("@")
     one = load_candidate(path or rest, [*changes, *own])
     if path:
         faces = load_faces(other)

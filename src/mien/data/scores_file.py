@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mien.data.formats.arrays import read_arrays, write_arrays
 from mien.errors import DataError, ModelError
-from mien.labels import EXPRESSIONS, expression_named
+from mien.labels import EXPRESSIONS, parse_expression
 from mien.types import FaceSet, Scores
 
 _VERSION = 1
@@ -48,7 +48,7 @@ class FaceScores:
 
         Raises DataError where a class is no expression, or where none of the faces was scored.
         """
-        places = [expression_named(name) for name in self.scores.names]
+        places = [parse_expression(name) for name in self.scores.names]
         if sorted(place for place in places if place is not None) != list(range(len(EXPRESSIONS))):
             raise DataError(f"scores must be of {', '.join(EXPRESSIONS)}, got {', '.join(self.scores.names)}")
         columns = [places.index(index) for index in range(len(EXPRESSIONS))]

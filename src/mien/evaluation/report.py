@@ -10,8 +10,8 @@ from mien import metrics
 from mien._version import __version__
 from mien.classify.ensemble import name_of, parts
 from mien.errors import DataError, ModelError
-from mien.labels import EXPRESSIONS, expression_named
-from mien.metrics import Share
+from mien.labels import EXPRESSIONS, parse_expression
+from mien.metrics import Proportion
 from mien.types import Classifier, FaceSet, Progress, Scores, batches
 
 
@@ -35,8 +35,8 @@ class Report:
     model_hashes: tuple[str, ...]
     faces_hash: str
     confusion: NDArray[np.int64]
-    without_twins: Share | None
-    votes_agreed: Share | None
+    without_twins: Proportion | None
+    votes_agreed: Proportion | None
     ece: float
     nll: float
     version: str = __version__
@@ -54,9 +54,9 @@ class Report:
         return int(self.confusion.sum())
 
     @property
-    def accuracy(self) -> Share:
+    def accuracy(self) -> Proportion:
         """The share of faces that were given their own expression, with its 95% interval."""
-        return Share(int(self.confusion.trace()), self.count)
+        return Proportion(int(self.confusion.trace()), self.count)
 
     @property
     def precision(self) -> NDArray[np.float64]:
@@ -177,7 +177,7 @@ def _probs(classifier: Classifier, faces: FaceSet, batch: int, progress: Progres
 
 def _columns(scores: Scores) -> list[int]:
     """Where each of EXPRESSIONS stands among the classifier's names, whatever their order and usual spelling."""
-    meant = [expression_named(name) for name in scores.names]
+    meant = [parse_expression(name) for name in scores.names]
     if sorted(-1 if index is None else index for index in meant) != list(range(len(EXPRESSIONS))):
         raise ModelError(f"the classifier must know {', '.join(EXPRESSIONS)}, got {', '.join(scores.names)}")
     return [meant.index(index) for index in range(len(EXPRESSIONS))]
@@ -189,11 +189,11 @@ def _fresh(faces: FaceSet, seen: FaceSet) -> NDArray[np.bool_]:
     return np.array([image.tobytes() not in known for image in faces.images])
 
 
-def _agreement(wanted: NDArray[np.int64], predicted: NDArray[np.int64], which: NDArray[np.bool_]) -> Share | None:
+def _agreement(wanted: NDArray[np.int64], predicted: NDArray[np.int64], which: NDArray[np.bool_]) -> Proportion | None:
     return metrics.accuracy(wanted[which], predicted[which]) if which.any() else None
 
 
-def _plain(share: Share | None) -> dict[str, float] | None:
+def _plain(share: Proportion | None) -> dict[str, float] | None:
     if share is None:
         return None
     low, high = share.interval

@@ -17,12 +17,12 @@ from mien.types import FACE_SIDE
 
 # What is read, whatever a file is called. Pillow's other formats are rare, and some of them start other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000")
-SUFFIXES = frozenset(
+PICTURE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff")
     + (".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2", ".j2k")
 )
 # Pictures that are not read; it is said of them, where other files are none of a reader's business.
-OTHER_SUFFIXES = frozenset((".heic", ".heif", ".jxl", ".psd", ".tga", ".svg", ".pcx", ".exr"))
+UNREAD_SUFFIXES = frozenset((".heic", ".heif", ".jxl", ".psd", ".tga", ".svg", ".pcx", ".exr"))
 
 _UPRIGHT = {  # what undoes each EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from mien.errors import ExtraError, OutputError
-from mien.io.atomic_write import behind_link, is_folder, written_whole
+from mien.io.atomic_write import atomic_write, is_dir, resolve_link
 from mien.types import Detections, Prediction, Scores
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -34,7 +34,7 @@ def plain_row(*, moving: bool = False, labels: tuple[str, ...] = Scores.names) -
 
 
 @contextmanager
-def table_writer(path: Path | str, *, moving: bool = False, labels: tuple[str, ...] = Scores.names) -> Iterator[Write]:
+def row_writer(path: Path | str, *, moving: bool = False, labels: tuple[str, ...] = Scores.names) -> Iterator[Write]:
     """A function that adds rows, as `Prediction.rows` gives them, to a file: .csv, .jsonl or .parquet by its suffix.
 
     moving: whether the table has the columns `seconds` and `track`, as it must where there are videos among the
@@ -52,11 +52,11 @@ def table_writer(path: Path | str, *, moving: bool = False, labels: tuple[str, .
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise OutputError(f"a table's name must end in {', '.join(SUFFIXES)}, got {path}")
-    if is_folder(path):
+    if is_dir(path):
         raise OutputError(f"cannot write {path}: it is a folder")
     if suffix == ".parquet" and find_spec("pyarrow") is None:
         raise ExtraError("Parquet", extra="parquet")
-    grown = growing_part(path)
+    grown = unfinished_path(path)
     try:
         with _growing(grown) as file, _writer(file, suffix, moving=moving, labels=labels) as write:
             yield write
@@ -64,14 +64,14 @@ def table_writer(path: Path | str, *, moving: bool = False, labels: tuple[str, .
             _convert(grown, path, moving=moving, labels=labels)
             grown.unlink()
         else:
-            grown.replace(behind_link(path))
+            grown.replace(resolve_link(path))
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def growing_part(path: Path | str) -> Path:
+def unfinished_path(path: Path | str) -> Path:
     """The file in which the rows of a table are until it is whole."""
-    path = behind_link(path)
+    path = resolve_link(path)
     return path.with_name(f"{path.name}{'.jsonl' if path.suffix.lower() == '.parquet' else ''}.part")
 
 
@@ -142,7 +142,7 @@ def _convert(lines: Path, path: Path, *, moving: bool, labels: tuple[str, ...]) 
     import pyarrow as pa
     from pyarrow import parquet
 
-    with lines.open(encoding="utf-8") as file, written_whole(path) as target:
+    with lines.open(encoding="utf-8") as file, atomic_write(path) as target:
         rows = map(json.loads, file)
         group = list(islice(rows, _GROUP))
         schema = _schema(pa, (group or [plain_row(moving=moving, labels=labels)])[0], moving=moving)

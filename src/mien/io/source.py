@@ -11,14 +11,14 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from mien.errors import DataError
-from mien.io.atomic_write import is_file, is_folder, is_there
+from mien.io.atomic_write import exists, is_dir, is_file
 from mien.io.frame import WHOLE, Frame, Span
-from mien.io.image import SUFFIXES, read_picture
+from mien.io.image import PICTURE_SUFFIXES, read_picture
 
 STDIN = "-"
 LIST = "@"  # what the name of a list of sources starts with
 CAMERA = "webcam:"
-VIDEOS = frozenset(
+VIDEO_SUFFIXES = frozenset(
     (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp")
     + (".ogv", ".y4m")
 )
@@ -35,13 +35,13 @@ _SECRET = re.compile(r"^(\w+://)(?:[^/?#]*@|[^/?#:@]*:(?!\d+[/?#]).*@)")
 _log = logging.getLogger(__name__)
 
 
-class Found(str):
+class FoundSource(str):
     """A name that `find_sources` gave: it stands for itself, whatever is in it, and even if it is gone by now."""
 
     __slots__ = ()
 
 
-def find_sources(sources: Sources) -> Iterator[Found]:
+def find_sources(sources: Sources) -> Iterator[FoundSource]:
     """The name of every picture, video, camera and stream that the sources stand for, in order, as they are found.
 
     A folder stands for the pictures in it and in its sub-folders, by suffix, sorted; hidden ones are left out, and so
@@ -51,9 +51,9 @@ def find_sources(sources: Sources) -> Iterator[Found]:
     """
     for source in [sources] if isinstance(sources, (str, Path)) else sources:
         name = str(source)
-        if isinstance(source, Found) or name == STDIN or is_live(name) or is_file(name):
-            yield Found(name)
-        elif is_folder(name):
+        if isinstance(source, FoundSource) or name == STDIN or is_live(name) or is_file(name):
+            yield FoundSource(name)
+        elif is_dir(name):
             yield from _within(name)
         elif name.startswith(LIST):
             yield from _listed(name.removeprefix(LIST))
@@ -68,9 +68,9 @@ def is_live(name: str) -> bool:
     return name.startswith(CAMERA) or bool(_STREAM.match(name))
 
 
-def is_moving(name: str) -> bool:
+def is_video(name: str) -> bool:
     """Whether a name is that of a video, by its suffix, a camera or a stream: what gives many frames."""
-    return is_live(name) or Path(name).suffix.lower() in VIDEOS
+    return is_live(name) or Path(name).suffix.lower() in VIDEO_SUFFIXES
 
 
 def read_frames(sources: Sources, *, span: Span = WHOLE, on_error: OnError | None = None) -> Iterator[Frame]:
@@ -79,7 +79,7 @@ def read_frames(sources: Sources, *, span: Span = WHOLE, on_error: OnError | Non
     What cannot be read goes to `on_error(name, error)`, or is logged, and the rest goes on.
     Raises DataError as `find_sources` does.
     """
-    on_error = on_error or logged
+    on_error = on_error or log_error
     for name in find_sources(sources):
         try:
             yield from read_source(name, span=span)
@@ -92,20 +92,20 @@ def read_source(name: str, *, span: Span = WHOLE) -> Iterator[Frame]:
 
     Raises DataError where it cannot be read; where a video is damaged, only after the frames that can be.
     """
-    if is_moving(name):
+    if is_video(name):
         from mien.io.video_reader import read_video
 
         yield from read_video(name, span=span)
         return
     if name == STDIN and sys.stdin is None:
         raise DataError("standard input is closed, and - is the picture on it")
-    if is_folder(name):  # `find_sources` gives the pictures in a folder instead, where it can
+    if is_dir(name):  # `find_sources` gives the pictures in a folder instead, where it can
         raise DataError(f"{name} cannot be read: it is a folder that does not tell what is in it")
     picture = read_picture(io.BytesIO(sys.stdin.buffer.read()) if name == STDIN else name)
-    yield Frame(printable(name), 0.0, span.shrunk(picture), arrived=time.monotonic())
+    yield Frame(display_name(name), 0.0, span.shrunk(picture), arrived=time.monotonic())
 
 
-def printable(name: str) -> str:
+def display_name(name: str) -> str:
     """A source's name as text that every format takes, and anybody may read.
 
     Bytes that are no UTF-8 become replacement characters; a stream's user and password are left out.
@@ -114,16 +114,16 @@ def printable(name: str) -> str:
     return _SECRET.sub(r"\1", text) if is_live(text) else text
 
 
-def logged(name: str, error: DataError) -> None:
+def log_error(name: str, error: DataError) -> None:
     """What is done about what cannot be read, where nothing else is asked for."""
-    _log.warning("left out %s: %s", printable(name), error)
+    _log.warning("left out %s: %s", display_name(name), error)
 
 
 def _is_picture(name: str) -> bool:
-    return Path(name).suffix.lower() in SUFFIXES
+    return Path(name).suffix.lower() in PICTURE_SUFFIXES
 
 
-def _within(folder: str) -> Iterator[Found]:
+def _within(folder: str) -> Iterator[FoundSource]:
     found = False
     locked: list[OSError] = []
     for place, folders, names in os.walk(folder, onerror=locked.append):
@@ -131,24 +131,24 @@ def _within(folder: str) -> Iterator[Found]:
         for name in sorted(names):
             if (_is_picture(name) or Path(name).suffix.lower() in _PHOTOS) and not name.startswith("."):
                 found = found or _is_picture(name)
-                yield Found(os.path.join(place, name))  # noqa: PTH118  # unlike Path, keeps the folder as it was spelt
-    yield from (Found(str(error.filename)) for error in locked)  # that they cannot be read is said in their turn
+                yield FoundSource(os.path.join(place, name))  # noqa: PTH118  # unlike Path, keeps the folder as it was spelt
+    yield from (FoundSource(str(error.filename)) for error in locked)  # that they cannot be read is said in their turn
     if not found and not locked:
         raise DataError(
-            f"{folder} must hold pictures ({' '.join(sorted(SUFFIXES))}), got none; "
+            f"{folder} must hold pictures ({' '.join(sorted(PICTURE_SUFFIXES))}), got none; "
             f"its videos are named by a pattern, such as '{Path(folder) / '*.mp4'}'"
         )
 
 
-def _matching(pattern: str) -> Iterator[Found]:
+def _matching(pattern: str) -> Iterator[FoundSource]:
     matches = [name for name in sorted(glob(pattern, recursive=True)) if is_file(name)]  # noqa: PTH207
-    wanted = [name for name in matches if _is_picture(name) or is_moving(name)]
+    wanted = [name for name in matches if _is_picture(name) or is_video(name)]
     if not wanted:
         raise DataError(f"{pattern} must match pictures or videos, got {len(matches)} files and none of them one")
-    yield from map(Found, wanted)
+    yield from map(FoundSource, wanted)
 
 
-def _listed(path: str) -> Iterator[Found]:
+def _listed(path: str) -> Iterator[FoundSource]:
     """The sources on the lines of a text file; a file that is missing is left to be told of when it is read."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig", errors="surrogateescape")  # as the system has other names
@@ -160,7 +160,7 @@ def _listed(path: str) -> Iterator[Found]:
     if not names:
         raise DataError(f"{LIST}{path} must have a source on each line, got none")
     for name in names:
-        if is_folder(name) or (has_magic(name) and not is_live(name) and not is_there(name)):
+        if is_dir(name) or (has_magic(name) and not is_live(name) and not exists(name)):
             yield from find_sources(name)
         else:
-            yield Found(name)
+            yield FoundSource(name)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mien.errors import DataError, ExtraError
 from mien.io.frame import WHOLE, Frame, Span
-from mien.io.source import CAMERA, is_live, printable
+from mien.io.source import CAMERA, display_name, is_live
 
 _PATIENCE = 10.0  # seconds: how long a stream may take to open, and to send something
 _SLACK = 0.5  # seconds: by how much a video may be shorter than it says
@@ -101,7 +101,7 @@ def _windows_camera(which: str) -> str:
 
 def _refusal(name: str, error: Exception) -> str:
     reason = getattr(error, "strerror", None) or str(error)
-    name = printable(name)
+    name = display_name(name)
     if name.startswith(CAMERA):
         return f"{name}: the camera cannot be opened: {reason}"
     if is_live(name):
@@ -114,7 +114,7 @@ def _refusal(name: str, error: Exception) -> str:
 
 
 def _stream(name: str, container: Any) -> Any:
-    name = printable(name)
+    name = display_name(name)
     if not container.streams.video:
         raise DataError(f"{name} must be a video, got a file without pictures")
     stream = container.streams.video[0]
@@ -136,7 +136,7 @@ class _Reading:
     """The reading of one container: which frames are due, and what went wrong on the way."""
 
     def __init__(self, name: str, container: Any, span: Span) -> None:
-        self._name = printable(name)
+        self._name = display_name(name)
         self._container = container
         self._span = span
         self._stream = _stream(name, container)

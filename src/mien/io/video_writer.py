@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import ExtraError, OutputError
-from mien.io.atomic_write import behind_link
+from mien.io.atomic_write import resolve_link
 from mien.io.video_reader import opened, origin
 
 SUFFIXES = (".mp4", ".m4v", ".mov")
@@ -127,7 +127,7 @@ def recorder(path: Path | str, *, sound: str | None = None) -> Iterator[Recorder
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise OutputError(f"a video's name must end in {', '.join(SUFFIXES)}, got {path}")
-    target = behind_link(path)
+    target = resolve_link(path)
     part = target.with_name(target.name + ".part")
     try:
         part.touch()  # to fail at once where the container would only with the first frame

@@ -15,7 +15,7 @@ from mien.detect.yunet import YuNet, whole
 from mien.errors import DataError, ModelError
 from mien.io.frame import Frame, Span
 from mien.io.image import crop_face, read_picture, tilt, to_face
-from mien.io.source import OnError, Sources, find_sources, is_moving, logged, printable, read_source
+from mien.io.source import OnError, Sources, display_name, find_sources, is_video, log_error, read_source
 from mien.pipeline.prefetch import ahead
 from mien.track.smoothing import SMOOTHING_SECONDS, Smoother
 from mien.track.video_detector import STRIDE, Follower
@@ -96,7 +96,7 @@ class Predictor:
         """
         if not isinstance(picture, np.ndarray):
             if source is None and isinstance(picture, (Path, str)):
-                source = printable(str(picture))
+                source = display_name(str(picture))
             picture = read_picture(picture)
         faces = self._found(picture)
         frame = Frame(source or "", 0.0, picture)
@@ -128,7 +128,7 @@ class Predictor:
         Raises DataError where an option is out of range, a source does not exist, matches nothing or holds no picture.
         """
         span = Span(every=every, start=start, end=end, max_side=max_side)
-        return _second(self._all(sources, span, on_error or logged, keep=False))
+        return _second(self._all(sources, span, on_error or log_error, keep=False))
 
     def watch(
         self,
@@ -142,7 +142,7 @@ class Predictor:
     ) -> Generator[tuple[Frame, Prediction]]:
         """What `stream` gives, each prediction after the picture or frame that it is of, to draw or to show it."""
         span = Span(every=every, start=start, end=end, max_side=max_side)
-        return self._all(sources, span, on_error or logged, keep=True)
+        return self._all(sources, span, on_error or log_error, keep=True)
 
     def _all(
         self, sources: Sources, span: Span, on_error: OnError, *, keep: bool
@@ -158,7 +158,7 @@ class Predictor:
             if name is None:
                 break
             try:
-                if is_moving(name):
+                if is_video(name):
                     yield from self._told(waiting)
                     waiting = []
                     yield from self._video(name, span, keep=keep)

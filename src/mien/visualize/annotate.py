@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from mien.io.atomic_write import written_whole
+from mien.io.atomic_write import atomic_write
 from mien.labels import COLOURS
 from mien.types import Prediction
 
@@ -47,7 +47,7 @@ def save_picture(picture: NDArray[np.uint8], path: Path | str) -> None:
     Raises OutputError.
     """
     jpeg = Path(path).suffix.lower() in {".jpg", ".jpeg"}
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         Image.fromarray(picture).save(file, "JPEG" if jpeg else "PNG", quality=92)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.errors import ExtraError, ModelError, OutputError
-from mien.io.atomic_write import written_whole
+from mien.io.atomic_write import atomic_write
 from mien.labels import COLOURS
 from mien.types import Prediction, Scores
 from mien.visualize.summary import Spans, same_names
@@ -99,7 +99,7 @@ class Timeline:
         """
         require_timeline(path)
         content = _WRITERS[PurePath(path).suffix.lower()](self.chart())
-        with written_whole(path) as file:
+        with atomic_write(path) as file:
             file.write(content)
 
     def chart(self) -> "Chart":

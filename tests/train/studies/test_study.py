@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mien.errors import ModelError, OutputError, RecipeError, RunError
-from mien.metrics import Share
+from mien.metrics import Proportion
 from mien.train import Candidate, Cell, Epoch, load_candidate, study, train
 from mien.train.recipe_toml import parse_recipe
 from mien.train.studies.comparison import Comparison
@@ -207,7 +207,7 @@ def test_differences_are_between_equal_seeds(tmp_path: Path) -> None:
     lines = (tmp_path / "table.md").read_text(encoding="utf-8").splitlines()
     assert lines[2] == "| a | 2 of 3 | 60.00 ± 28.28 | 65.00 ± 21.21 |  | 0.8 |  |"
     assert lines[3] == "| b\\| | 2 of 3 | 27.50 ± 24.75 | 27.50 ± 24.75 | +5.00 | 0.5 | x \\| y |"
-    low, high = Share(438, 1000).interval  # of the mean of 60% and 27.5%
+    low, high = Proportion(438, 1000).interval  # of the mean of 60% and 27.5%
     assert f"±{50 * (high - low):.1f} points" in lines[5]
     assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mien.data.audit.findings import KINDS, Audit, read_text, require_kinds
 from mien.errors import DataError
-from mien.labels import EXPRESSIONS, SPLITS, expression_named
+from mien.labels import EXPRESSIONS, SPLITS, parse_expression
 from mien.types import FaceSet
 
 _TWINS = ("duplicate", "near-duplicate", "leak", "near-leak")  # kinds of findings in favour of another face
@@ -170,7 +170,7 @@ def _follow(review: Review, audit: Audit, faces: FaceSet, labels: NDArray[np.int
             raise DataError(f"the review has a choice for {name}, which is none of the faces")
         row = row_of[name]
         reasons[row] = "review" if choice == "drop" else ""
-        label = expression_named(choice)
+        label = parse_expression(choice)
         if label is not None and faces.splits[row] == "test":
             raise DataError(f"the review gives {name} the label {choice}, but test faces are never relabelled")
         labels[row] = faces.labels[row] if label is None else label

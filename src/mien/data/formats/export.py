@@ -11,8 +11,8 @@ from mien.data.decode import png_of
 from mien.data.formats.fer2013_csv import USAGES
 from mien.data.formats.parquet_writer import write_parquet
 from mien.errors import OutputError
-from mien.io.atomic_write import behind_link, shortened, written_whole
-from mien.io.image import SUFFIXES
+from mien.io.atomic_write import atomic_write, resolve_link, truncate_utf8
+from mien.io.image import PICTURE_SUFFIXES
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet, Progress
 
@@ -26,7 +26,7 @@ def write_fer2013(faces: FaceSet, path: Path | str, *, progress: Progress | None
 
     There is no place for ids and votes. Raises OutputError.
     """
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(b"emotion,pixels,Usage\n")
         for number, image in enumerate(faces.images):
             label, usage = faces.labels[number], _USAGE_OF_SPLIT[str(faces.splits[number])]
@@ -90,8 +90,8 @@ def _files(places: list[PurePosixPath], ids: list[str]) -> Iterator[PurePosixPat
     taken: set[str] = set()
     for number, (place, name) in enumerate(zip(places, ids, strict=True)):
         last = PurePosixPath(name)
-        known = last.suffix.lower() in SUFFIXES  # another dot is part of the name
-        stem = shortened(re.sub(r"[^\w-]+", "_", last.stem if known else last.name), 100) or "face"
+        known = last.suffix.lower() in PICTURE_SUFFIXES  # another dot is part of the name
+        stem = truncate_utf8(re.sub(r"[^\w-]+", "_", last.stem if known else last.name), 100) or "face"
         file = place / f"{stem}.png"
         while str(file).casefold() in taken:
             stem += f"-{number}"
@@ -105,7 +105,7 @@ def _folder_written_whole(path: Path) -> Iterator[Path]:
     """A folder to fill, which becomes `path` once the block has ended without an error, and is removed otherwise."""
     if not path.name:
         raise OutputError(f"cannot write {path}: give the folder by its name")
-    path = behind_link(path)
+    path = resolve_link(path)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mien.data.formats.fer2013_csv import USAGES
 from mien.errors import DataError
-from mien.labels import VOTES, vote_named
+from mien.labels import VOTES, parse_vote
 from mien.types import FaceSet
 
 _ROW_OF_ID = re.compile(r"fer(\d{7,})")
@@ -81,7 +81,7 @@ def _read(path: Path) -> tuple[list[str], list[str], NDArray[np.float32]]:
 def _columns(header: list[str], path: Path) -> tuple[int, int, list[int]]:
     """Where Usage, the image name and each of `VOTES` are."""
     plain = [name.strip().lower() for name in header]
-    voted = [vote_named(name) for name in header]
+    voted = [parse_vote(name) for name in header]
     missing = [name for name in ("Usage", "Image name") if name.lower() not in plain]
     missing += [name for name in VOTES if name not in voted]
     if missing:

@@ -9,8 +9,8 @@ import numpy as np
 from mien.data.bad_rows import OnBad, refuse
 from mien.data.decode import face_of, faces_of
 from mien.errors import DataError
-from mien.io.image import OTHER_SUFFIXES, SUFFIXES
-from mien.labels import EXPRESSIONS, SPLITS, expression_named
+from mien.io.image import PICTURE_SUFFIXES, UNREAD_SUFFIXES
+from mien.labels import EXPRESSIONS, SPLITS, parse_expression
 from mien.types import FaceSet, Progress
 
 _SPLIT_OF_FOLDER = {
@@ -77,11 +77,11 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES | OTHER_SUFFIXES
+    return path.suffix.lower() in PICTURE_SUFFIXES | UNREAD_SUFFIXES
 
 
 def _of_class(folder: Path, split: str, on_bad: OnBad | None) -> list[_Found]:
-    label = expression_named(folder.name)
+    label = parse_expression(folder.name)
     if label is None:
         refuse(DataError(_unknown(folder)), on_bad)
         return []
@@ -94,7 +94,7 @@ def _unknown(folder: Path) -> str:
     hint = ""
     if near:
         hint = f"; did you mean {near[0]}?"
-    elif any(split_of_folder(name) or expression_named(name) is not None for name in inner):
+    elif any(split_of_folder(name) or parse_expression(name) is not None for name in inner):
         hint = f"; to read what is in it, import {folder}"
     return (
         f"the folder {folder} must be named after a class ({', '.join(EXPRESSIONS)}, or a usual spelling of one) or a "

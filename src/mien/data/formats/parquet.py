@@ -16,7 +16,7 @@ from mien.data.decode import face_of, faces_of
 from mien.data.formats.image_folder import spelled, split_of_folder
 from mien.data.formats.parquet_writer import pyarrow_or_error
 from mien.errors import DataError
-from mien.labels import EXPRESSIONS, SPLITS, VOTES, expression_named
+from mien.labels import EXPRESSIONS, SPLITS, VOTES, parse_expression
 from mien.types import FaceSet, Progress
 
 _ROWS = 2048  # at a time
@@ -219,7 +219,7 @@ def _label(table: _Table, value: Any) -> int:
         if table.names is None or not math.isfinite(value) or value != int(value) or not 0 <= value < len(table.names):
             raise DataError(f"{table.label} must be -1 to {len(table.names or ()) - 1}, got {value!r}")
         name = table.names[int(value)]
-    label = expression_named(name)
+    label = parse_expression(name)
     if label is None:
         raise DataError(f"{table.label} must be one of {', '.join(EXPRESSIONS)}, got {name!r}")
     return label

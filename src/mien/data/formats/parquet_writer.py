@@ -10,7 +10,7 @@ from typing import Any
 
 from mien.data.decode import png_of
 from mien.errors import ExtraError
-from mien.io.atomic_write import written_whole
+from mien.io.atomic_write import atomic_write
 from mien.labels import EXPRESSIONS, VOTES
 from mien.types import FaceSet, Progress, batches
 
@@ -25,7 +25,7 @@ def write_parquet(faces: FaceSet, path: Path | str, *, progress: Progress | None
     """
     arrow, parquet = pyarrow_or_error()
     schema = _schema(arrow, voted=faces.votes is not None)
-    with written_whole(path) as file, parquet.ParquetWriter(file, schema) as writer:
+    with atomic_write(path) as file, parquet.ParquetWriter(file, schema) as writer:
         for rows in batches(len(faces), _ROWS):
             writer.write_table(arrow.table(_columns(arrow, faces[rows]), schema=schema))
             if progress:

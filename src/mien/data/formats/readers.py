@@ -7,7 +7,7 @@ from mien.data.formats.fer2013_csv import read_fer2013
 from mien.data.formats.image_folder import read_flat, read_folder
 from mien.data.formats.parquet import read_parquet
 from mien.errors import DataError
-from mien.io.image import SUFFIXES
+from mien.io.image import PICTURE_SUFFIXES
 from mien.types import FaceSet
 
 READERS: dict[str, Callable[..., FaceSet]] = {
@@ -42,7 +42,7 @@ def _layout_of_folder(folder: Path) -> str:
         return "parquet"
     if any(entry.is_dir() for entry in entries):
         return "folder"
-    if any(entry.suffix.lower() in SUFFIXES for entry in entries):
+    if any(entry.suffix.lower() in PICTURE_SUFFIXES for entry in entries):
         return "flat"
     tables = [entry for entry in entries if entry.suffix.lower() == ".csv"]
     hint = f"; to read a table that is in it, import {tables[0]}" if tables else ""

@@ -12,8 +12,8 @@ from mien.classify.ensemble import Mirrored
 from mien.classify.onnx import OnnxClassifier
 from mien.errors import RunError
 from mien.evaluation.report import evaluate
-from mien.io.atomic_write import written_whole
-from mien.metrics import Share
+from mien.io.atomic_write import atomic_write
+from mien.metrics import Proportion
 from mien.train.export.onnx_graph import graph_of, with_card
 from mien.train.inputs.augment import resized
 from mien.train.loss.prototypes import Kind, use_prototypes
@@ -70,7 +70,7 @@ def write_model(proto: "ModelProto", card: ModelCard, out: Path | str, *, faces:
     if faces is not None:
         card = replace(card, measured_on=faces.hash).with_scores(**_measured(classifier, faces))
         content = with_card(proto, card)
-    with written_whole(out) as file:
+    with atomic_write(out) as file:
         file.write(content)
     return card
 
@@ -116,7 +116,7 @@ def _put_prototypes(model: WholeModel, card: ModelCard, kind: Kind, faces: FaceS
 
 def _scores(epochs: list[Epoch], facts: dict[str, Any]) -> dict[str, float]:
     count = int(facts["valid_faces"])
-    accuracy = Share(round(epochs[-1].valid_accuracy * count), count)
+    accuracy = Proportion(round(epochs[-1].valid_accuracy * count), count)
     low, high = accuracy.interval
     return {
         "valid_accuracy": accuracy.value,

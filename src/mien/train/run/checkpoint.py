@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mien._version import __version__
 from mien.errors import RunError
-from mien.io.atomic_write import written_whole
+from mien.io.atomic_write import atomic_write
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def save_tensors(path: Path, saved: Checkpoint) -> None:
 
     header = {"mien": json.dumps({"epochs": [dataclasses.asdict(epoch) for epoch in saved.epochs], **saved.facts})}
     content = save({name: tensor.detach().contiguous() for name, tensor in saved.tensors.items()}, header)
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(content)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mien.io.atomic_write import write_text, written_whole
+from mien.io.atomic_write import atomic_write, write_text
 from mien.train.run.checkpoint import Epoch
 
 
@@ -59,5 +59,5 @@ def _draw_curve(path: Path, epochs: Sequence[Epoch]) -> None:
     for axes in (loss, accuracy):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=120)

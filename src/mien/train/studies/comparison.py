@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import fmean, stdev
 
-from mien.io.atomic_write import write_text, written_whole
-from mien.metrics import Share
+from mien.io.atomic_write import atomic_write, write_text
+from mien.metrics import Proportion
 from mien.train.studies.trials import Cell
 
 
@@ -78,7 +78,7 @@ class Comparison:
 
     def _reach(self, share: float) -> float:
         """Half of the 95% interval of an accuracy on so many valid faces."""
-        low, high = Share(round(share * self.valid_faces), self.valid_faces).interval
+        low, high = Proportion(round(share * self.valid_faces), self.valid_faces).interval
         return (high - low) / 2
 
     def _markdown(self, rows: list[Row]) -> str:
@@ -134,7 +134,7 @@ class Comparison:
         )
         axes.grid(axis="x", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-        with written_whole(path) as file:
+        with atomic_write(path) as file:
             figure.savefig(file, format="png", dpi=120)
 
 
