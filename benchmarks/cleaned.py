@@ -14,7 +14,7 @@ import torch
 
 from mien.data.audit.findings import load_audit
 from mien.data.formats.npz import load_faces
-from mien.train.export.export import whole_model
+from mien.train.onnx_export.export import load_inference_model
 from mien.types import batches
 
 
@@ -32,7 +32,7 @@ def main() -> None:
     clear = alone & (valid.plurality >= 0)
     print(f"{len(valid):,} valid faces, {alone.sum():,} without a twin, {clear.sum():,} of these with a clear vote")
     for run in arguments.runs:
-        model, _ = whole_model(run, name="run")
+        model, _ = load_inference_model(run, name="run")
         with torch.no_grad():
             parts = [model(torch.from_numpy(valid.images[rows].copy())) for rows in batches(len(valid), 256)]
         top = torch.cat(parts).argmax(dim=1).numpy()

@@ -33,7 +33,7 @@ def test_a_study_prints_its_table_and_goes_on(tmp_path: Path) -> None:
     assert ended.out == (tmp_path / "s/table.md").read_text(encoding="utf-8")
     assert "| one | 1 of 1 |" in ended.out
     assert "A small net. On the 34 train faces of fewer.npz. |" in ended.out
-    assert "cell 1 of 2: one, seed 1: last 0." in ended.err
+    assert "trial 1 of 2: one, seed 1: last 0." in ended.err
     assert "minutes left" in ended.err
     written = (tmp_path / "s/one/seed-1/last.safetensors").stat().st_mtime_ns
     again = run_mien(*command, *changes)
@@ -81,7 +81,7 @@ def test_one_file_of_faces_does_for_several_recipes(tmp_path: Path, monkeypatch:
 
 
 def test_a_killed_study_takes_its_processes_with_it_and_is_gone_on_with(tmp_path: Path) -> None:
-    """The first cell is short, the other would take hours."""
+    """The first trial is short, the other would take hours."""
     one, _, faces = _study(tmp_path)
     command = ["study", str(one), f"{one}+net.widths=[4, 6]", "--faces", str(faces), "-o", str(tmp_path / "s")]
     command += ["--seeds", "1", "--workers", "2"]
@@ -89,7 +89,7 @@ def test_a_killed_study_takes_its_processes_with_it_and_is_gone_on_with(tmp_path
     mien = [sys.executable, "-c", "from mien.cli.main import main; main()"]
     with subprocess.Popen([*mien, *endless], stderr=subprocess.PIPE, text=True) as study:
         assert study.stderr is not None
-        assert study.stderr.readline().startswith("cell 1 of 2: one, seed 1: last")
+        assert study.stderr.readline().startswith("trial 1 of 2: one, seed 1: last")
         study.kill()
         study.communicate(timeout=60)  # until no process has hold of its standard error
     assert study.returncode
@@ -102,8 +102,10 @@ def test_two_studies_in_one_folder(tmp_path: Path) -> None:
     one, _, faces = _study(tmp_path)
     (tmp_path / "s").mkdir()
     command = ("study", one, "--faces", faces, "-o", tmp_path / "s")
-    hold = "import sys\nfrom mien.train.run.run_dir import alone_in\nfrom pathlib import Path\n"
-    hold += f"with alone_in(Path({str(tmp_path / 's/study.lock')!r})):\n    print(flush=True)\n    sys.stdin.read()\n"
+    hold = "import sys\nfrom mien.train.run.run_dir import lock_folder\nfrom pathlib import Path\n"
+    hold += (
+        f"with lock_folder(Path({str(tmp_path / 's/study.lock')!r})):\n    print(flush=True)\n    sys.stdin.read()\n"
+    )
     with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
@@ -120,8 +122,8 @@ def test_a_failed_cell_fails_the_command_at_its_end(tmp_path: Path) -> None:
     assert ended.code == 1
     assert ended.out.splitlines()[2].startswith("| wild | 0 of 1, 1 failed |")  # first, though it was named again
     assert "| one | 1 of 1 |" in ended.out
-    assert "cell 1 of 2: wild, seed 1: failed: the loss is nan" in ended.err
-    assert ended.err.splitlines()[-1].startswith("mien: 1 of 2 cells failed")
+    assert "trial 1 of 2: wild, seed 1: failed: the loss is nan" in ended.err
+    assert ended.err.splitlines()[-1].startswith("mien: 1 of 2 trials failed")
 
 
 def test_what_cannot_be_read_stops_it_before_it_starts(tmp_path: Path) -> None:

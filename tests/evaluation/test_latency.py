@@ -13,8 +13,8 @@ from mien.types import Scores
 def test_figures_of_known_times() -> None:
     speed = Speed(64, tuple(second / 1000 for second in range(1, 12)))
     assert speed.milliseconds == pytest.approx(6 / 64)
-    assert speed.slow_milliseconds == pytest.approx(np.percentile(np.arange(1, 12), 90) / 64)
-    assert speed.faces_a_second == pytest.approx(64 / 0.006)
+    assert speed.p90_milliseconds == pytest.approx(np.percentile(np.arange(1, 12), 90) / 64)
+    assert speed.faces_per_second == pytest.approx(64 / 0.006)
 
 
 def test_it_gives_the_batch_that_was_asked_for_often_enough() -> None:

@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 from mien.data.formats.npz import save_faces
-from mien.train import charts, load_recipe, train
+from mien.train import load_recipe, train
 from mien.train.recipe_toml import parse_recipe
-from mien.train.run.checkpoint import load_tensors
+from mien.train.run import plots
+from mien.train.run.checkpoint import load_checkpoint
 from mien.types import FaceSet
 from support import train_and_valid
 
@@ -41,7 +42,7 @@ def lives(folder: Path, recipe: str, faces: FaceSet, moments: list[str]) -> list
 
 
 def test_the_reports_final_recipe_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(charts, "_draw_curve", lambda path, _epochs: path.write_text(""))
+    monkeypatch.setattr(plots, "_draw_curve", lambda path, _epochs: path.write_text(""))
     how, faces = load_recipe(FINAL, ["optim.epochs=2"]), train_and_valid(63, 7)
     list(train(how, faces, out=tmp_path / "whole", threads=1))
     next(iter(train(how, faces, out=tmp_path / "broken", threads=1)))
@@ -59,7 +60,7 @@ def test_killed_at_random_moments(name: str, tmp_path: Path, monkeypatch: pytest
     moments = [*named, *(str(moment) for moment in rng.integers(1, 19, count))]
     faces, killed, whole = train_and_valid(64, 28), tmp_path / "killed", tmp_path / "whole"
     ends = lives(tmp_path, RECIPES[name], faces, moments)
-    monkeypatch.setattr(charts, "_draw_curve", lambda path, _epochs: path.write_text(""))  # a drawing takes long
+    monkeypatch.setattr(plots, "_draw_curve", lambda path, _epochs: path.write_text(""))  # a drawing takes long
     list(train(parse_recipe(RECIPES[name]), faces, out=whole, threads=1, accelerator="cpu"))
     assert ends[-1] == "ended with 0"
     assert set(ends[:-1]) == {"killed"}, dict(zip(moments, ends, strict=False))
@@ -67,7 +68,9 @@ def test_killed_at_random_moments(name: str, tmp_path: Path, monkeypatch: pytest
         ours, theirs = load_file(killed / file), load_file(whole / file)
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)
-    for one, other in zip(*(load_tensors(each / "last.safetensors").epochs for each in (killed, whole)), strict=True):
+    for one, other in zip(
+        *(load_checkpoint(each / "last.safetensors").epochs for each in (killed, whole)), strict=True
+    ):
         assert (one.train_loss, one.valid_loss, one.lr) == (other.train_loss, other.valid_loss, other.lr)
     assert sorted(path.name for path in killed.iterdir()) == sorted(path.name for path in whole.iterdir())
     assert len((killed / "metrics.csv").read_text().splitlines()) == len(

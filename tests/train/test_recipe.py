@@ -154,8 +154,9 @@ SMALL = ["optim.epochs=1", "optim.batch=14", "optim.sizes=[[24, 1]]", "loss.supp
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_shipped_recipe_makes_a_step(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mien.train.run.run_dir.save_tensors", lambda *_: None)  # ResNet-18 with its momentum is 180 MB
-    monkeypatch.setattr("mien.train.run.run_dir.Charts.draw", lambda *_: None)
+    # A ResNet-18 with its momentum is 180 MB.
+    monkeypatch.setattr("mien.train.run.run_dir.save_checkpoint", lambda *_: None)
+    monkeypatch.setattr("mien.train.run.run_dir.RunPlots.draw", lambda *_: None)
     wide = hasattr(load_recipe(path).net, "widths")
     recipe = load_recipe(path, [*SMALL, "net.widths=[4, 8, 8, 8]"] if wide else SMALL)
     faces = replace(train_and_valid(14, 7), votes=np.ones((21, len(VOTES)), np.float32))

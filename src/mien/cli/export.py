@@ -25,7 +25,7 @@ def export(
     """Write a run's best epoch as one self-describing ONNX file."""
     from mien.data.formats.npz import load_faces
     from mien.io.atomic_write import require_writable
-    from mien.train.export.export import export as export_
+    from mien.train.onnx_export.export import export as export_
 
     require_writable(out, inputs=(faces,))
     loaded = load_faces(faces) if faces else None
@@ -47,7 +47,7 @@ def join(
     """Write several models as one, which gives the mean of their probabilities."""
     from mien.data.formats.npz import load_faces
     from mien.io.atomic_write import require_writable
-    from mien.train.export.ensemble import join as join_
+    from mien.train.onnx_export.ensemble import join as join_
 
     require_writable(out, inputs=(faces, *map(Path, models)))
     loaded = load_faces(faces) if faces else None

@@ -8,7 +8,7 @@ import typer
 from mien.errors import RunError
 
 if TYPE_CHECKING:
-    from mien.train import Candidate, Cell, Epoch
+    from mien.train import Candidate, Epoch, Trial
 
 
 def study(
@@ -44,7 +44,7 @@ def study(
     candidates = [_candidate(each, changes or []) for each in distinct.values()]
     shown = _Shown(len(candidates) * seeds, workers)
     with shown.bar:
-        cells = study_(
+        trials = study_(
             candidates,
             load_faces(faces),
             out=out,
@@ -54,8 +54,8 @@ def study(
             progress=shown.progress,
         )
         try:
-            for cell in cells:
-                shown.cell(cell)
+            for trial in trials:
+                shown.trial(trial)
         except KeyboardInterrupt:
             text = f"stopped; what is done is in {out / 'table.md'}, and the same command goes on"
             stderr.print(text, markup=False, soft_wrap=True)
@@ -63,7 +63,9 @@ def study(
     stdout.print((out / "table.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True, end="")
     stderr.print(f"{out}: table.md, table.csv, table.png", markup=False, soft_wrap=True)
     if shown.failed:
-        raise RunError(f"{shown.failed} of {shown.cells} cells failed, as the table says; the same command tries again")
+        raise RunError(
+            f"{shown.failed} of {shown.trials} trials failed, as the table says; the same command tries again"
+        )
 
 
 def _candidate(text: str, changes: list[str]) -> "Candidate":
@@ -98,42 +100,42 @@ def _refuse_seeds(settings: list[str]) -> None:
 
 
 class _Shown:
-    """A bar on a terminal, epoch by epoch; a line a cell wherever stderr goes."""
+    """A bar on a terminal, epoch by epoch; a line a trial wherever stderr goes."""
 
-    def __init__(self, cells: int, workers: int) -> None:
+    def __init__(self, trials: int, workers: int) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
         from mien.cli.console import on_terminal, stderr
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"))
         self.bar = Progress(*columns, TimeElapsedColumn(), console=stderr, disable=not on_terminal(stderr))
-        self.cells, self.workers = cells, workers
+        self.trials, self.workers = trials, workers
         self.done, self.failed, self.left = 0, 0, 0
         self.epochs: list[Epoch] = []
-        self.task = self.bar.add_task(f"cell 1 of {cells}", total=None)
+        self.task = self.bar.add_task(f"trial 1 of {trials}", total=None)
 
     def progress(self, done: int, total: int) -> None:
-        """Of the epochs of all cells so many are done."""
+        """Of the epochs of all trials so many are done."""
         self.left = total - done
         self.bar.update(self.task, completed=done, total=total)
 
-    def cell(self, cell: "Cell") -> None:
+    def trial(self, trial: "Trial") -> None:
         """This one is done."""
         from mien.cli.console import stderr
 
         self.done += 1
-        self.epochs += cell.epochs
-        if cell.failure:
+        self.epochs += trial.epochs
+        if trial.failure:
             self.failed += 1
-            what = f"failed: {cell.failure}"
+            what = f"failed: {trial.failure}"
         else:
-            what = f"last {cell.last:.4f}, best {cell.best:.4f}, {cell.minutes:.1f} minutes"
+            what = f"last {trial.last:.4f}, best {trial.best:.4f}, {trial.minutes:.1f} minutes"
         left = f"; about {self._minutes_left():.0f} minutes left" if self.left and self.epochs else ""
-        text = f"cell {self.done} of {self.cells}: {cell.name}, seed {cell.seed}: {what}{left}"
+        text = f"trial {self.done} of {self.trials}: {trial.name}, seed {trial.seed}: {what}{left}"
         stderr.print(text, markup=False, soft_wrap=True)
-        self.bar.update(self.task, description=f"cell {min(self.done + 1, self.cells)} of {self.cells}")
+        self.bar.update(self.task, description=f"trial {min(self.done + 1, self.trials)} of {self.trials}")
 
     def _minutes_left(self) -> float:
         """By the pace of all epochs so far."""
         pace = sum(epoch.seconds for epoch in self.epochs) / len(self.epochs)
-        return self.left * pace / min(self.workers, self.cells - self.done) / 60
+        return self.left * pace / min(self.workers, self.trials - self.done) / 60

@@ -84,15 +84,15 @@ def train(
 def _one_voice() -> Iterator[None]:
     """Of several processes, let the first alone speak, but for those that have lost another."""
     from mien.cli.console import stderr, stdout
-    from mien.train.run.distributed import LostProcessError, is_first
+    from mien.train.run.distributed import LostProcessError, is_rank_zero
 
-    stdout.quiet = stderr.quiet = not is_first()
+    stdout.quiet = stderr.quiet = not is_rank_zero()
     try:
         yield
     except LostProcessError:
         raise
     except MienError as error:
-        if not is_first():
+        if not is_rank_zero():
             raise typer.Exit(1) from error
         raise
     finally:
@@ -119,9 +119,9 @@ def _finish_folds(runs: "Iterable[Run]", out: Path, *, folds: int) -> None:
 def _finish(run: "Run") -> None:
     """Train what is left of a run, and say what came of it."""
     from mien.cli.console import stderr, stdout
-    from mien.train.run.distributed import is_first
+    from mien.train.run.distributed import is_rank_zero
 
-    stdout.quiet = stderr.quiet = not is_first()  # of several machines, which one it is comes out only now
+    stdout.quiet = stderr.quiet = not is_rank_zero()  # of several machines, which one it is comes out only now
     epochs = run.recipe.optim.epochs
     if run.epochs:
         changes = [] if run.finished else run.folder.changes

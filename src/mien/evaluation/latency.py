@@ -26,12 +26,12 @@ class Speed:
         return 1000 * median(self.seconds) / self.batch
 
     @property
-    def slow_milliseconds(self) -> float:
+    def p90_milliseconds(self) -> float:
         """For one face, in the call that nine tenths of the calls were faster than."""
         return 1000 * quantiles(self.seconds, n=10, method="inclusive")[-1] / self.batch
 
     @property
-    def faces_a_second(self) -> float:
+    def faces_per_second(self) -> float:
         """In the median call."""
         return self.batch / median(self.seconds)
 

@@ -17,7 +17,6 @@ from mien.data.formats.npz import save_faces
 from mien.errors import RecipeError, RunError
 from mien.labels import EXPRESSIONS
 from mien.train import Recipe, export, train
-from mien.train.export.export import whole_model
 from mien.train.loss.prototypes import (
     check_episodes,
     episode_logits,
@@ -30,6 +29,7 @@ from mien.train.loss.prototypes import (
 )
 from mien.train.nets import build_net
 from mien.train.nets.heads import Prototypes
+from mien.train.onnx_export.export import load_inference_model
 from mien.train.recipe import Loss
 from mien.train.recipe_toml import parse_recipe
 from mien.types import FaceSet
@@ -181,7 +181,7 @@ def test_it_learns_by_episodes(faces: FaceSet, tmp_path: Path) -> None:
 
 
 def test_validation_is_by_the_prototypes_in_the_file(faces: FaceSet, run: Path) -> None:
-    model, card = whole_model(run, name="x")
+    model, card = load_inference_model(run, name="x")
     assert prototypes_of(model.net).centres.abs().sum() > 0
     valid = faces[faces.splits == "valid"]
     with torch.no_grad():
@@ -203,7 +203,7 @@ def test_a_net_of_prototypes_is_exported(run: Path, tmp_path: Path) -> None:
     export(run, tmp_path / "m.onnx")
     images = random_faces(9).images
     with torch.no_grad():
-        ours = whole_model(run, name="m")[0](torch.tensor(images)).numpy()
+        ours = load_inference_model(run, name="m")[0](torch.tensor(images)).numpy()
     np.testing.assert_allclose(OnnxClassifier(tmp_path / "m.onnx")(images).probs, ours, atol=1e-3)
 
 
@@ -211,7 +211,7 @@ def test_a_net_of_prototypes_is_exported(run: Path, tmp_path: Path) -> None:
 def test_prototypes_after_training_are_exported(faces: FaceSet, run: Path, tmp_path: Path, kind: str) -> None:
     card = export(run, tmp_path / "m.onnx", note="A test.", faces=faces, prototypes=kind)
     assert card.note.startswith("A test. Instead of the recipe's last layer: ")
-    model, _ = whole_model(run, name="m")
+    model, _ = load_inference_model(run, name="m")
     use_prototypes(model.net, kind, faces, side=model.side, names=EXPRESSIONS)
     images = random_faces(9).images
     with torch.no_grad():
@@ -236,7 +236,7 @@ def test_prototypes_take_the_place_of_an_ordinary_last_layer(faces: FaceSet, tmp
     assert run_mien("train", tmp_path / "r.toml", "--faces", tmp_path / "f.npz", "-o", out).code == 0
     ended = run_mien("export", out, "-o", model, "--prototypes", kind, "--faces", tmp_path / "f.npz")
     assert ended.code == 0, ended.err
-    net = whole_model(out, name="m")[0].net.eval()
+    net = load_inference_model(out, name="m")[0].net.eval()
     with torch.no_grad():
         features = net.features(torch.tensor(faces.images).unsqueeze(1).float()).numpy()
     known = faces.splits == "train"

@@ -17,7 +17,7 @@ from mien.data.formats.npz import save_faces
 from mien.errors import RunError
 from mien.train import train
 from mien.train.recipe_toml import parse_recipe
-from mien.train.run.distributed import WholeBatchNorm, make_fabric, norm_over_all
+from mien.train.run.distributed import SyncBatchNorm, convert_sync_batchnorm, make_fabric
 from support import tiny_model, train_and_valid
 
 # Without dropout, of which each process draws its own; of a batch, the first process has 7 faces and the second 8.
@@ -138,7 +138,7 @@ def test_machines_may_have_different_checkouts_but_must_have_one_teacher(files: 
         own = tmp_path / str(rank)
         own.mkdir()
         tiny_model(own / "t.onnx", seed=rank)
-        commit = f"import mien.train.run.trainer\nmien.train.trainer.source_commit = lambda: 'commit {rank}'\n"
+        commit = f"import mien.train.run.trainer\nmien.train.run.trainer.source_commit = lambda: 'commit {rank}'\n"
         (own / "command.py").write_text(commit + MIEN)
         taught = ["--nodes", "2", "--set", 'loss.teachers=["t.onnx"]', "-o", str(tmp_path / "run")]
         command = [files[0], "command.py", *files[2:], *taught]
@@ -174,8 +174,8 @@ def test_the_norm_is_torchs() -> None:
     ours = nn.Sequential(nn.BatchNorm2d(5))
     ours.load_state_dict({f"0.{name}": value.clone() for name, value in oracle.state_dict().items()})
     names, weight = list(ours.state_dict()), ours[0].weight
-    norm_over_all(ours)
-    assert isinstance(ours[0], WholeBatchNorm)
+    convert_sync_batchnorm(ours)
+    assert isinstance(ours[0], SyncBatchNorm)
     assert list(ours.state_dict()) == names
     assert ours[0].weight is weight
     faces = torch.rand(6, 5, 4, 3) * 7 + 2

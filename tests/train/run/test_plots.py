@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from mien.train import Epoch
-from mien.train.run.plots import Charts
+from mien.train.run.plots import RunPlots
 
 EPOCHS = [Epoch(n, 48, 2.0 / n, 2.1 / n, 0.1 * n, 0.1, 3.0, 100.0) for n in range(1, 5)]
 
 
 def test_the_files_say_the_same_however_often_they_are_drawn(tmp_path: Path) -> None:
-    charts = Charts(tmp_path)
+    charts = RunPlots(tmp_path)
     charts.draw(EPOCHS[:3])
     charts.draw(EPOCHS)
     with (tmp_path / "metrics.csv").open() as file:
@@ -41,7 +41,7 @@ def test_tensorboard_hears_each_epoch_once(tmp_path: Path, monkeypatch: pytest.M
     module = ModuleType("torch.utils.tensorboard")
     module.SummaryWriter = SummaryWriter  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
-    charts = Charts(tmp_path)
+    charts = RunPlots(tmp_path)
     charts.draw(EPOCHS[:2])
     charts.draw(EPOCHS[:3])
     assert [(value, step) for name, value, step in told if name == "train_loss"] == [(2.0, 1), (1.0, 2), (2 / 3, 3)]

@@ -7,7 +7,7 @@ import pytest
 from mien.train import Epoch, export, train
 from mien.train.recipe import Optim
 from mien.train.recipe_toml import parse_recipe
-from mien.train.run.time_limit import Budget, expected_seconds
+from mien.train.run.time_limit import TimeLimit, expected_seconds
 from support import train_and_valid
 
 RECIPE = parse_recipe("[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nepochs = 4\nbatch = 16\n")
@@ -29,15 +29,15 @@ def test_an_epoch_takes_as_long_as_the_last_ones_by_the_area_of_a_face() -> None
 def test_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
-    budget = Budget(2)
-    assert budget.allows(100)
-    assert not budget.allows(115)  # with a tenth more for what may come
+    time_limit = TimeLimit(2)
+    assert time_limit.allows(100)
+    assert not time_limit.allows(115)  # with a tenth more for what may come
     now += 90
-    assert budget.allows(20)
-    assert not budget.allows(30)
+    assert time_limit.allows(20)
+    assert not time_limit.allows(30)
     now += 60
-    assert budget.allows(0)  # the first epoch of a run, of which nothing is known
-    assert Budget(0).allows(1e9)
+    assert time_limit.allows(0)  # the first epoch of a run, of which nothing is known
+    assert TimeLimit(0).allows(1e9)
 
 
 def test_a_run_ends_in_time_with_a_usable_model_and_goes_on_in_another_call(tmp_path: Path) -> None:

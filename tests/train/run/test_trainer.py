@@ -19,7 +19,7 @@ from mien.data.formats.npz import save_faces
 from mien.errors import OutputError, RunError
 from mien.train import Recipe, train
 from mien.train.recipe_toml import parse_recipe
-from mien.train.run.checkpoint import versions
+from mien.train.run.checkpoint import library_versions
 from mien.types import FaceSet
 from support import train_and_valid
 
@@ -72,11 +72,11 @@ def test_what_an_epoch_says(faces: FaceSet, tmp_path: Path) -> None:
 
 
 def test_validation_is_of_the_averaged_weights_in_the_file(faces: FaceSet, tmp_path: Path) -> None:
-    from mien.train.export.export import whole_model
+    from mien.train.onnx_export.export import load_inference_model
 
     run = train(small(), faces, out=tmp_path / "run", threads=1)
     list(run)
-    model, _ = whole_model(run, name="x")
+    model, _ = load_inference_model(run, name="x")
     valid = faces[faces.splits == "valid"]
     with torch.no_grad():
         top = model(torch.from_numpy(valid.images.copy())).argmax(dim=1).numpy()
@@ -238,10 +238,9 @@ def test_a_checkpoint_without_its_run_is_gone_on_with_only_by_resume(faces: Face
 
 def test_two_processes_do_not_train_in_one_folder(faces: FaceSet, tmp_path: Path) -> None:
     run = train(small(), faces, out=tmp_path, threads=1)
-    hold = "import sys\nfrom mien.train.run.run_dir import alone_in\nfrom pathlib import Path\n"
-    hold += (
-        f"with alone_in(Path({str(tmp_path / 'run.lock')!r})):\n    print('held', flush=True)\n    sys.stdin.read()\n"
-    )
+    hold = "import sys\nfrom mien.train.run.run_dir import lock_folder\nfrom pathlib import Path\n"
+    hold += f"with lock_folder(Path({str(tmp_path / 'run.lock')!r})):\n"
+    hold += "    print('held', flush=True)\n    sys.stdin.read()\n"
     with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline().strip() == b"held"
@@ -268,8 +267,8 @@ def test_other_versions_are_told_and_noted(faces: FaceSet, tmp_path: Path, monke
     next(iter(train(small(), faces, out=tmp_path, threads=1)))
     assert train(small(), faces, out=tmp_path, resume=True, threads=1).folder.changes == []
     assert "resumed" not in json.loads((tmp_path / "run.json").read_text())
-    now = {**versions(), "torch": "99.0"}
-    monkeypatch.setattr("mien.train.run.run_dir.versions", lambda: now)
+    now = {**library_versions(), "torch": "99.0"}
+    monkeypatch.setattr("mien.train.run.run_dir.library_versions", lambda: now)
     assert train(small(), faces, out=tmp_path, resume=True, threads=1).folder.changes == ["torch"]
     facts = json.loads((tmp_path / "run.json").read_text())
     assert (facts["torch"], facts["resumed"][0]["torch"]) == (torch.__version__, "99.0")

@@ -10,7 +10,7 @@ from mien.data.formats.npz import save_faces
 from mien.data.scores_file import load_scores
 from mien.errors import RunError
 from mien.train import fold_runs, held_out_scores
-from mien.train.export.export import whole_model
+from mien.train.onnx_export.export import load_inference_model
 from mien.train.recipe_toml import parse_recipe
 from support import run_mien, train_and_valid
 
@@ -26,7 +26,7 @@ def test_each_face_is_held_out_once(tmp_path: Path) -> None:
     scored = held_out_scores(runs)
     assert scored.held_out
     assert sorted(scored.ids) == sorted(faces.ids[faces.splits == "train"])
-    model, _ = whole_model(runs[1].out, name="x", last=True)
+    model, _ = load_inference_model(runs[1].out, name="x", last=True)
     rows, probs = scored.of(runs[1].valid_faces)
     with torch.no_grad():
         held = torch.from_numpy(runs[1].valid_faces.images[rows].copy())

@@ -12,10 +12,10 @@ import pytest
 
 from mien.errors import ModelError, OutputError, RecipeError, RunError
 from mien.metrics import Proportion
-from mien.train import Candidate, Cell, Epoch, load_candidate, study, train
+from mien.train import Candidate, Epoch, Trial, load_candidate, study, train
 from mien.train.recipe_toml import parse_recipe
 from mien.train.studies.comparison import Comparison
-from mien.train.studies.trials import Job, in_processes
+from mien.train.studies.trials import TrialJob, run_in_processes
 from support import tiny_model, train_and_valid
 
 RECIPE = "[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nepochs = 2\nbatch = 16\n"
@@ -34,18 +34,18 @@ def _rows(out: Path) -> dict[str, dict[str, str]]:
 def test_each_cell_is_a_run_of_its_seed(tmp_path: Path) -> None:
     candidates = [_candidate("a", about="Plain."), _candidate("b", "lr = 0.01\n")]
     told: list[tuple[int, int]] = []
-    cells = list(study(candidates, FACES, out=tmp_path / "s", progress=lambda *both: told.append(both)))
-    assert [(cell.name, cell.seed) for cell in cells] == [("a", 1), ("b", 1), ("a", 2), ("b", 2)]
+    trials = list(study(candidates, FACES, out=tmp_path / "s", progress=lambda *both: told.append(both)))
+    assert [(trial.name, trial.seed) for trial in trials] == [("a", 1), ("b", 1), ("a", 2), ("b", 2)]
     alone = train(replace(candidates[1].recipe, seed=2), FACES, out=tmp_path / "alone", threads=1)
-    assert [epoch.train_loss for epoch in alone] == [epoch.train_loss for epoch in cells[3].epochs]
+    assert [epoch.train_loss for epoch in alone] == [epoch.train_loss for epoch in trials[3].epochs]
     assert (tmp_path / "s" / "b" / "seed-2" / "best.safetensors").exists()
     assert told[-1] == (8, 8)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     row = _rows(tmp_path / "s")["b"]
-    lasts = [cells[1].epochs[-1].valid_accuracy, cells[3].epochs[-1].valid_accuracy]
+    lasts = [trials[1].epochs[-1].valid_accuracy, trials[3].epochs[-1].valid_accuracy]
     assert float(row["last"]) == pytest.approx(fmean(lasts))
     assert float(row["last_sd"]) == pytest.approx(stdev(lasts))
-    baseline = [cells[0].epochs[-1].valid_accuracy, cells[2].epochs[-1].valid_accuracy]
+    baseline = [trials[0].epochs[-1].valid_accuracy, trials[2].epochs[-1].valid_accuracy]
     assert float(row["difference"]) == pytest.approx(fmean(lasts) - fmean(baseline))
 
 
@@ -56,32 +56,32 @@ def test_a_study_goes_on(tmp_path: Path) -> None:
     next(broken)
     broken.close()
     half = iter(train(replace(candidates[1].recipe, seed=1), FACES, out=tmp_path / "s/b/seed-1", threads=1))
-    next(half)  # as a study leaves it that is killed after the first epoch of its second cell
+    next(half)  # as a study leaves it that is killed after the first epoch of its second trial
     written = (tmp_path / "s/a/seed-1/last.safetensors").stat().st_mtime_ns
-    cells = list(study(candidates, FACES, out=tmp_path / "s"))
+    trials = list(study(candidates, FACES, out=tmp_path / "s"))
     assert (tmp_path / "s/a/seed-1/last.safetensors").stat().st_mtime_ns == written
-    for one, other in zip(whole, cells, strict=True):
+    for one, other in zip(whole, trials, strict=True):
         assert [epoch.train_loss for epoch in one.epochs] == [epoch.train_loss for epoch in other.epochs]
         same = [(tmp_path / name / one.name / f"seed-{one.seed}" / "last.safetensors") for name in ("whole", "s")]
         assert _tensors(same[0]) == _tensors(same[1])
 
 
 def _tensors(path: Path) -> dict[str, bytes]:
-    from mien.train.run.checkpoint import load_tensors
+    from mien.train.run.checkpoint import load_checkpoint
 
-    return {name: tensor.numpy().tobytes() for name, tensor in load_tensors(path).tensors.items()}
+    return {name: tensor.numpy().tobytes() for name, tensor in load_checkpoint(path).tensors.items()}
 
 
 def test_a_failure_is_told_and_the_others_go_on(tmp_path: Path) -> None:
     candidates = [_candidate("a"), _candidate("wild", "lr = 1e30\nwarmup = 0\n"), _candidate("c")]
-    cells = list(study(candidates, FACES, out=tmp_path, seeds=1))
-    assert [bool(cell.failure) for cell in cells] == [False, True, False]
-    assert "nan" in cells[1].failure
+    trials = list(study(candidates, FACES, out=tmp_path, seeds=1))
+    assert [bool(trial.failure) for trial in trials] == [False, True, False]
+    assert "nan" in trials[1].failure
     text = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert "| wild | 0 of 1, 1 failed |" in text
     assert "wild, seed 1, failed: the loss is nan" in text
     again = list(study(candidates, FACES, out=tmp_path, seeds=1))
-    assert [cell.name for cell in again] == ["a", "c", "wild"]
+    assert [trial.name for trial in again] == ["a", "c", "wild"]
 
 
 def test_all_are_judged_on_the_same_faces(tmp_path: Path) -> None:
@@ -114,10 +114,10 @@ def test_processes_give_the_same_and_one_that_dies_is_a_failure_alone(tmp_path: 
     recipe = parse_recipe(RECIPE)
     told: list[int] = []
     deadly: Any = _Deadly()
-    jobs = [Job("deadly", recipe, deadly, tmp_path / "d"), Job("a", recipe, FACES, tmp_path / "a")]
+    jobs = [TrialJob("deadly", recipe, deadly, tmp_path / "d"), TrialJob("a", recipe, FACES, tmp_path / "a")]
     found = {
-        job.name: cell
-        for job, cell in in_processes(jobs, workers=2, threads=1, tell=lambda _, epochs: told.append(epochs))
+        job.name: trial
+        for job, trial in run_in_processes(jobs, workers=2, threads=1, tell=lambda _, epochs: told.append(epochs))
     }
     assert found["deadly"].failure == "its process ended with code 3"
     here = train(recipe, FACES, out=tmp_path / "here", threads=1)
@@ -159,13 +159,13 @@ def test_a_teacher_that_changed_is_not_mixed_in(tmp_path: Path) -> None:
 def test_faces_of_its_own_keep_their_votes(tmp_path: Path) -> None:
     votes = np.ones((len(FACES), 10), np.float32)
     voted = replace(_candidate("voted", "[loss]\nauxiliary = 0.5\n"), train_faces=replace(FACES, votes=votes))
-    (cell,) = study([voted], FACES, out=tmp_path, seeds=1)
-    assert not cell.failure
+    (trial,) = study([voted], FACES, out=tmp_path, seeds=1)
+    assert not trial.failure
 
 
 def test_a_cell_without_an_epoch_has_no_accuracy() -> None:
-    cell = Cell("a", 1, (), "broken")
-    assert np.isnan([cell.last, cell.best]).all()
+    trial = Trial("a", 1, (), "broken")
+    assert np.isnan([trial.last, trial.best]).all()
 
 
 def test_refused(tmp_path: Path) -> None:
@@ -190,15 +190,15 @@ def test_a_candidate_is_about_its_files_first_line(tmp_path: Path) -> None:
         load_candidate(tmp_path / "no.toml")
 
 
-def _cell(name: str, seed: int, *accuracies: float, failure: str = "") -> Cell:
+def _trial(name: str, seed: int, *accuracies: float, failure: str = "") -> Trial:
     epochs = (Epoch(at + 1, 48, 1.0, 1.0, value, 0.1, 30.0, 100.0) for at, value in enumerate(accuracies))
-    return Cell(name, seed, tuple(epochs), failure)
+    return Trial(name, seed, tuple(epochs), failure)
 
 
 def test_differences_are_between_equal_seeds(tmp_path: Path) -> None:
     table = Comparison({"a": "", "b|": "x | y"}, seeds=3, valid_faces=1000)
-    for cell in (_cell("a", 1, 0.5, 0.4), _cell("a", 2, 0.8), _cell("b|", 1, 0.45), _cell("b|", 3, 0.1)):
-        table.add(cell)
+    for trial in (_trial("a", 1, 0.5, 0.4), _trial("a", 2, 0.8), _trial("b|", 1, 0.45), _trial("b|", 3, 0.1)):
+        table.add(trial)
     first, second = table.rows()
     assert (first.best, first.last) == (pytest.approx(0.65), pytest.approx(0.6))
     assert second.difference == pytest.approx(0.05)  # of seed 1 alone: seed 2 is missing here, seed 3 there
@@ -215,8 +215,8 @@ def test_differences_are_between_equal_seeds(tmp_path: Path) -> None:
 def test_a_study_without_a_finished_cell_has_a_table(tmp_path: Path) -> None:
     table = Comparison({"a": "", "b": ""}, seeds=1, valid_faces=10)
     table.write(tmp_path)
-    table.add(_cell("a", 1, failure="broken"))
-    table.add(_cell("b", 1, 0.5))
+    table.add(_trial("a", 1, failure="broken"))
+    table.add(_trial("b", 1, 0.5))
     table.write(tmp_path)
     assert table.rows()[1].difference is None
     assert "a, seed 1, failed: broken" in (tmp_path / "table.md").read_text(encoding="utf-8")

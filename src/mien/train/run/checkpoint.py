@@ -49,7 +49,7 @@ class Checkpoint(NamedTuple):
     facts: dict[str, Any]
 
 
-def save_tensors(path: Path, saved: Checkpoint) -> None:
+def save_checkpoint(path: Path, saved: Checkpoint) -> None:
     """Write a checkpoint. Raises OutputError."""
     from safetensors.torch import save
 
@@ -59,8 +59,8 @@ def save_tensors(path: Path, saved: Checkpoint) -> None:
         file.write(content)
 
 
-def load_tensors(path: Path) -> Checkpoint:
-    """What `save_tensors` wrote. Raises RunError where the file is missing or is no checkpoint."""
+def load_checkpoint(path: Path) -> Checkpoint:
+    """What `save_checkpoint` wrote. Raises RunError where the file is missing or is no checkpoint."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -73,12 +73,12 @@ def load_tensors(path: Path) -> Checkpoint:
     return Checkpoint(tensors, epochs, facts)
 
 
-def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def select_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin with a prefix, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     """What computes here, for whoever wants the same numbers again."""
     names = ("torch", "lightning-fabric", "numpy", "safetensors")
     return {

@@ -75,7 +75,7 @@ class LostProcessError(RunError):
 
 
 @contextmanager
-def losing_a_process(fabric: Fabric) -> Iterator[None]:
+def detect_lost_process(fabric: Fabric) -> Iterator[None]:
     """Where processes work together, what torch says when one of them has gone becomes a LostProcessError."""
     try:
         yield
@@ -86,12 +86,12 @@ def losing_a_process(fabric: Fabric) -> Iterator[None]:
         raise LostProcessError("another process of this run has gone: go on with --resume") from error
 
 
-def is_first() -> bool:
+def is_rank_zero() -> bool:
     """Whether this process is the one that writes files and speaks."""
     return not getattr(rank_zero_only, "rank", None)
 
 
-def by_first(fabric: Fabric, job: Callable[..., T], *arguments: object) -> T:
+def on_rank_zero(fabric: Fabric, job: Callable[..., T], *arguments: object) -> T:
     """What a job, done by the first process alone, came to, in all processes; a MienError that it raised, in all."""
     if fabric.world_size == 1:
         return job(*arguments)
@@ -107,7 +107,7 @@ def by_first(fabric: Fabric, job: Callable[..., T], *arguments: object) -> T:
     return cast("T", result)
 
 
-def all_agree(fabric: Fabric, value: object) -> bool:
+def all_equal(fabric: Fabric, value: object) -> bool:
     """Whether all processes hold an equal value."""
     if fabric.world_size == 1:
         return True
@@ -116,7 +116,7 @@ def all_agree(fabric: Fabric, value: object) -> bool:
     return all(other == value for other in values)
 
 
-def own_slice(fabric: Fabric, count: int) -> slice:
+def rank_slice(fabric: Fabric, count: int) -> slice:
     """Which of `count` things in a row are this process's, as many as each other's but for one."""
     return _slice(fabric.global_rank, count, fabric.world_size)
 
@@ -125,8 +125,8 @@ def _slice(rank: int, count: int, processes: int) -> slice:
     return slice(rank * count // processes, (rank + 1) * count // processes)
 
 
-def of_all(fabric: Fabric, own: Tensor, count: int) -> Tensor:
-    """What each process has of its `own_slice` -> (count, ...), in order. Gradients flow to its own part alone."""
+def all_gather(fabric: Fabric, own: Tensor, count: int) -> Tensor:
+    """What each process has of its `rank_slice` -> (count, ...), in order. Gradients flow to its own part alone."""
     processes = fabric.world_size
     if processes == 1:
         return own
@@ -140,7 +140,7 @@ def of_all(fabric: Fabric, own: Tensor, count: int) -> Tensor:
     return torch.cat(parts)
 
 
-class WholeBatchNorm(nn.BatchNorm2d):
+class SyncBatchNorm(nn.BatchNorm2d):
     """Batch normalisation by the faces of all processes together, on any device (torch's own is for GPUs)."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name)
@@ -188,12 +188,12 @@ def _sum_of_all(own: Tensor) -> Tensor:
     return total
 
 
-def norm_over_all(net: nn.Module) -> None:
+def convert_sync_batchnorm(net: nn.Module) -> None:
     """Make every batch norm of a net one over all processes, of the same parameters and names."""
     for module in net.modules():
         for name, child in module.named_children():
             if isinstance(child, nn.BatchNorm2d):
-                over_all = WholeBatchNorm(child.num_features, eps=child.eps, momentum=child.momentum)
+                over_all = SyncBatchNorm(child.num_features, eps=child.eps, momentum=child.momentum)
                 over_all.weight, over_all.bias = child.weight, child.bias
                 for buffer in ("running_mean", "running_var", "num_batches_tracked"):
                     setattr(over_all, buffer, getattr(child, buffer))

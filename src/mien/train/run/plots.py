@@ -11,7 +11,7 @@ from mien.io.atomic_write import atomic_write, write_text
 from mien.train.run.checkpoint import Epoch
 
 
-class Charts:
+class RunPlots:
     """What a run shows of itself in its folder; each `draw` says the same of the same epochs."""
 
     def __init__(self, folder: Path) -> None:

@@ -13,21 +13,21 @@ from filelock import FileLock, Timeout
 from mien.errors import OutputError, RunError
 from mien.io.atomic_write import write_text
 from mien.train.recipe_toml import parse_recipe
-from mien.train.run.checkpoint import Checkpoint, Epoch, load_tensors, save_tensors, versions
-from mien.train.run.plots import Charts
+from mien.train.run.checkpoint import Checkpoint, Epoch, library_versions, load_checkpoint, save_checkpoint
+from mien.train.run.plots import RunPlots
 
 _NO_LOCKS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)  # what some network disks answer
 
 
-class Folder:
+class RunDir:
     """Where a run lives. facts: what it is a run of, and what its model file will say of it."""
 
     def __init__(self, path: Path, facts: dict[str, Any]) -> None:
         self.path, self.facts = path, facts
         self.changes: list[str] = []  # what computes otherwise than before the run was broken off, by name
-        self._charts = Charts(path)
+        self._charts = RunPlots(path)
 
-    def refuse_to_overwrite(self, *, resume: bool) -> None:
+    def require_vacant(self, *, resume: bool) -> None:
         """Raise RunError where the folder holds a run that is not to be resumed, or what is none of a run of ours."""
         if any((self.path / name).exists() for name in ("run.json", "last.safetensors")):
             if not resume:
@@ -47,8 +47,8 @@ class Folder:
         Raises RunError where another process trains in it, or has trained in it since; OutputError.
         """
         last = self.path / "last.safetensors"
-        with alone_in(self.path / "run.lock"):
-            if epochs is not None and list(epochs) != (load_tensors(last).epochs if last.exists() else []):
+        with lock_folder(self.path / "run.lock"):
+            if epochs is not None and list(epochs) != (load_checkpoint(last).epochs if last.exists() else []):
                 raise RunError(f"the run in {self.path} has gone on since: take it up again by resume")
             yield
 
@@ -60,10 +60,10 @@ class Folder:
         another teacher, or another process trains in it; OutputError where the folder cannot be made.
         """
         last, about = self.path / "last.safetensors", self.path / "run.json"
-        self.refuse_to_overwrite(resume=resume)
-        here = {**versions(), **computer}
+        self.require_vacant(resume=resume)
+        here = {**library_versions(), **computer}
         if last.exists():
-            saved = load_tensors(last)
+            saved = load_checkpoint(last)
             self._check_same(saved.facts)
             self._note_changes(about, {**here, "commit": self.facts["commit"]})
             self.facts["commit"] = saved.facts["commit"]
@@ -89,8 +89,8 @@ class Folder:
         *before, newest = (epoch.valid_accuracy for epoch in saved.epochs)
         if newest > max(before, default=-1.0):
             average = {name: tensor for name, tensor in saved.tensors.items() if name.startswith("average.")}
-            save_tensors(self.path / "best.safetensors", saved._replace(tensors=average))
-        save_tensors(self.path / "last.safetensors", saved)
+            save_checkpoint(self.path / "best.safetensors", saved._replace(tensors=average))
+        save_checkpoint(self.path / "last.safetensors", saved)
 
     def draw(self, epochs: Sequence[Epoch]) -> None:
         """Show the epochs to people. Raises OutputError."""
@@ -122,7 +122,7 @@ class Folder:
 
 
 @contextmanager
-def alone_in(lock: Path) -> Iterator[None]:
+def lock_folder(lock: Path) -> Iterator[None]:
     """Keep other processes out of a folder by a lock file in it, which may stay; a killed process lets go of it.
 
     Where the disk knows no locks, nothing is kept out. Raises RunError where another process has it, OutputError where

@@ -22,7 +22,7 @@ def expected_seconds(how: Optim, epochs: Sequence[Epoch]) -> float:
     return statistics.median_low(epoch.seconds * (next_side / epoch.side) ** 2 for epoch in epochs[-3:])
 
 
-class Budget:
+class TimeLimit:
     """Minutes from now on; 0: no limit."""
 
     def __init__(self, minutes: float) -> None:

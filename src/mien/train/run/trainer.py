@@ -34,20 +34,20 @@ from mien.train.optim.optimizers import (
     uphill,
 )
 from mien.train.recipe import Recipe
-from mien.train.run.checkpoint import Checkpoint, Epoch, source_commit, under
+from mien.train.run.checkpoint import Checkpoint, Epoch, select_prefix, source_commit
 from mien.train.run.distributed import (
     Accelerator,
-    all_agree,
-    by_first,
+    all_equal,
+    all_gather,
+    convert_sync_batchnorm,
+    detect_lost_process,
     fast_precision,
-    losing_a_process,
     make_fabric,
-    norm_over_all,
-    of_all,
-    own_slice,
+    on_rank_zero,
+    rank_slice,
 )
-from mien.train.run.run_dir import Folder
-from mien.train.run.time_limit import Budget, expected_seconds
+from mien.train.run.run_dir import RunDir
+from mien.train.run.time_limit import TimeLimit, expected_seconds
 from mien.types import FaceSet, Progress, batches
 
 # Called after each step: epochs done (with a fraction), loss in nats, faces a second in this epoch.
@@ -95,7 +95,7 @@ def train(
         Path(out),
         fabric=fabric,
         resume=resume,
-        budget=Budget(minutes),
+        time_limit=TimeLimit(minutes),
         teacher=teacher,
         progress=progress,
         on_step=on_step,
@@ -113,25 +113,25 @@ class Run:
         *,
         fabric: Fabric,
         resume: bool,
-        budget: Budget,
+        time_limit: TimeLimit,
         teacher: Teacher | None,
         progress: Progress | None,
         on_step: Step | None,
     ) -> None:
         labelled = faces[faces.labels >= 0]
-        self.recipe, self.out, self.fabric, self.budget, self.on_step = recipe, out, fabric, budget, on_step
+        self.recipe, self.out, self.fabric, self.time_limit, self.on_step = recipe, out, fabric, time_limit, on_step
         self.train_faces = labelled[labelled.splits == "train"]
         self.valid_faces = labelled[labelled.splits == "valid"]
         self.names = EXPRESSIONS
-        self.folder = Folder(out, self._facts(faces))
+        self.folder = RunDir(out, self._facts(faces))
         self._check()
-        by_first(fabric, lambda: self.folder.refuse_to_overwrite(resume=resume))
+        on_rank_zero(fabric, lambda: self.folder.require_vacant(resume=resume))
         lesson = None
         if teacher is None and recipe.loss.teacher_views:
             raise RunError("loss.teacher_views needs a teacher: name one or more models in loss.teachers")
         if teacher is not None:
             lesson = prepare(teacher, self.train_faces, recipe, names=self.names, progress=progress)
-            if not all_agree(fabric, lesson.teacher):
+            if not all_equal(fabric, lesson.teacher):
                 raise RunError("every machine of a run must have the same teacher")
             self.folder.facts["teacher"] = lesson.teacher
         self.epochs: list[Epoch] = []
@@ -146,9 +146,9 @@ class Run:
         self.net.measure(torch.from_numpy(self.train_faces.images.copy()))
         self.average = deepcopy(self.net).eval().requires_grad_(False)
         if fabric.world_size > 1:
-            norm_over_all(self.net)
+            convert_sync_batchnorm(self.net)
         self.optimiser = make_optimiser(self.net, recipe.optim)
-        saved = by_first(fabric, self._open, resume)
+        saved = on_rank_zero(fabric, self._open, resume)
         if saved:
             self._restore(saved)
         self._forward, self._optimiser = fabric.setup(self.net, self.optimiser)
@@ -162,7 +162,7 @@ class Run:
         if batch < devices:
             raise RunError(f"each of the {devices} devices must have a face of every batch, got batches of {batch}")
         what = self.folder.facts["recipe"], self.folder.facts["faces_hash"]
-        if not all_agree(self.fabric, what):
+        if not all_equal(self.fabric, what):
             raise RunError("every machine of a run must have the same recipe and the same faces")
 
     def _open(self, resume: bool) -> Checkpoint | None:
@@ -185,9 +185,9 @@ class Run:
 
     def _restore(self, saved: Checkpoint) -> None:
         self.epochs = saved.epochs
-        self.net.load_state_dict(under("net.", saved.tensors))
-        self.average.load_state_dict(under("average.", saved.tensors))
-        restore_memory(self.optimiser, under("optimiser.", saved.tensors))
+        self.net.load_state_dict(select_prefix("net.", saved.tensors))
+        self.average.load_state_dict(select_prefix("average.", saved.tensors))
+        restore_memory(self.optimiser, select_prefix("optimiser.", saved.tensors))
         self.fabric.strategy.precision.load_state_dict(saved.facts.get("scaler", {}))
 
     def __iter__(self) -> Iterator[Epoch]:
@@ -196,17 +196,17 @@ class Run:
             raise RunError(f"this run was broken off in the middle of an epoch: go on with {self.out} by resume")
         with ExitStack() as alone:
             if not self.finished:
-                by_first(self.fabric, lambda: alone.enter_context(self.folder.alone(self.epochs)))
+                on_rank_zero(self.fabric, lambda: alone.enter_context(self.folder.alone(self.epochs)))
             while not self.finished:
-                with losing_a_process(self.fabric):
-                    if not by_first(self.fabric, self._in_time):
+                with detect_lost_process(self.fabric):
+                    if not on_rank_zero(self.fabric, self._in_time):
                         self.out_of_time = True
                         return
                     self._torn = True
                     epoch = self._epoch(len(self.epochs))
-                    by_first(self.fabric, self._save, epoch)
+                    on_rank_zero(self.fabric, self._save, epoch)
                     self.epochs.append(epoch)
-                    by_first(self.fabric, self.folder.draw, self.epochs)
+                    on_rank_zero(self.fabric, self.folder.draw, self.epochs)
                 self._torn = False
                 yield epoch
 
@@ -230,7 +230,7 @@ class Run:
         return expected_seconds(self.recipe.optim, self.epochs)
 
     def _in_time(self) -> bool:
-        return self.budget.allows(self.next_epoch_seconds)
+        return self.time_limit.allows(self.next_epoch_seconds)
 
     def _epoch(self, index: int) -> Epoch:
         started = time.perf_counter()
@@ -244,7 +244,7 @@ class Run:
             drawn = seed if self._views is None else self.recipe.seed * 1_000_003 + index % self._views.count
             train_loss, rate = self._train_epoch(index, side, torch.Generator().manual_seed(drawn))
         trained = time.perf_counter()
-        valid_loss, accuracy = by_first(self.fabric, self._validate, side)
+        valid_loss, accuracy = on_rank_zero(self.fabric, self._validate, side)
         _check_finite(valid_loss, epoch=index + 1)
         size = self.objective.size
         seen = len(self.train_faces) // size * size * self.recipe.augment.repeats
@@ -287,9 +287,9 @@ class Run:
 
     def _gradient(self, batch: Batch) -> float:
         """Give each weight its gradient for a batch; return the loss."""
-        own = own_slice(self.fabric, len(batch.rows))
+        own = rank_slice(self.fabric, len(batch.rows))
         inputs = batch.faces[own].to(self.fabric.device).contiguous(memory_format=torch.channels_last)
-        outputs = of_all(self.fabric, self._forward(inputs).float(), len(batch.rows)).cpu()
+        outputs = all_gather(self.fabric, self._forward(inputs).float(), len(batch.rows)).cpu()
         loss = self.objective.loss(outputs, batch, self.net)
         self.fabric.backward(loss * self.fabric.world_size)  # gradients are averaged over processes, not summed
         return loss.item()

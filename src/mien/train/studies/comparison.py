@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 
 from mien.io.atomic_write import atomic_write, write_text
 from mien.metrics import Proportion
-from mien.train.studies.trials import Cell
+from mien.train.studies.trials import Trial
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,15 @@ class Row:
 
 
 class Comparison:
-    """The cells of a study as they come in. abouts: a line for each candidate, in the order of the rows."""
+    """The trials of a study as they come in. abouts: a line for each candidate, in the order of the rows."""
 
     def __init__(self, abouts: Mapping[str, str], *, seeds: int, valid_faces: int) -> None:
         self.abouts, self.seeds, self.valid_faces = abouts, seeds, valid_faces
-        self.cells: dict[tuple[str, int], Cell] = {}
+        self.trials: dict[tuple[str, int], Trial] = {}
 
-    def add(self, cell: Cell) -> None:
-        """Take a cell in."""
-        self.cells[cell.name, cell.seed] = cell
+    def add(self, trial: Trial) -> None:
+        """Take a trial in."""
+        self.trials[trial.name, trial.seed] = trial
 
     def rows(self) -> list[Row]:
         """A row a candidate; the first is what the others are compared with."""
@@ -55,25 +55,25 @@ class Comparison:
         write_text(folder / "table.csv", _csv(rows))
         self._draw(folder / "table.png", rows)
 
-    def _good(self, name: str) -> dict[int, Cell]:
+    def _good(self, name: str) -> dict[int, Trial]:
         """By seed, those that came to their end."""
-        return {seed: cell for (whose, seed), cell in self.cells.items() if whose == name and not cell.failure}
+        return {seed: trial for (whose, seed), trial in self.trials.items() if whose == name and not trial.failure}
 
-    def _row(self, name: str, first: Mapping[int, Cell]) -> Row:
+    def _row(self, name: str, first: Mapping[int, Trial]) -> Row:
         good = self._good(name)
-        best, last = ([getattr(cell, what) for cell in good.values()] for what in ("best", "last"))
-        differences = [cell.last - first[seed].last for seed, cell in good.items() if seed in first]
+        best, last = ([getattr(trial, what) for trial in good.values()] for what in ("best", "last"))
+        differences = [trial.last - first[seed].last for seed, trial in good.items() if seed in first]
         return Row(
             recipe=name,
             about=self.abouts[name],
             seeds=len(good),
-            failed=sum(bool(cell.failure) for cell in self.cells.values() if cell.name == name),
+            failed=sum(bool(trial.failure) for trial in self.trials.values() if trial.name == name),
             best=fmean(best) if best else None,
             best_sd=stdev(best) if len(best) > 1 else None,
             last=fmean(last) if last else None,
             last_sd=stdev(last) if len(last) > 1 else None,
             difference=fmean(differences) if differences else None,
-            minutes=fmean(cell.minutes for cell in good.values()) if good else None,
+            minutes=fmean(trial.minutes for trial in good.values()) if good else None,
         )
 
     def _reach(self, share: float) -> float:
@@ -94,8 +94,8 @@ class Comparison:
             cells = (row.recipe, seeds, last, best, difference, minutes, row.about)
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         lines += ["", self._note(rows)]
-        failures = [cell for cell in self.cells.values() if cell.failure]
-        lines += [f"\n{cell.name}, seed {cell.seed}, failed: {cell.failure}" for cell in failures]
+        failures = [trial for trial in self.trials.values() if trial.failure]
+        lines += [f"\n{trial.name}, seed {trial.seed}, failed: {trial.failure}" for trial in failures]
         return "\n".join(lines) + "\n"
 
     def _note(self, rows: list[Row]) -> str:
@@ -116,7 +116,7 @@ class Comparison:
         for place, row in enumerate(rows):
             if row.last is None:
                 continue
-            lasts = [100 * cell.last for cell in self._good(row.recipe).values()]
+            lasts = [100 * trial.last for trial in self._good(row.recipe).values()]
             axes.plot(lasts, [place] * len(lasts), "o", color="tab:blue", alpha=0.4, markersize=4, linewidth=0)
             axes.errorbar(100 * row.last, place, xerr=100 * (row.last_sd or 0), fmt="|", color="tab:blue", capsize=3)
         if rows[0].last is not None:

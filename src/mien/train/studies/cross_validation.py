@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mien.data.scores_file import FaceScores
 from mien.data.splits import fold_of_each
 from mien.errors import RunError
-from mien.train.export.export import WholeModel, whole_model
+from mien.train.onnx_export.export import InferenceModel, load_inference_model
 from mien.train.recipe import Recipe
 from mien.train.run.distributed import Accelerator
 from mien.train.run.trainer import Run, train
@@ -62,13 +62,13 @@ def held_out_scores(runs: Sequence[Run]) -> FaceScores:
         raise RunError("scores of held-out faces need the runs of all folds, finished: go on with --resume")
     ids = np.concatenate([run.valid_faces.ids for run in runs])
     probs = np.concatenate(
-        [_probs(whole_model(run, name="fold", last=True)[0], run.valid_faces.images) for run in runs]
+        [_probs(load_inference_model(run, name="fold", last=True)[0], run.valid_faces.images) for run in runs]
     )
     return FaceScores(ids, Scores(probs, runs[0].names), held_out=True)
 
 
 @torch.no_grad()
-def _probs(model: WholeModel, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _probs(model: InferenceModel, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     parts = []
     for rows in batches(len(images), 256):
         plain = torch.from_numpy(images[rows].copy())

@@ -1,9 +1,9 @@
-"""A study: several recipes, each with several seeds, judged on the same valid faces; one table. Each cell is a run.
+"""A study: several recipes, each with several seeds, judged on the same valid faces; one table. Each trial is a run.
 
 OUT/study.json               which recipes and faces it compares, so that no others are mixed in later
-OUT/NAME/seed-1/             the folder of a run; in it cell.json, once it is finished: its epochs
+OUT/NAME/seed-1/             the folder of a run; in it trial.json, once it is finished: its epochs
 OUT/study.lock               held by the process that trains in it
-OUT/table.md, .csv, .png     what came of it so far, written anew after each cell
+OUT/table.md, .csv, .png     what came of it so far, written anew after each trial
 """
 
 import dataclasses
@@ -23,9 +23,9 @@ from mien.train.loss.distillation import fingerprints
 from mien.train.recipe import Recipe
 from mien.train.recipe_toml import load_recipe, parse_recipe
 from mien.train.run.checkpoint import Epoch
-from mien.train.run.run_dir import alone_in
+from mien.train.run.run_dir import lock_folder
 from mien.train.studies.comparison import Comparison
-from mien.train.studies.trials import Cell, Job, in_processes, in_turn
+from mien.train.studies.trials import Trial, TrialJob, run_in_processes, run_in_turn
 from mien.types import FaceSet, Progress
 
 LOCK = "study.lock"
@@ -64,13 +64,13 @@ def study(
     workers: int = 1,
     threads: int = 1,
     progress: Progress | None = None,
-) -> Iterator[Cell]:
-    """Train each candidate with the seeds 1 to `seeds`, all with the first before any with the second; yield each cell.
+) -> Iterator[Trial]:
+    """Train each candidate with the seeds 1 to `seeds`, all with the first before any with the second; yield trials.
 
-    A cell that `out` holds already is not trained again, and one that was broken off goes on. One that fails says why,
-    and the others go on; it is tried again by the next study in `out`. After each cell the tables in `out` are written
+    A trial that `out` holds already is not trained again, and one that was broken off goes on. One that fails says why,
+    and the others go on; it is tried again by the next study in `out`. After each trial the tables in `out` are written
     anew; they compare all with the first candidate.
-    workers: how many cells are trained at a time; more than one are in processes of their own, so that a script needs
+    workers: how many trials are trained at a time; more than one are in processes of their own, so that a script needs
     the usual `if __name__ == "__main__"`. threads: of each. progress: epochs done, of how many.
     Raises RunError where two candidates have one name, or `out` holds a study of other recipes, faces or teachers.
     """
@@ -81,70 +81,72 @@ def study(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {out}: {error.strerror}") from error
-    with alone_in(out / LOCK):
+    with lock_folder(out / LOCK):
         _note_down(out, candidates, own)
     jobs = [
-        Job(each.name, dataclasses.replace(each.recipe, seed=seed), own[each.name], out / each.name / f"seed-{seed}")
+        TrialJob(
+            each.name, dataclasses.replace(each.recipe, seed=seed), own[each.name], out / each.name / f"seed-{seed}"
+        )
         for seed in range(1, seeds + 1)
         for each in candidates
     ]
     valid = int(((faces.splits == "valid") & (faces.labels >= 0)).sum())
     table = Comparison({each.name: each.about for each in candidates}, seeds=seeds, valid_faces=valid)
-    return _cells(jobs, table, out, workers=workers, threads=threads, progress=progress)
+    return _trials(jobs, table, out, workers=workers, threads=threads, progress=progress)
 
 
-def _cells(
-    jobs: Sequence[Job], table: Comparison, out: Path, *, workers: int, threads: int, progress: Progress | None
-) -> Iterator[Cell]:
-    with alone_in(out / LOCK):
+def _trials(
+    jobs: Sequence[TrialJob], table: Comparison, out: Path, *, workers: int, threads: int, progress: Progress | None
+) -> Iterator[Trial]:
+    with lock_folder(out / LOCK):
         yield from _each(jobs, table, out, workers=workers, threads=threads, progress=progress)
 
 
 def _each(
-    jobs: Sequence[Job], table: Comparison, out: Path, *, workers: int, threads: int, progress: Progress | None
-) -> Iterator[Cell]:
+    jobs: Sequence[TrialJob], table: Comparison, out: Path, *, workers: int, threads: int, progress: Progress | None
+) -> Iterator[Trial]:
     total = sum(job.recipe.optim.epochs for job in jobs)
     done: dict[Path, int] = {}
 
-    def tell(job: Job, epochs: int) -> None:
+    def tell(job: TrialJob, epochs: int) -> None:
         done[job.folder] = epochs
         if progress:
             progress(sum(done.values()), total)
 
     left = []
     for job in jobs:
-        cell = _finished(job)
-        if cell is None:
+        trial = _finished(job)
+        if trial is None:
             left.append(job)
         else:
-            table.add(cell)
+            table.add(trial)
             tell(job, job.recipe.optim.epochs)
-            yield cell
+            yield trial
     table.write(out)
     one_process = workers == 1 or len(left) < 2
     trained = (
-        in_turn(left, threads=threads, tell=tell)
+        run_in_turn(left, threads=threads, tell=tell)
         if one_process
-        else in_processes(left, workers=workers, threads=threads, tell=tell)
+        else run_in_processes(left, workers=workers, threads=threads, tell=tell)
     )
-    for job, cell in trained:
-        if not cell.failure:
-            write_text(job.folder / "cell.json", json.dumps([dataclasses.asdict(epoch) for epoch in cell.epochs]))
-        table.add(cell)
+    for job, trial in trained:
+        if not trial.failure:
+            write_text(job.folder / "trial.json", json.dumps([dataclasses.asdict(epoch) for epoch in trial.epochs]))
+        table.add(trial)
         table.write(out)
         tell(job, job.recipe.optim.epochs)
-        yield cell
+        yield trial
 
 
-def _finished(job: Job) -> Cell | None:
-    path = job.folder / "cell.json"
+def _finished(job: TrialJob) -> Trial | None:
+    path = job.folder / "trial.json"
     if not path.exists():
         return None
     try:
         epochs = tuple(Epoch(**epoch) for epoch in json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise RunError(f"{path} cannot be read: remove it to train that cell again: {error}") from error
-    return Cell(job.name, job.recipe.seed, epochs)
+        raise RunError(f"{path} cannot be read: remove it to train that trial again: {error}") from error
+    return Trial(job.name, job.recipe.seed, epochs)
 
 
 def _check(candidates: Sequence[Candidate], *, seeds: int, workers: int) -> None:

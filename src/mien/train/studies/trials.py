@@ -20,7 +20,7 @@ from mien.types import FaceSet
 
 
 @dataclass(frozen=True)
-class Cell:
+class Trial:
     """What came of one candidate with one seed. failure: why it did not come to its end, or empty."""
 
     name: str
@@ -48,8 +48,8 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Job:
-    """A cell that is to be trained: by this recipe, its seed in it, on these faces, in this folder."""
+class TrialJob:
+    """A trial that is to be trained: by this recipe, its seed in it, on these faces, in this folder."""
 
     name: str
     recipe: Recipe
@@ -57,18 +57,20 @@ class Job:
     folder: Path
 
 
-Tell = Callable[[Job, int], None]  # called with how many of a job's epochs are done
+Tell = Callable[[TrialJob, int], None]  # called with how many of a job's epochs are done
 
 
-def in_turn(jobs: Sequence[Job], *, threads: int, tell: Tell) -> Iterator[tuple[Job, Cell]]:
+def run_in_turn(jobs: Sequence[TrialJob], *, threads: int, tell: Tell) -> Iterator[tuple[TrialJob, Trial]]:
     """Train one after the other, here."""
     for job in jobs:
         yield job, _trained(job, threads, tell)
 
 
-def in_processes(jobs: Sequence[Job], *, workers: int, threads: int, tell: Tell) -> Iterator[tuple[Job, Cell]]:
-    """Train so many at a time, a new process for each; a process that dies is a failure of its cell alone."""
-    waiting, running = list(jobs), dict[Connection, tuple[Job, BaseProcess]]()
+def run_in_processes(
+    jobs: Sequence[TrialJob], *, workers: int, threads: int, tell: Tell
+) -> Iterator[tuple[TrialJob, Trial]]:
+    """Train so many at a time, a new process for each; a process that dies is a failure of its trial alone."""
+    waiting, running = list(jobs), dict[Connection, tuple[TrialJob, BaseProcess]]()
     try:
         while waiting or running:
             while waiting and len(running) < workers:
@@ -79,10 +81,10 @@ def in_processes(jobs: Sequence[Job], *, workers: int, threads: int, tell: Tell)
             for pipe in [each for each in running if each in ready]:
                 job, process = running[pipe]
                 try:
-                    message: int | Cell = pipe.recv()
+                    message: int | Trial = pipe.recv()
                 except EOFError:
                     process.join()
-                    message = Cell(job.name, job.recipe.seed, (), f"its process ended with code {process.exitcode}")
+                    message = Trial(job.name, job.recipe.seed, (), f"its process ended with code {process.exitcode}")
                 if isinstance(message, int):
                     tell(job, message)
                     continue
@@ -95,7 +97,7 @@ def in_processes(jobs: Sequence[Job], *, workers: int, threads: int, tell: Tell)
             process.join()
 
 
-def _trained(job: Job, threads: int, tell: Tell) -> Cell:
+def _trained(job: TrialJob, threads: int, tell: Tell) -> Trial:
     epochs: list[Epoch] = []
     try:
         run = train(job.recipe, job.faces, out=job.folder, resume=True, threads=threads)
@@ -105,11 +107,11 @@ def _trained(job: Job, threads: int, tell: Tell) -> Cell:
             tell(job, epoch.number)
     except (MienError, OSError, RuntimeError, ValueError, MemoryError) as error:  # the others can go on
         what = str(error) if isinstance(error, MienError) else f"{type(error).__name__}: {error}"
-        return Cell(job.name, job.recipe.seed, tuple(epochs), what.partition("\n")[0])
-    return Cell(job.name, job.recipe.seed, tuple(epochs))
+        return Trial(job.name, job.recipe.seed, tuple(epochs), what.partition("\n")[0])
+    return Trial(job.name, job.recipe.seed, tuple(epochs))
 
 
-def _start(job: Job, threads: int) -> tuple[Connection, BaseProcess]:
+def _start(job: TrialJob, threads: int) -> tuple[Connection, BaseProcess]:
     context = multiprocessing.get_context("spawn")  # a process of torch's cannot be forked
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(job, threads, theirs), daemon=True)
@@ -118,7 +120,7 @@ def _start(job: Job, threads: int) -> tuple[Connection, BaseProcess]:
     return ours, process
 
 
-def _work(job: Job, threads: int, pipe: Connection) -> None:
+def _work(job: TrialJob, threads: int, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one is interrupted, too, and ends it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)

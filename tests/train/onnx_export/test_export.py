@@ -12,12 +12,12 @@ from mien.classify.onnx import OnnxClassifier
 from mien.errors import RunError
 from mien.labels import EXPRESSIONS
 from mien.train import export, train
-from mien.train.export.export import WholeModel, whole_model
-from mien.train.export.onnx_graph import graph_of, with_card
 from mien.train.inputs.augment import resized
 from mien.train.nets import build_net
+from mien.train.onnx_export.export import InferenceModel, load_inference_model
+from mien.train.onnx_export.onnx_graph import model_bytes, to_onnx
 from mien.train.recipe_toml import parse_recipe
-from mien.train.run.checkpoint import load_tensors
+from mien.train.run.checkpoint import load_checkpoint
 from mien.types import ModelCard
 from support import drawn_faces, random_faces, train_and_valid
 
@@ -49,7 +49,7 @@ def model(run: Path) -> Path:
 @pytest.mark.parametrize("count", [1, 2, 7, 64, 300])
 def test_torch_and_onnx_agree_whatever_the_batch(run: Path, model: Path, count: int) -> None:
     images = random_faces(count).images
-    module, _ = whole_model(run, name="small")
+    module, _ = load_inference_model(run, name="small")
     with torch.no_grad():
         ours = module(torch.from_numpy(images.copy())).numpy()
     np.testing.assert_allclose(OnnxClassifier(model)(images).probs, ours, atol=1e-4)
@@ -62,7 +62,7 @@ def test_extreme_faces_give_probabilities(model: Path) -> None:
 
 def test_the_card(run: Path, model: Path) -> None:
     card = OnnxClassifier(model).card
-    _, epochs, _ = load_tensors(run / "best.safetensors")
+    _, epochs, _ = load_checkpoint(run / "best.safetensors")
     assert card.name == "small"
     assert card.note == "made by a test"
     assert card.labels == ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -98,7 +98,7 @@ def test_a_net_that_ended_on_small_faces_takes_whole_ones(tmp_path: Path) -> Non
     recipe = parse_recipe(RECIPE, ["optim.epochs=1", "optim.sizes=[[32, 1.0]]"])
     list(train(recipe, faces, out=tmp_path / "run", threads=1))
     export(tmp_path / "run", tmp_path / "m.onnx")
-    module, _ = whole_model(tmp_path / "run", name="m")
+    module, _ = load_inference_model(tmp_path / "run", name="m")
     with torch.no_grad():
         ours = module(torch.from_numpy(faces.images.copy())).numpy()
     np.testing.assert_allclose(OnnxClassifier(tmp_path / "m.onnx")(faces.images).probs, ours, atol=1e-4)
@@ -122,11 +122,11 @@ def test_every_net_gives_in_its_file_what_it_gives_in_torch(net: str, head: str,
     images = drawn_faces(9).images
     made.measure(torch.tensor(images))
     made.train()(resized(torch.tensor(images), side=side))  # so that the norms have seen faces
-    model = WholeModel(made, side=side).eval()
+    model = InferenceModel(made, side=side).eval()
     with torch.no_grad():
         ours = model(torch.tensor(images)).numpy()
     assert ours.std(axis=0).min() > 1e-5
-    classifier = OnnxClassifier(with_card(graph_of(model), ModelCard("m", EXPRESSIONS)))
+    classifier = OnnxClassifier(model_bytes(to_onnx(model), ModelCard("m", EXPRESSIONS)))
     np.testing.assert_allclose(classifier(images).probs, ours, atol=1e-3)
 
 
@@ -142,7 +142,7 @@ def test_weights_beyond_half_precision_keep_all_of_theirs() -> None:
         layer.weight.fill_(1e-3)
         layer.weight[0, 0] = 1e6
     model = torch.nn.Sequential(Flat(), layer).eval()
-    proto = graph_of(model)
+    proto = to_onnx(model)
     session = onnxruntime.InferenceSession(proto.SerializeToString())
     faces = random_faces(3).images
     (said,) = session.run(None, {"faces": faces})

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _SMALL = 1024  # numbers: an array shorter than this keeps 32 bits each
 
 
-def graph_of(model: nn.Module) -> "ModelProto":
+def to_onnx(model: nn.Module) -> "ModelProto":
     """The graph of a module that takes (N, 48, 48) uint8 and gives probabilities, large weights in half precision.
 
     Raises RunError where torch cannot export it.
@@ -53,7 +53,7 @@ def graph_of(model: nn.Module) -> "ModelProto":
     return proto
 
 
-def with_card(proto: "ModelProto", card: ModelCard) -> bytes:
+def model_bytes(proto: "ModelProto", card: ModelCard) -> bytes:
     """A model file: the graph with its card."""
     del proto.metadata_props[:]
     entry = proto.metadata_props.add()
@@ -77,7 +77,7 @@ def _halve_weights(graph: Any) -> None:
         graph.node.insert(place, cast)
 
 
-def joined(graphs: Sequence["ModelProto"], weights: Sequence[float]) -> "ModelProto":
+def merge_graphs(graphs: Sequence["ModelProto"], weights: Sequence[float]) -> "ModelProto":
     """One graph whose probabilities are the weighted mean of those of several. Raises ModelError where they differ in
     version."""
     from onnx import compose, helper, numpy_helper

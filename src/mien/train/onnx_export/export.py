@@ -14,12 +14,12 @@ from mien.errors import RunError
 from mien.evaluation.report import evaluate
 from mien.io.atomic_write import atomic_write
 from mien.metrics import Proportion
-from mien.train.export.onnx_graph import graph_of, with_card
 from mien.train.inputs.augment import resized
 from mien.train.loss.prototypes import Kind, use_prototypes
 from mien.train.nets import FaceNet, build_net
+from mien.train.onnx_export.onnx_graph import model_bytes, to_onnx
 from mien.train.recipe_toml import parse_recipe
-from mien.train.run.checkpoint import Epoch, load_tensors, under
+from mien.train.run.checkpoint import Epoch, load_checkpoint, select_prefix
 from mien.train.run.trainer import Run
 from mien.types import FaceSet, ModelCard
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 
-class WholeModel(nn.Module):
+class InferenceModel(nn.Module):
     """(N, 48, 48) uint8 -> (N, classes) float32 probabilities: all that a model file does."""
 
     def __init__(self, net: FaceNet, *, side: int) -> None:
@@ -57,37 +57,37 @@ def export(
     Raises RunError where the folder holds no finished epoch, or the faces do not do for prototypes; OutputError where
     the file cannot be written.
     """
-    model, card = whole_model(run, name=name or Path(out).stem, note=note)
+    model, card = load_inference_model(run, name=name or Path(out).stem, note=note)
     if prototypes:
         card = replace(card, note=" ".join(filter(None, (note, _put_prototypes(model, card, prototypes, faces)))))
-    return write_model(graph_of(model), card, out, faces=faces)
+    return write_model(to_onnx(model), card, out, faces=faces)
 
 
 def write_model(proto: "ModelProto", card: ModelCard, out: Path | str, *, faces: FaceSet | None) -> ModelCard:
     """Write a graph and its card as a model file, measured on the valid faces where there are any; return the card."""
-    content = with_card(proto, card)
+    content = model_bytes(proto, card)
     classifier = OnnxClassifier(content)  # also where it is not measured: what cannot be run is not written
     if faces is not None:
         card = replace(card, measured_on=faces.hash).with_scores(**_measured(classifier, faces))
-        content = with_card(proto, card)
+        content = model_bytes(proto, card)
     with atomic_write(out) as file:
         file.write(content)
     return card
 
 
-def whole_model(
+def load_inference_model(
     run: Run | Path | str, *, name: str, note: str = "", last: bool = False
-) -> tuple[WholeModel, ModelCard]:
+) -> tuple[InferenceModel, ModelCard]:
     """The best epoch of a run, or its last, as a torch module that takes and gives what its model file will, and its
     card."""
     folder = run.out if isinstance(run, Run) else Path(run)
     path = folder / ("last.safetensors" if last else "best.safetensors")
     if not path.exists():
         raise RunError(f"{folder} holds no run with a finished epoch; make one with: mien train RECIPE -o {folder}")
-    tensors, epochs, facts = load_tensors(path)
+    tensors, epochs, facts = load_checkpoint(path)
     recipe = parse_recipe(facts["recipe"], where=f"the recipe in {path}")
     net = build_net(recipe, classes=len(facts["labels"]))
-    net.load_state_dict(under("average.", tensors))
+    net.load_state_dict(select_prefix("average.", tensors))
     card = ModelCard(
         name=name,
         labels=tuple(facts["labels"]),
@@ -99,10 +99,10 @@ def whole_model(
         note=note,
         scores=_scores(epochs, facts),
     )
-    return WholeModel(net, side=epochs[-1].side).eval(), card
+    return InferenceModel(net, side=epochs[-1].side).eval(), card
 
 
-def _put_prototypes(model: WholeModel, card: ModelCard, kind: Kind, faces: FaceSet | None) -> str:
+def _put_prototypes(model: InferenceModel, card: ModelCard, kind: Kind, faces: FaceSet | None) -> str:
     """Let a model classify by prototypes; what its card says of that."""
     if faces is None:
         raise RunError("prototypes are made of faces, and none are given: add --faces FACES")

@@ -7,8 +7,8 @@ from mien._version import __version__
 from mien.classify.ensemble import shares
 from mien.classify.onnx import OnnxClassifier, load, shipped
 from mien.errors import ModelError
-from mien.train.export.export import write_model
-from mien.train.export.onnx_graph import joined
+from mien.train.onnx_export.export import write_model
+from mien.train.onnx_export.onnx_graph import merge_graphs
 from mien.types import FaceSet, ModelCard
 
 
@@ -42,7 +42,7 @@ def join(
             )
     ships = shipped()
     contents = [(ships[str(model)] if str(model) in ships else Path(model)).read_bytes() for model in models]
-    proto = joined([onnx.load_model_from_string(content) for content in contents], parts)
+    proto = merge_graphs([onnx.load_model_from_string(content) for content in contents], parts)
     first = members[0].card
     card = ModelCard(
         name=name or Path(out).stem,
