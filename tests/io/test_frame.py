@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mien.errors import DataError
-from mien.io.frame import Frame, Span
+from mien.io.frame import Frame, FrameSelection
 
 
 @pytest.mark.parametrize(
@@ -19,24 +19,24 @@ from mien.io.frame import Frame, Span
 )
 def test_spans_that_make_no_sense_are_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        Span(**options)
+        FrameSelection(**options)
 
 
 def test_only_larger_pictures_are_made_smaller_and_keep_their_shape() -> None:
-    span = Span(max_side=100)
-    assert span.size(90, 100) == (90, 100)
-    assert span.size(400, 100) == (100, 25)
-    assert span.size(100, 1000) == (10, 100)
-    assert span.size(100_000, 1) == (100, 1)
+    selection = FrameSelection(max_side=100)
+    assert selection.fit(90, 100) == (90, 100)
+    assert selection.fit(400, 100) == (100, 25)
+    assert selection.fit(100, 1000) == (10, 100)
+    assert selection.fit(100_000, 1) == (100, 1)
     picture = np.zeros((60, 300, 3), np.uint8)
     picture[:, 150:] = 255
-    small = span.shrunk(picture)
+    small = selection.shrink(picture)
     assert small.shape == (20, 100, 3)
     assert (small[:, :48].max(), small[:, 52:].min()) == (0, 255)
-    assert Span().shrunk(picture) is picture
+    assert FrameSelection().shrink(picture) is picture
 
 
 def test_a_bare_frame_keeps_all_but_its_picture() -> None:
     frame = Frame("a.mp4", 1.5, np.ones((4, 4, 3), np.uint8), moving=True, arrived=9.0)
-    bare = frame.bare()
+    bare = frame.without_picture()
     assert (bare.source, bare.seconds, bare.moving, bare.arrived, bare.picture.size) == ("a.mp4", 1.5, True, 9.0, 0)

@@ -1,7 +1,7 @@
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,8 +10,19 @@ import pytest
 from PIL import Image
 
 from mien.errors import DataError
-from mien.io.source import display_name, find_sources, is_live, is_video, read_frames
+from mien.io.frame import Frame
+from mien.io.reader import read_frames
+from mien.io.source import OnError, Sources, display_name, find_sources, is_live, is_video, log_error
 from support import lock_folder
+
+
+def frames_of(sources: Sources, *, on_error: OnError = log_error) -> Iterator[Frame]:
+    """The frames of all sources; what cannot be read goes to `on_error`."""
+    for name in find_sources(sources):
+        try:
+            yield from read_frames(name)
+        except DataError as error:
+            on_error(name, error)
 
 
 @pytest.fixture
@@ -97,7 +108,7 @@ def test_a_list_names_sources_and_what_is_missing_is_told_of_later(
     Path("@names.txt").touch()
     assert list(find_sources("@names.txt")) == ["@names.txt"]  # what exists goes by its name
     told: list[str] = []
-    list(read_frames(["b.png", found[2]], on_error=lambda name, _: told.append(name)))
+    list(frames_of(["b.png", found[2]], on_error=lambda name, _: told.append(name)))
     assert told == ["gone.png"]
 
 
@@ -129,7 +140,7 @@ def test_a_source_that_gives_nothing_is_an_error(photos: Path, make: Callable[[P
 
 
 def test_frames_are_read_one_by_one(photos: Path) -> None:
-    frames = read_frames([photos / "b.png", photos / "a.jpg"])
+    frames = frames_of([photos / "b.png", photos / "a.jpg"])
     (photos / "a.jpg").write_bytes((photos / "inner" / "c.webp").read_bytes())  # after the stream has begun
     first, second = frames
     assert (first.source, first.seconds, first.picture.shape) == (str(photos / "b.png"), 0.0, (4, 6, 3))
@@ -139,11 +150,11 @@ def test_frames_are_read_one_by_one(photos: Path) -> None:
 def test_what_cannot_be_read_is_reported_and_the_rest_goes_on(photos: Path, caplog: pytest.LogCaptureFixture) -> None:
     (photos / "a.jpg").write_bytes(b"\xff\xd8\xff nothing")
     told: list[tuple[str, str]] = []
-    frames = list(read_frames(photos, on_error=lambda name, error: told.append((name, str(error)))))
+    frames = list(frames_of(photos, on_error=lambda name, error: told.append((name, str(error)))))
     assert len(frames) == 3
     assert [name for name, _ in told] == [str(photos / "a.jpg")]
     assert "a.jpg" in told[0][1]
-    assert len(list(read_frames(photos))) == 3
+    assert len(list(frames_of(photos))) == 3
     assert "left out" in caplog.text
 
 
@@ -152,7 +163,7 @@ def test_a_folder_that_cannot_be_read_is_reported_and_the_rest_goes_on(
 ) -> None:
     lock_folder(monkeypatch, "inner")
     told: list[str] = []
-    assert len(list(read_frames(photos, on_error=lambda _, error: told.append(str(error))))) == 3
+    assert len(list(frames_of(photos, on_error=lambda _, error: told.append(str(error))))) == 3
     assert told == [f"{photos / 'inner'} cannot be read: it is a folder that does not tell what is in it"]
 
 
@@ -164,7 +175,7 @@ def test_a_list_may_begin_with_a_mark_of_its_encoding(photos: Path) -> None:
 def test_a_dash_is_standard_input(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = io.BytesIO((photos / "b.png").read_bytes())
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=content))
-    (frame,) = read_frames("-")
+    (frame,) = frames_of("-")
     assert frame.source == "-"
     assert frame.picture.shape == (4, 6, 3)
 
@@ -175,7 +186,7 @@ def test_a_name_that_is_no_text_is_read_and_told_of_as_text(tmp_path: Path) -> N
     image = io.BytesIO()
     Image.fromarray(np.zeros((3, 3), np.uint8)).save(image, "PNG")
     Path(os.fsdecode(name)).write_bytes(image.getvalue())
-    (frame,) = read_frames(tmp_path)
+    (frame,) = frames_of(tmp_path)
     assert frame.source == str(tmp_path / "caf\ufffd.png")
     assert display_name(os.fsdecode(name)) == frame.source
 
@@ -186,12 +197,12 @@ def test_pictures_that_cannot_be_read_are_not_passed_over(tmp_path: Path) -> Non
         (tmp_path / name).write_bytes(b"ftypheic")
     Image.new("RGB", (60, 60)).save(tmp_path / "b.png")
     told: list[str] = []
-    frames = list(read_frames(tmp_path, on_error=lambda name, _: told.append(Path(name).name)))
+    frames = list(frames_of(tmp_path, on_error=lambda name, _: told.append(Path(name).name)))
     assert [Path(frame.source).name for frame in frames] == ["b.png"]
     assert told == ["a.heic"]
     (tmp_path / "b.png").unlink()
     with pytest.raises(DataError, match="must hold pictures"):
-        list(read_frames(tmp_path))
+        list(frames_of(tmp_path))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
@@ -199,7 +210,7 @@ def test_a_list_may_have_names_that_are_no_text(tmp_path: Path) -> None:
     odd = os.fsdecode(b"caf\xe9\xe2\x80\xa8.png")  # with a separator of lines, by Unicode, in it
     Image.new("RGB", (60, 60)).save(tmp_path / odd)
     (tmp_path / "names.txt").write_bytes(os.fsencode(tmp_path / odd) + b"\n")
-    (frame,) = read_frames(f"@{tmp_path / 'names.txt'}")
+    (frame,) = frames_of(f"@{tmp_path / 'names.txt'}")
     assert frame.source.endswith(".png")
 
 

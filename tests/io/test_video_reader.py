@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from clips import Actor, Clip, at, write_clip
 from mien.errors import DataError, ExtraError
 from mien.io import video_reader as video
-from mien.io.frame import Frame, Span
+from mien.io.frame import Frame, FrameSelection
 from mien.io.video_reader import count_frames, read_video
 
 
@@ -37,7 +37,7 @@ def read(path: Path, **options: float) -> tuple[list[Frame], str]:
     """All frames, and what the error after them says."""
     frames = []
     try:
-        for frame in read_video(str(path), span=Span(**options)):
+        for frame in read_video(str(path), selection=FrameSelection(**options)):
             frames.append(frame)  # noqa: PERF402  # those before the error count
     except DataError as error:
         return frames, str(error)
@@ -110,7 +110,7 @@ def test_some_frames_are_taken_by_time(clip: Clip, options: dict[str, float], ex
     for frame in frames:
         assert difference(frame.picture, clip.pictures[round(frame.seconds * 25)]) < 4
     if options != {"every": 0.001, "end": 0.1}:  # more often than there are frames
-        assert count_frames(str(clip.path), span=Span(**options)) == pytest.approx(len(expected), abs=1)
+        assert count_frames(str(clip.path), selection=FrameSelection(**options)) == pytest.approx(len(expected), abs=1)
 
 
 def test_frames_are_made_smaller_when_asked_for(clip: Clip) -> None:
@@ -271,7 +271,7 @@ def test_a_video_is_read_from_a_server_whole_and_in_part(clip: Clip, tmp_path: P
         frames = list(read_video(name))
         assert [frame.seconds for frame in frames] == pytest.approx(clip.seconds, abs=1e-4)
         assert {(frame.source, frame.live) for frame in frames} == {(name, False)}
-        assert len(list(read_video(name, span=Span(end=0.2)))) == 5
+        assert len(list(read_video(name, selection=FrameSelection(end=0.2)))) == 5
         with pytest.raises(DataError, match=r"none\.mp4: the stream cannot be opened: .*404"):
             next(read_video(f"http://127.0.0.1:{server.server_port}/none.mp4"))
         server.shutdown()
@@ -323,7 +323,7 @@ def test_recordings_put_end_to_end_are_one(tmp_path: Path) -> None:
     seconds = [frame.seconds for frame in read_video(str(both))]
     assert len(seconds) == 30
     assert seconds == pytest.approx([number / 25 for number in range(30)], abs=0.02)
-    assert len(list(read_video(str(both), span=Span(every=0.1)))) == 12
+    assert len(list(read_video(str(both), selection=FrameSelection(every=0.1)))) == 12
 
 
 def test_frames_out_of_order_shift_nothing(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from clips import Actor, Clip, at, write_clip
 from mien.errors import ExtraError, OutputError
-from mien.io.frame import Span
+from mien.io.frame import FrameSelection
 from mien.io.video_reader import read_video
-from mien.io.video_writer import recorder
+from mien.io.video_writer import video_writer
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +20,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
 
 
 def copy(clip: Clip, path: Path, *, sound: bool = True, **options: float) -> None:
-    with recorder(path, sound=str(clip.path) if sound else None) as writer:
-        for frame in read_video(str(clip.path), span=Span(**options)):
-            writer.add(frame.picture, seconds=frame.seconds)
+    with video_writer(path, sound=str(clip.path) if sound else None) as writer:
+        for frame in read_video(str(clip.path), selection=FrameSelection(**options)):
+            writer.write(frame.picture, seconds=frame.seconds)
 
 
 def sounds(path: Path) -> list[tuple[float, bytes]]:
@@ -58,8 +58,8 @@ def test_pictures_times_and_colours_come_back(clip: Clip, tmp_path: Path) -> Non
 def test_pure_colours_are_told_to_players_as_hd_colours(tmp_path: Path) -> None:
     patches = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 0]]], np.uint8)
     picture = patches.repeat(120, axis=0).repeat(160, axis=1)
-    with recorder(tmp_path / "out.mp4") as writer:
-        writer.add(picture, seconds=0)
+    with video_writer(tmp_path / "out.mp4") as writer:
+        writer.write(picture, seconds=0)
     with av.open(str(tmp_path / "out.mp4")) as container:
         (frame,) = container.decode(video=0)
     assert (frame.colorspace, frame.color_primaries, frame.color_trc) == (1, 1, 1)
@@ -96,9 +96,9 @@ def test_silent_and_odd_ones(tmp_path: Path) -> None:
     silent = write_clip(tmp_path / "silent.mp4", [Actor(at(160, 120))], duration=0.2)
     copy(silent, tmp_path / "out.mp4")
     assert len(frames(tmp_path / "out.mp4")) == 5
-    with recorder(tmp_path / "odd.mp4") as writer:
+    with video_writer(tmp_path / "odd.mp4") as writer:
         for shape in ((121, 161, 3), (60, 80, 3)):
-            writer.add(np.full(shape, 90, np.uint8), seconds=0)
+            writer.write(np.full(shape, 90, np.uint8), seconds=0)
     assert [picture.shape for picture in frames(tmp_path / "odd.mp4")] == [(120, 160, 3)] * 2
 
 
@@ -108,9 +108,9 @@ def test_an_error_leaves_what_was_there(tmp_path: Path, count: int) -> None:
     path.write_text("old")
 
     def fail() -> None:
-        with recorder(path) as writer:
+        with video_writer(path) as writer:
             for number in range(count):
-                writer.add(np.zeros((48, 64, 3), np.uint8), seconds=number)
+                writer.write(np.zeros((48, 64, 3), np.uint8), seconds=number)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -120,7 +120,7 @@ def test_an_error_leaves_what_was_there(tmp_path: Path, count: int) -> None:
 
 
 def test_without_frames_there_is_no_file(tmp_path: Path) -> None:
-    with recorder(tmp_path / "out.mp4"):
+    with video_writer(tmp_path / "out.mp4"):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -130,7 +130,7 @@ def test_without_frames_there_is_no_file(tmp_path: Path) -> None:
     [("none/out.mp4", "cannot write .*out.mp4: "), ("out.gif", "must end in .mp4, .m4v, .mov, got")],
 )
 def test_what_cannot_be_written_is_said_before_any_work(tmp_path: Path, name: str, message: str) -> None:
-    with pytest.raises(OutputError, match=message), recorder(tmp_path / name):
+    with pytest.raises(OutputError, match=message), video_writer(tmp_path / name):
         pytest.fail("the block must not run")
     assert list(tmp_path.iterdir()) == []
 
@@ -141,9 +141,9 @@ def test_a_full_disk_is_an_output_error(tmp_path: Path) -> None:
     noise = np.random.default_rng(0)
 
     def fill() -> None:
-        with recorder(tmp_path / "out.mp4") as writer:
+        with video_writer(tmp_path / "out.mp4") as writer:
             for number in range(30):
-                writer.add(noise.integers(0, 256, (240, 320, 3), np.uint8), seconds=number)
+                writer.write(noise.integers(0, 256, (240, 320, 3), np.uint8), seconds=number)
 
     with pytest.raises(OutputError, match=r"cannot write .*out\.mp4"):
         fill()
@@ -152,5 +152,5 @@ def test_a_full_disk_is_an_output_error(tmp_path: Path) -> None:
 
 def test_without_pyav_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(ExtraError, match=r"mien\[video\]"), recorder(tmp_path / "out.mp4"):
+    with pytest.raises(ExtraError, match=r"mien\[video\]"), video_writer(tmp_path / "out.mp4"):
         pytest.fail("the block must not run")

@@ -140,7 +140,7 @@ def test_smoothing_takes_the_flicker_away() -> None:
         return np.array([prediction.scores.probs[0, 3] for prediction in predictor.stream("webcam:0")])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "read_source", footage(60))
+        patch.setattr(module, "read_frames", footage(60))
         assert np.abs(np.diff(happy(smooth=0))).min() > 0.69
         assert np.abs(np.diff(happy()[20:])).max() < 0.12
 
@@ -172,7 +172,7 @@ def test_max_side_holds_for_pictures_too(two: Clip, tmp_path: Path) -> None:
 def test_what_was_read_of_a_damaged_video_comes_before_its_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "read_source", footage(5, error="it broke"))
+    monkeypatch.setattr(module, "read_frames", footage(5, error="it broke"))
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).touch()
     told: list[str] = []
@@ -207,7 +207,7 @@ def test_a_stream_that_is_left_early_lets_go_of_all(two: Clip, taken: int) -> No
 
 def test_memory_stays_flat_over_a_long_video(monkeypatch: pytest.MonkeyPatch) -> None:
     count, size = 1000, 300 * 300 * 3
-    monkeypatch.setattr(module, "read_source", footage(count, side=300))
+    monkeypatch.setattr(module, "read_frames", footage(count, side=300))
     for call, most in ((Predictor.stream, 12), (Predictor.watch, 90)):
         tracemalloc.start()
         try:
@@ -224,7 +224,7 @@ def test_a_live_source_drops_frames_rather_than_lag(monkeypatch: pytest.MonkeyPa
         time.sleep(slow)
         return one_face(picture)
 
-    monkeypatch.setattr(module, "read_source", footage(100, pause=slow / 10, live=True))
+    monkeypatch.setattr(module, "read_frames", footage(100, pause=slow / 10, live=True))
     ages, numbers = [], []
     for frame, prediction in Predictor(Brightness(), detector=detector, stride=1).watch("webcam:0"):
         ages.append(time.monotonic() - frame.arrived)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clips import Actor, along, at, scene
-from mien.track.cuts import Shots
+from mien.track.cuts import CutDetector
 
 Picture = NDArray[np.uint8]
 NAMES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png", "camera.png")
@@ -24,7 +24,7 @@ PHOTOS = {name: photo(name) for name in NAMES}
 
 
 def cuts(frames: list[Picture]) -> list[int]:
-    shots = Shots()
+    shots = CutDetector()
     return [number for number, frame in enumerate(frames) if shots(frame)]
 
 
@@ -99,7 +99,7 @@ def test_noise_is_no_cut() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (1, 500), (3000, 2), (2160, 3840)])
 def test_pictures_of_any_shape_are_taken(shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
-    shots = Shots()
+    shots = CutDetector()
     for _ in range(3):
         tiles = rng.integers(0, 256, (2, 2, 3), dtype=np.uint8)
         assert shots(np.asarray(Image.fromarray(tiles).resize(shape[::-1], Image.Resampling.NEAREST))) in (True, False)
@@ -108,4 +108,4 @@ def test_pictures_of_any_shape_are_taken(shape: tuple[int, int]) -> None:
 def test_a_picture_is_only_looked_at() -> None:
     picture = PHOTOS["coffee.png"].copy()
     picture.flags.writeable = False
-    Shots()(picture)
+    CutDetector()(picture)

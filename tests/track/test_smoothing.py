@@ -100,7 +100,7 @@ def test_a_face_that_holds_still_gives_steady_probabilities() -> None:
     for frame in range(40):
         noisy = still * (1 + 0.03 * math.sin(frame / 5)) + rng.normal(0, 8, (HEIGHT, WIDTH, 3))
         seen = predictor(noisy.clip(0, 255).astype(np.uint8))
-        tracks = tracker(seen.faces, seconds=frame / RATE)
+        tracks = tracker.update(seen.faces, seconds=frame / RATE)
         assert tracks.tolist() == [1]
         raw.append(seen.scores.probs[0])
         smooth.append(smoother(seen.scores, tracks, seconds=frame / RATE).probs[0])

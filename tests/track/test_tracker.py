@@ -13,8 +13,8 @@ from scipy.optimize import linear_sum_assignment
 from clips import Actor, Clip, along, at, scene, write_clip
 from mien.detect.yunet import YuNet, overlaps
 from mien.errors import DataError
-from mien.track.cuts import Shots
-from mien.track.tracker import Tracker, pairs
+from mien.track.cuts import CutDetector
+from mien.track.tracker import Tracker, match_boxes
 from mien.types import Detections
 
 Boxes = NDArray[np.float64]
@@ -36,7 +36,7 @@ def test_ids_start_at_one_and_stay_with_their_faces_when_the_order_by_size_chang
     tracker = Tracker()
     for frame in range(40):  # the left face grows, the right one shrinks
         faces = found((100, 100, 40 + frame), (300, 100, 80 - frame))
-        ids = tracker(faces, seconds=frame / 25)
+        ids = tracker.update(faces, seconds=frame / 25)
         assert (id_at(faces, ids, 100), id_at(faces, ids, 300)) == (2, 1)
     assert faces.boxes[0, 0] < 200
 
@@ -47,7 +47,7 @@ def test_a_face_keeps_its_id_through_a_gap_but_not_through_a_long_one_and_ids_ar
     for frame in range(200):
         seconds = frame / 25
         away = 1 <= seconds < 1.8 or 3 <= seconds < 4.2
-        ids = tracker(found() if away else found((100 + frame, 100, 50)), seconds=seconds)
+        ids = tracker.update(found() if away else found((100 + frame, 100, 50)), seconds=seconds)
         seen += ids.tolist()
     assert list(dict.fromkeys(seen)) == [1, 2]
     assert seen == sorted(seen)
@@ -55,44 +55,47 @@ def test_a_face_keeps_its_id_through_a_gap_but_not_through_a_long_one_and_ids_ar
 
 def test_who_comes_where_another_left_long_ago_is_somebody_else() -> None:
     tracker = Tracker()
-    tracker(found((100, 100, 50)), seconds=0)
+    tracker.update(found((100, 100, 50)), seconds=0)
     for frame in range(1, 40):
-        tracker(found(), seconds=frame / 25)
-    assert tracker(found((100, 100, 50)), seconds=1.6).tolist() == [2]
+        tracker.update(found(), seconds=frame / 25)
+    assert tracker.update(found((100, 100, 50)), seconds=1.6).tolist() == [2]
 
 
 def test_who_comes_elsewhere_is_somebody_else_at_once() -> None:
     tracker = Tracker()
-    tracker(found((100, 100, 50)), seconds=0)
-    assert tracker(found((300, 100, 50)), seconds=0.04).tolist() == [2]
-    assert tracker(found((300, 100, 50), (100, 100, 120)), seconds=0.08).tolist() == [3, 2]  # as near, but far larger
+    tracker.update(found((100, 100, 50)), seconds=0)
+    assert tracker.update(found((300, 100, 50)), seconds=0.04).tolist() == [2]
+    assert tracker.update(found((300, 100, 50), (100, 100, 120)), seconds=0.08).tolist() == [
+        3,
+        2,
+    ]  # as near, but far larger
 
 
 def test_a_cut_ends_all() -> None:
     tracker = Tracker()
-    assert tracker(found((100, 100, 50)), seconds=0).tolist() == [1]
-    tracker.cut()
-    assert len(tracker.expected(seconds=0.04)[0]) == 0
-    assert tracker(found((100, 100, 50)), seconds=0.04).tolist() == [2]
+    assert tracker.update(found((100, 100, 50)), seconds=0).tolist() == [1]
+    tracker.reset()
+    assert len(tracker.predict(seconds=0.04)[0]) == 0
+    assert tracker.update(found((100, 100, 50)), seconds=0.04).tolist() == [2]
 
 
 def test_times_count_not_frames() -> None:
     rng = np.random.default_rng(1)
     seconds, tracker = 0.0, Tracker()
     for _ in range(200):  # 60 pixels a second: a side of the face, at steps from 0.01 to 0.6 seconds
-        assert tracker(found((60 * seconds, 100, 60)), seconds=seconds).tolist() == [1]
+        assert tracker.update(found((60 * seconds, 100, 60)), seconds=seconds).tolist() == [1]
         seconds += rng.uniform(0.01, 0.6)
 
 
 def test_looks_may_be_further_apart_than_the_longest_gap_but_a_hole_between_near_ones_ends_all() -> None:
     tracker = Tracker(max_gap_seconds=1)
-    assert {int(tracker(found((100, 100, 50)), seconds=5 * look)[0]) for look in range(5)} == {1}
-    assert tracker(found(), seconds=25).tolist() == []
-    assert tracker(found((100, 100, 50)), seconds=30).tolist() == [1]
+    assert {int(tracker.update(found((100, 100, 50)), seconds=5 * look)[0]) for look in range(5)} == {1}
+    assert tracker.update(found(), seconds=25).tolist() == []
+    assert tracker.update(found((100, 100, 50)), seconds=30).tolist() == [1]
     dense = Tracker(max_gap_seconds=1)
     for frame in range(30):
-        dense(found((100, 100, 50)), seconds=frame / 25)
-    assert dense(found((100, 100, 50)), seconds=9).tolist() == [2]
+        dense.update(found((100, 100, 50)), seconds=frame / 25)
+    assert dense.update(found((100, 100, 50)), seconds=9).tolist() == [2]
 
 
 @pytest.mark.parametrize("speed", [0.8, 1.5, 3.0])
@@ -108,7 +111,7 @@ def test_faces_that_cross_keep_their_ids_though_one_hides_the_other(speed: float
             boxes = [near] if abs(offset) < 28 else [near, far]  # as one face, until a third of it shows
             noisy = [np.array(box) + rng.normal(0, 0.025, 3) * box[2] for box in boxes]
             faces = found(*(tuple(box.tolist()) for box in noisy))
-            ids = tracker(faces, seconds=seconds)
+            ids = tracker.update(faces, seconds=seconds)
             if frame == 0:
                 before = id_at(faces, ids, near[0]), id_at(faces, ids, far[0])
         right += before == (id_at(faces, ids, near[0]), id_at(faces, ids, far[0]))
@@ -123,9 +126,9 @@ def test_pairs_are_the_best_assignment_where_that_is_clear_and_leave_out_what_is
         one = np.concatenate([low, low + rng.uniform(60, 100, (count, 1))], axis=1).astype(np.float32)
         other = (one + rng.normal(0, 3, one.shape).astype(np.float32))[rng.permutation(count)]
         best = linear_sum_assignment([[-overlaps(box, other)[column] for column in range(count)] for box in one])
-        assert sorted(pairs(one, other)) == list(zip(*(side.tolist() for side in best), strict=True))
-    assert list(pairs(one, one[:0])) == list(pairs(one[:0], one)) == []
-    assert list(pairs(one[:1], one[:1] + 400)) == []
+        assert sorted(match_boxes(one, other)) == list(zip(*(side.tolist() for side in best), strict=True))
+    assert list(match_boxes(one, one[:0])) == list(match_boxes(one[:0], one)) == []
+    assert list(match_boxes(one[:1], one[:1] + 400)) == []
 
 
 def test_expected_faces_move_on_with_their_landmarks_and_in_the_order_of_detections() -> None:
@@ -133,8 +136,8 @@ def test_expected_faces_move_on_with_their_landmarks_and_in_the_order_of_detecti
     for frame in range(26):
         seconds = frame / 25
         faces = found((100 + 80 * seconds, 100, 40), (400, 100 + 50 * seconds, 60), landmarks=True)
-        ids = tracker(faces, seconds=seconds)
-    expected, numbers = tracker.expected(seconds=1.1)
+        ids = tracker.update(faces, seconds=seconds)
+    expected, numbers = tracker.predict(seconds=1.1)
     assert numbers.tolist() == ids.tolist()
     assert expected.confidence == pytest.approx([0.9, 0.9])
     moved = found((100 + 80 * 1.1, 100, 40), (400, 100 + 50 * 1.1, 60), landmarks=True)
@@ -146,14 +149,14 @@ def test_expected_faces_move_on_with_their_landmarks_and_in_the_order_of_detecti
 
 def test_expected_are_the_faces_of_the_latest_look_only() -> None:
     tracker = Tracker()
-    assert len(tracker.expected(seconds=0)[1]) == 0
-    tracker(found((100, 100, 40), (300, 100, 60)), seconds=0)
-    tracker(found((100, 100, 40)), seconds=0.04)
-    faces, ids = tracker.expected(seconds=0.08)
+    assert len(tracker.predict(seconds=0)[1]) == 0
+    tracker.update(found((100, 100, 40), (300, 100, 60)), seconds=0)
+    tracker.update(found((100, 100, 40)), seconds=0.04)
+    faces, ids = tracker.predict(seconds=0.08)
     assert ids.tolist() == [2]
     assert faces.landmarks is None
-    tracker(found(), seconds=0.12)
-    assert len(tracker.expected(seconds=0.16)[0]) == 0
+    tracker.update(found(), seconds=0.12)
+    assert len(tracker.predict(seconds=0.16)[0]) == 0
 
 
 def test_expecting_changes_nothing_and_a_face_that_shrinks_fast_does_not_vanish() -> None:
@@ -161,15 +164,15 @@ def test_expecting_changes_nothing_and_a_face_that_shrinks_fast_does_not_vanish(
     for frame, side in enumerate((200, 150, 100, 60, 30)):
         faces = found((100 + 9 * frame, 100, side))
         for far in (0.1, 5, 500):
-            assert (np.diff(one.expected(seconds=frame / 25 + far)[0].boxes.reshape(-1, 2, 2), axis=1) > 0).all()
-        assert one(faces, seconds=frame / 25).tolist() == other(faces, seconds=frame / 25).tolist()
-        assert (one.expected(seconds=1)[0].boxes == other.expected(seconds=1)[0].boxes).all()
+            assert (np.diff(one.predict(seconds=frame / 25 + far)[0].boxes.reshape(-1, 2, 2), axis=1) > 0).all()
+        assert one.update(faces, seconds=frame / 25).tolist() == other.update(faces, seconds=frame / 25).tolist()
+        assert (one.predict(seconds=1)[0].boxes == other.predict(seconds=1)[0].boxes).all()
 
 
 def test_a_time_that_goes_back_counts_as_the_latest() -> None:
     tracker = Tracker()
     for seconds in (0, 5, 3, 3.04, 5.04):
-        assert tracker(found((100, 100, 50)), seconds=seconds).tolist() == [1]
+        assert tracker.update(found((100, 100, 50)), seconds=seconds).tolist() == [1]
 
 
 @pytest.mark.parametrize("gap", [-1, math.nan])
@@ -198,7 +201,7 @@ def _broken(seed: int, every: int) -> int:
         there = np.flatnonzero(rng.random(3) > 1 / 30)
         noisy = [(*(place[who] + rng.normal(0, 0.02, 2) * side[who]), side[who] * rng.normal(1, 0.03)) for who in there]
         faces = found(*noisy)
-        ids = tracker(faces, seconds=frame / 25)
+        ids = tracker.update(faces, seconds=frame / 25)
         for who, number in zip(there[np.argsort([-box[2] for box in noisy])], ids.tolist(), strict=True):
             broken += known[who] not in (0, number)
             known[who] = number
@@ -207,18 +210,18 @@ def _broken(seed: int, every: int) -> int:
 
 def follow(clip: Clip, *, every: int = 1) -> list[dict[int, int]]:
     """The ids that the actors of a video have in each frame, by the real detector, tracker and shots."""
-    detector, tracker, shots, told = YuNet(), Tracker(), Shots(), []
+    detector, tracker, cuts, told = YuNet(), Tracker(), CutDetector(), []
     with av.open(str(clip.path)) as file:
         frames = [(frame.time, frame.to_ndarray(format="rgb24")) for frame in file.decode(video=0)]
     assert [seconds for seconds, _ in frames] == pytest.approx(clip.seconds, abs=1e-3)
     for number, (seconds, picture) in enumerate(frames):
-        if shots(picture):
-            tracker.cut()
+        if cuts(picture):
+            tracker.reset()
         if number % every:
-            faces, ids = tracker.expected(seconds=seconds)
+            faces, ids = tracker.predict(seconds=seconds)
         else:
             faces = detector(picture)
-            ids = tracker(faces, seconds=seconds)
+            ids = tracker.update(faces, seconds=seconds)
         told.append({})
         for box, id_ in zip(faces.boxes, ids.tolist(), strict=True):
             actors = list(clip.boxes[number])

@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 
 from mien.detect.yunet import overlaps
 from mien.errors import DataError
-from mien.track.video_detector import STRIDE, Follower
+from mien.track.video_detector import STRIDE, VideoFaceDetector
 from mien.types import Detections
 
 RATE = 30
@@ -37,7 +37,7 @@ def scene(seed: int = 0) -> NDArray[np.uint8]:
 def follow(
     detector: Watched, frames: int, *, stride: int = STRIDE, rate: float = RATE, cut: int = 10**9
 ) -> list[tuple[Detections, list[int]]]:
-    follower = Follower(detector, wanted=lambda faces: faces, stride=stride)
+    follower = VideoFaceDetector(detector, keep=lambda faces: faces, stride=stride)
     seen = []
     for detector.frame in range(frames):
         faces, tracks = follower(scene(int(detector.frame >= cut)), seconds=detector.frame / rate)

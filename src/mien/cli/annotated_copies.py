@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mien.io.frame import Frame
-    from mien.io.video_writer import Recorder
+    from mien.io.video_writer import VideoWriter
     from mien.types import Prediction
 
 _JPEG = (".jpg", ".jpeg")
@@ -46,7 +46,7 @@ class Marker:
         self._stack = stack
         self._alone = alone
         self._taken: set[str] = set()
-        self._video: Recorder | None = None
+        self._video: VideoWriter | None = None
         self._last: Frame | None = None  # the latest frame of the video that is being written
 
     def add(self, frame: "Frame", prediction: "Prediction") -> None:
@@ -57,19 +57,19 @@ class Marker:
         if not frame.moving:
             save_picture(drawn, self._target / self._name(frame.source))
             return
-        last, self._last = self._last, frame.bare()
+        last, self._last = self._last, frame.without_picture()
         if last is None or self._video is None or last.source != frame.source or frame.seconds < last.seconds:
             self._video = self._next(frame.source)
-        self._video.add(drawn, seconds=frame.seconds)
+        self._video.write(drawn, seconds=frame.seconds)
 
-    def _next(self, source: str) -> "Recorder":
+    def _next(self, source: str) -> "VideoWriter":
         """Finish the video before, and begin another."""
         from mien.io.source import is_live
-        from mien.io.video_writer import recorder
+        from mien.io.video_writer import video_writer
 
         self._stack.close()
         path = self._target if self._alone else self._target / self._name(source, ".mp4")
-        return self._stack.enter_context(recorder(path, sound=None if is_live(source) else self._spelt[source]))
+        return self._stack.enter_context(video_writer(path, sound=None if is_live(source) else self._spelt[source]))
 
     def _name(self, source: str, suffix: str = "") -> str:
         """A name for a copy that no other has: JPEG stays JPEG, any other picture becomes PNG."""

@@ -13,7 +13,7 @@ from mien.cli.sinks import plotted, summed, table
 from mien.cli.stats import Tally
 
 if TYPE_CHECKING:
-    from mien.io.frame import Frame, Span
+    from mien.io.frame import Frame, FrameSelection
     from mien.types import Classifier, Prediction
 
     Take = Callable[[Frame, Prediction], None]
@@ -114,12 +114,12 @@ def predict(
     from mien.classify.ensemble import labels_of
     from mien.detect.yunet import whole
     from mien.io.atomic_write import require_writable
-    from mien.io.frame import Span
+    from mien.io.frame import FrameSelection
     from mien.io.source import LIST, find_sources, is_live, is_video
     from mien.pipeline.predictor import Predictor, threads_beside
     from mien.track.smoothing import SMOOTHING_SECONDS
 
-    span = Span(every=every, start=start or 0.0, end=end, max_side=max_side)
+    selection = FrameSelection(every=every, start=start or 0.0, end=end, max_side=max_side)
     names: list[str] = list(find_sources(sources))
     require_writable(
         output, plot, inputs=[Path(name) for source in sources for name in (source, source.removeprefix(LIST))]
@@ -135,7 +135,7 @@ def predict(
         smooth=0 if raw else SMOOTHING_SECONDS,
     )
     moving = any(map(is_video, names))
-    tally = Tally(names, moving=moving, frames=_frames(names, span))
+    tally = Tally(names, moving=moving, frames=_frames(names, selection))
     with ExitStack() as stack:
         takers: list[Take] = [tally.add]
         if show:
@@ -150,7 +150,12 @@ def predict(
             takers.append(stack.enter_context(summed()))
         stack.enter_context(tally.progress_bar())
         seen = predictor.watch(
-            names, every=span.every, start=span.start, end=span.end, max_side=span.max_side, on_error=tally.refuse
+            names,
+            every=selection.every,
+            start=selection.start,
+            end=selection.end,
+            max_side=selection.max_side,
+            on_error=tally.refuse,
         )
         _hand_over(seen, takers, live=all(map(is_live, names)))
         tally.require_some()
@@ -202,7 +207,7 @@ def _classifier(models: list[str], *, mirror: bool, five_crop: bool, threads: in
     return averaged(classifier, mirror=mirror, five_crop=five_crop)
 
 
-def _frames(names: list[str], span: "Span") -> int:
+def _frames(names: list[str], selection: "FrameSelection") -> int:
     """About how many pictures and frames there are; 0: not known."""
     from mien.errors import MienError
     from mien.io.source import is_video
@@ -213,7 +218,7 @@ def _frames(names: list[str], span: "Span") -> int:
             from mien.io.video_reader import count_frames
 
             try:
-                counts[place] = count_frames(name, span=span)
+                counts[place] = count_frames(name, selection=selection)
             except MienError:  # it is told of when its turn comes
                 counts[place] = 0
     return sum(counts) if all(counts) else 0

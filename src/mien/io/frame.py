@@ -31,13 +31,13 @@ class Frame:
     live: bool = False
     arrived: float = 0.0
 
-    def bare(self) -> "Frame":
+    def without_picture(self) -> "Frame":
         """The same without its picture, to hold on to."""
         return replace(self, picture=np.zeros((0, 0, 3), np.uint8))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Span:
+class FrameSelection:
     """Which frames are wanted, and how large.
 
     every:    seconds from one frame to the next; None: all frames.
@@ -62,20 +62,20 @@ class Span:
         if self.max_side is not None and self.max_side < _SMALLEST:
             raise DataError(f"max_side must be {_SMALLEST} pixels or more, got {self.max_side}")
 
-    def size(self, width: int, height: int) -> tuple[int, int]:
+    def fit(self, width: int, height: int) -> tuple[int, int]:
         """The width and height that a picture of this size gets."""
         if self.max_side is None or max(width, height) <= self.max_side:
             return width, height
         scale = self.max_side / max(width, height)
         return max(1, round(width * scale)), max(1, round(height * scale))
 
-    def shrunk(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def shrink(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A picture, (H, W, 3) uint8, no larger than wanted."""
         height, width = picture.shape[:2]
-        size = self.size(width, height)
+        size = self.fit(width, height)
         if size == (width, height):
             return picture
         return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0))
 
 
-WHOLE = Span()
+ALL_FRAMES = FrameSelection()

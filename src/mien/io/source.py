@@ -1,19 +1,15 @@
-"""What a source is, and its frames: pictures, folders, patterns, lists, standard input, videos, cameras, streams."""
+"""What the name of a source stands for: pictures, folders, patterns, lists, videos, cameras or streams."""
 
-import io
 import logging
 import os
 import re
-import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from glob import glob, has_magic
 from pathlib import Path
 
 from mien.errors import DataError
 from mien.io.atomic_write import exists, is_dir, is_file
-from mien.io.frame import WHOLE, Frame, Span
-from mien.io.image import PICTURE_SUFFIXES, read_picture
+from mien.io.image import PICTURE_SUFFIXES
 
 STDIN = "-"
 LIST = "@"  # what the name of a list of sources starts with
@@ -71,38 +67,6 @@ def is_live(name: str) -> bool:
 def is_video(name: str) -> bool:
     """Whether a name is that of a video, by its suffix, a camera or a stream: what gives many frames."""
     return is_live(name) or Path(name).suffix.lower() in VIDEO_SUFFIXES
-
-
-def read_frames(sources: Sources, *, span: Span = WHOLE, on_error: OnError | None = None) -> Iterator[Frame]:
-    """The frames of all sources, read one by one, as they are asked for.
-
-    What cannot be read goes to `on_error(name, error)`, or is logged, and the rest goes on.
-    Raises DataError as `find_sources` does.
-    """
-    on_error = on_error or log_error
-    for name in find_sources(sources):
-        try:
-            yield from read_source(name, span=span)
-        except DataError as error:
-            on_error(name, error)
-
-
-def read_source(name: str, *, span: Span = WHOLE) -> Iterator[Frame]:
-    """The frames of one picture, video, camera or stream, or of standard input.
-
-    Raises DataError where it cannot be read; where a video is damaged, only after the frames that can be.
-    """
-    if is_video(name):
-        from mien.io.video_reader import read_video
-
-        yield from read_video(name, span=span)
-        return
-    if name == STDIN and sys.stdin is None:
-        raise DataError("standard input is closed, and - is the picture on it")
-    if is_dir(name):  # `find_sources` gives the pictures in a folder instead, where it can
-        raise DataError(f"{name} cannot be read: it is a folder that does not tell what is in it")
-    picture = read_picture(io.BytesIO(sys.stdin.buffer.read()) if name == STDIN else name)
-    yield Frame(display_name(name), 0.0, span.shrunk(picture), arrived=time.monotonic())
 
 
 def display_name(name: str) -> str:

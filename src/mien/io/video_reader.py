@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.errors import DataError, ExtraError
-from mien.io.frame import WHOLE, Frame, Span
+from mien.io.frame import ALL_FRAMES, Frame, FrameSelection
 from mien.io.source import CAMERA, display_name, is_live
 
 _PATIENCE = 10.0  # seconds: how long a stream may take to open, and to send something
@@ -20,7 +20,7 @@ _JUMP = 0.5  # seconds: how far back a clock must go to have begun anew; by less
 _CLOSE = 0.001  # seconds: times are rounded by this much in some containers
 
 
-def read_video(name: str, *, span: Span = WHOLE) -> Iterator[Frame]:
+def read_video(name: str, *, selection: FrameSelection = ALL_FRAMES) -> Iterator[Frame]:
     """The frames of a video file, of a camera, `webcam:0`, or of a stream, such as `rtsp://...`, as they come.
 
     Times count from the first frame, as the container states them, whatever the frame rate. Frames are turned upright
@@ -28,27 +28,27 @@ def read_video(name: str, *, span: Span = WHOLE) -> Iterator[Frame]:
     Raises DataError where nothing can be read, and, after all frames that can be, where some were broken or the video
     ends before it should. Raises ExtraError without PyAV.
     """
-    with opened(name) as container:
-        reading = _Reading(name, container, span)
+    with open_video(name) as container:
+        reading = _Reading(name, container, selection)
         yield from reading.frames()
     reading.require_whole()
 
 
-def count_frames(name: str, *, span: Span = WHOLE) -> int:
+def count_frames(name: str, *, selection: FrameSelection = ALL_FRAMES) -> int:
     """About how many frames of a video file there will be; 0: not known. Raises as `read_video` does."""
     if is_live(name):
         return 0
-    with opened(name) as container:
+    with open_video(name) as container:
         stream = _stream(name, container)
         length = _length(container, stream)
         if length is None or not stream.average_rate:
             return 0
-        seconds = max(0.0, min(length, span.end or length) - span.start)
-        return round(seconds * float(stream.average_rate) if span.every is None else seconds / span.every)
+        seconds = max(0.0, min(length, selection.end or length) - selection.start)
+        return round(seconds * float(stream.average_rate) if selection.every is None else seconds / selection.every)
 
 
 @contextmanager
-def opened(name: str) -> Iterator[Any]:
+def open_video(name: str) -> Iterator[Any]:
     """A container of PyAV for a video file, a camera or a stream. Raises DataError, ExtraError."""
     try:
         import av
@@ -62,7 +62,7 @@ def opened(name: str) -> Iterator[Any]:
         yield container
 
 
-def origin(stream: Any) -> float:
+def start_seconds(stream: Any) -> float:
     """Seconds: the time in the container at which a stream starts."""
     return float(stream.start_time * stream.time_base) if stream.start_time is not None else 0.0
 
@@ -135,14 +135,14 @@ def _length(container: Any, stream: Any) -> float | None:
 class _Reading:
     """The reading of one container: which frames are due, and what went wrong on the way."""
 
-    def __init__(self, name: str, container: Any, span: Span) -> None:
+    def __init__(self, name: str, container: Any, selection: FrameSelection) -> None:
         self._name = display_name(name)
         self._container = container
-        self._span = span
+        self._selection = selection
         self._stream = _stream(name, container)
         self._length = _length(container, self._stream)
         self._live = is_live(name) and container.duration is None  # a file that is fetched has a duration
-        self._start = None if self._live else origin(self._stream)
+        self._start = None if self._live else start_seconds(self._stream)
         self._pause = 1 / float(self._stream.average_rate or 25)  # seconds from frame to frame, where none are stated
         self._seconds = -self._pause  # of the last frame
         self._decoded = self._given = self._broken = 0
@@ -150,17 +150,17 @@ class _Reading:
         self._ended = False  # whether it ended where it was asked to
 
     def frames(self) -> Iterator[Frame]:
-        due = self._span.start
+        due = self._selection.start
         self._seek()
         for frame in self._upcoming():
             seconds = self._time(frame)
-            if self._span.end is not None and seconds >= self._span.end - _CLOSE:
+            if self._selection.end is not None and seconds >= self._selection.end - _CLOSE:
                 self._ended = True
                 return
             if seconds < due - _CLOSE:
                 continue
-            while self._span.every is not None and due <= seconds + _CLOSE:
-                due += self._span.every
+            while self._selection.every is not None and due <= seconds + _CLOSE:
+                due += self._selection.every
             self._given += 1
             yield Frame(
                 self._name,
@@ -181,7 +181,7 @@ class _Reading:
         elif not self._ended and self._length is not None and self._seconds + _SLACK < self._length - self._pause:
             wrong.append(f"it ends after {self._seconds:.1f} of {self._length:.1f} seconds")
         elif not self._given:
-            raise DataError(f"{self._name} is over before {self._span.start} seconds, where it should start")
+            raise DataError(f"{self._name} is over before {self._selection.start} seconds, where it should start")
         if self._broken:
             wrong.append(f"{self._broken:,} broken frame{'' if self._broken == 1 else 's'} left out")
         if wrong:
@@ -191,8 +191,8 @@ class _Reading:
         """Go to the last key frame before the start, where the source can."""
         import av
 
-        if self._span.start and self._start is not None:
-            place = round((self._span.start + self._start) / self._stream.time_base)
+        if self._selection.start and self._start is not None:
+            place = round((self._selection.start + self._start) / self._stream.time_base)
             try:
                 self._container.seek(place, stream=self._stream)
             except av.FFmpegError:  # then all frames from the first on are read, and left out
@@ -240,7 +240,7 @@ class _Reading:
     def _picture(self, frame: Any) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB, upright, with square pixels, no larger than wanted."""
         stretch = self._stream.sample_aspect_ratio or 1
-        width, height = self._span.size(round(frame.width * stretch), frame.height)
+        width, height = self._selection.fit(round(frame.width * stretch), frame.height)
         same = (width, height) == (frame.width, frame.height)
         sized = {} if same else {"width": width, "height": height, "interpolation": "AREA"}
         picture = frame.to_ndarray(format="rgb24", **sized)

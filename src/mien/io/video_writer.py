@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mien.errors import ExtraError, OutputError
 from mien.io.atomic_write import resolve_link
-from mien.io.video_reader import opened, origin
+from mien.io.video_reader import open_video, start_seconds
 
 SUFFIXES = (".mp4", ".m4v", ".mov")
 
@@ -22,8 +22,8 @@ _SOUNDS = frozenset(("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"))  # wh
 _BT709 = 1  # the colours of HD video, as H.264 numbers them
 
 
-class Recorder:
-    """Writes the frames of one video, made by `recorder`."""
+class VideoWriter:
+    """Writes the frames of one video, made by `video_writer`."""
 
     def __init__(self, path: Path, sound: str | None) -> None:
         import av
@@ -36,7 +36,7 @@ class Recorder:
         self._first = 0.0
         self._last = -1  # ticks of the clock
 
-    def add(self, picture: NDArray[np.uint8], *, seconds: float) -> None:
+    def write(self, picture: NDArray[np.uint8], *, seconds: float) -> None:
         """Add a frame, (H, W, 3) uint8 RGB, that is shown from then on; all later ones get the size of the first."""
         import av
 
@@ -93,13 +93,13 @@ def _sound_into(container: Any, name: str, start: float) -> Iterator[float]:
 
     What it gives first comes before any sound is copied, but after the container knows of it.
     """
-    with opened(name) as source:
+    with open_video(name) as source:
         sounds = [stream for stream in source.streams.audio if stream.codec_context.name.split("_")[0] in _SOUNDS]
         if not sounds:
             return
         copy = container.add_stream_from_template(sounds[0])
         yield start
-        zero = origin(source.streams.video[0])
+        zero = start_seconds(source.streams.video[0])
         ticks = round((start + zero) / sounds[0].time_base)
         for packet in source.demux(sounds[0]):
             if packet.dts is None or packet.pts is None or (start and packet.pts < ticks):
@@ -113,7 +113,7 @@ def _sound_into(container: Any, name: str, start: float) -> Iterator[float]:
 
 
 @contextmanager
-def recorder(path: Path | str, *, sound: str | None = None) -> Iterator[Recorder]:
+def video_writer(path: Path | str, *, sound: str | None = None) -> Iterator[VideoWriter]:
     """What takes frames and writes them to an MP4 file, which appears, or is replaced, once the block has ended well.
 
     sound: a video file whose sound is copied, from the first frame's time to the last one's; None: silence.
@@ -131,7 +131,7 @@ def recorder(path: Path | str, *, sound: str | None = None) -> Iterator[Recorder
     part = target.with_name(target.name + ".part")
     try:
         part.touch()  # to fail at once where the container would only with the first frame
-        writer = Recorder(part, sound)
+        writer = VideoWriter(part, sound)
     except (av.FFmpegError, OSError) as error:
         raise OutputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
     try:

@@ -13,12 +13,13 @@ from mien.classify.ensemble import labels_of
 from mien.detect.quality import quality
 from mien.detect.yunet import YuNet, whole
 from mien.errors import DataError, ModelError
-from mien.io.frame import Frame, Span
+from mien.io.frame import Frame, FrameSelection
 from mien.io.image import crop_face, read_picture, tilt, to_face
-from mien.io.source import OnError, Sources, display_name, find_sources, is_video, log_error, read_source
+from mien.io.reader import read_frames
+from mien.io.source import OnError, Sources, display_name, find_sources, is_video, log_error
 from mien.pipeline.prefetch import ahead
 from mien.track.smoothing import SMOOTHING_SECONDS, Smoother
-from mien.track.video_detector import STRIDE, Follower
+from mien.track.video_detector import STRIDE, VideoFaceDetector
 from mien.types import FACE_SIDE, Classifier, Detections, Detector, Prediction, Scores, batches
 
 DEFAULT_MODEL = "swift"
@@ -50,7 +51,7 @@ class Predictor:
     min_confidence: in [0, 1]; faces whose expression is less certain are left out.
     batch:          faces that are classified at a time.
     smooth:         seconds: over about this time the probabilities of a face in a video are averaged; 0: as they come.
-    stride:         frames of a video: faces are searched for at least on each such frame; see `Follower`.
+    stride:         frames of a video: faces are searched for at least on each such frame; see `VideoFaceDetector`.
 
     Raises DataError or ModelError where one of these is out of range or no model.
     """
@@ -127,8 +128,8 @@ class Predictor:
 
         Raises DataError where an option is out of range, a source does not exist, matches nothing or holds no picture.
         """
-        span = Span(every=every, start=start, end=end, max_side=max_side)
-        return _second(self._all(sources, span, on_error or log_error, keep=False))
+        selection = FrameSelection(every=every, start=start, end=end, max_side=max_side)
+        return _second(self._all(sources, selection, on_error or log_error, keep=False))
 
     def watch(
         self,
@@ -141,11 +142,11 @@ class Predictor:
         on_error: OnError | None = None,
     ) -> Generator[tuple[Frame, Prediction]]:
         """What `stream` gives, each prediction after the picture or frame that it is of, to draw or to show it."""
-        span = Span(every=every, start=start, end=end, max_side=max_side)
-        return self._all(sources, span, on_error or log_error, keep=True)
+        selection = FrameSelection(every=every, start=start, end=end, max_side=max_side)
+        return self._all(sources, selection, on_error or log_error, keep=True)
 
     def _all(
-        self, sources: Sources, span: Span, on_error: OnError, *, keep: bool
+        self, sources: Sources, selection: FrameSelection, on_error: OnError, *, keep: bool
     ) -> Generator[tuple[Frame, Prediction]]:
         waiting: list[_Seen] = []
         names = find_sources(sources)
@@ -161,12 +162,12 @@ class Predictor:
                 if is_video(name):
                     yield from self._told(waiting)
                     waiting = []
-                    yield from self._video(name, span, keep=keep)
+                    yield from self._video(name, selection, keep=keep)
                     continue
-                for frame in read_source(name, span=span):
+                for frame in read_frames(name, selection=selection):
                     faces = self._found(frame.picture)
                     crops = self._crops(frame.picture, faces)
-                    waiting.append(_Seen(frame if keep else frame.bare(), faces, crops))
+                    waiting.append(_Seen(frame if keep else frame.without_picture(), faces, crops))
             except DataError as error:
                 on_error(name, error)
             if self._full(waiting, self._batch):
@@ -174,9 +175,9 @@ class Predictor:
                 waiting = []
         yield from self._told(waiting)
 
-    def _video(self, name: str, span: Span, *, keep: bool) -> Iterator[tuple[Frame, Prediction]]:
+    def _video(self, name: str, selection: FrameSelection, *, keep: bool) -> Iterator[tuple[Frame, Prediction]]:
         """The predictions of the frames of one video, decoded in one thread and searched in another."""
-        frames = ahead(read_source(name, span=span), size=_KEPT, overtakes=lambda frame: frame.live)
+        frames = ahead(read_frames(name, selection=selection), size=_KEPT, overtakes=lambda frame: frame.live)
         followed = self._followed(frames, keep=keep)
         seen = ahead(followed, size=_KEPT if keep else _FRAMES, overtakes=lambda one: one.frame.live)
         smoother = Smoother(seconds=self._smooth)
@@ -198,11 +199,11 @@ class Predictor:
     def _followed(self, frames: Generator[Frame], *, keep: bool) -> Generator[_Seen]:
         """The faces of each frame of a video, with their tracks."""
         with closing(frames):
-            follower = Follower(self._detector, wanted=self._wanted, stride=self._stride)
+            follower = VideoFaceDetector(self._detector, keep=self._wanted, stride=self._stride)
             for frame in frames:
                 faces, tracks = follower(frame.picture, seconds=frame.seconds)
                 crops = self._crops(frame.picture, faces)
-                yield _Seen(frame if keep else frame.bare(), faces, crops, tracks)
+                yield _Seen(frame if keep else frame.without_picture(), faces, crops, tracks)
 
     def _found(self, picture: NDArray[np.uint8]) -> Detections:
         return self._wanted(self._detector(picture))

@@ -19,7 +19,7 @@ _CLEARLY = 0.8  # the correlation without a shift from which on there is no need
 _COLOURS, _ALIKE = 0.75, 1.0
 
 
-class Shots:
+class CutDetector:
     """Says of each frame of a video whether a new shot begins with it: (H, W, 3) uint8 RGB -> bool; never the first.
 
     Tiny versions of the frame and the one before are compared: their layout, moved by up to a third, and how many

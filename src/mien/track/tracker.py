@@ -63,12 +63,12 @@ class Tracker:
         self._seconds: float | None = None  # of the latest look
         self._steps: deque[float] = deque(maxlen=_STEPS)
 
-    def __call__(self, faces: Detections, *, seconds: float) -> NDArray[np.int64]:
+    def update(self, faces: Detections, *, seconds: float) -> NDArray[np.int64]:
         """The numbers (M,) of the M faces of a look, at a time from the start that never goes back."""
         seconds = self._advance(seconds)
         ids = np.zeros(len(faces), np.int64)
         expected = np.array([track.box(seconds) for track in self._tracks], np.float32).reshape(-1, 4)
-        for row, face in pairs(expected, faces.boxes):
+        for row, face in match_boxes(expected, faces.boxes):
             self._tracks[row].see(faces, face, seconds)
             ids[face] = self._tracks[row].id
         for face in np.flatnonzero(ids == 0).tolist():
@@ -77,7 +77,7 @@ class Tracker:
             self._tracks.append(_Track.of(faces, face, seconds, self._given))
         return ids
 
-    def expected(self, *, seconds: float) -> tuple[Detections, NDArray[np.int64]]:
+    def predict(self, *, seconds: float) -> tuple[Detections, NDArray[np.int64]]:
         """Where the faces of the latest look should be at a later time, and their numbers.
 
         With the confidence of that look; landmarks move along with their box.
@@ -91,7 +91,7 @@ class Tracker:
         landmarks = None if any(each is None for each in points) else np.array(points, np.float32)
         return Detections(boxes[order], confidence, landmarks), np.array([track.id for track in tracks], np.int64)
 
-    def cut(self) -> None:
+    def reset(self) -> None:
         """A new shot begins: no face goes on."""
         self._tracks.clear()
 
@@ -177,7 +177,7 @@ def _motion(step: float) -> NDArray[np.float64]:
     return np.array([[1, _COAST * (1 - left)], [0, left]])
 
 
-def pairs(one: NDArray[np.float32], other: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
+def match_boxes(one: NDArray[np.float32], other: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
     """Rows of boxes (T, 4) and boxes (M, 4) that belong together, each row once: those that overlap most go first.
 
     Boxes are grown before they are compared, so that faces that moved by more than their side are found again, too

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mien.detect.yunet import overlaps
 from mien.errors import DataError
-from mien.track.cuts import Shots
+from mien.track.cuts import CutDetector
 from mien.track.tracker import Tracker
 from mien.types import Detections, Detector
 
@@ -16,7 +16,7 @@ _LONGEST = 0.15  # seconds: as well
 _NEAR, _FAR = 0.9, 0.8  # overlap of a foreseen box with the one found: from here on a longer, below here the least step
 
 
-class Follower:
+class VideoFaceDetector:
     """Finds and follows the faces of one video: called with its frames in order.
 
     detector: finds faces; wanted: leaves out those that are too small or too doubtful.
@@ -28,14 +28,14 @@ class Follower:
     Raises DataError where stride is less than 1.
     """
 
-    def __init__(self, detector: Detector, *, wanted: Callable[[Detections], Detections], stride: int = STRIDE) -> None:
+    def __init__(self, detector: Detector, *, keep: Callable[[Detections], Detections], stride: int = STRIDE) -> None:
         if stride < 1:
             raise DataError(f"stride must be 1 frame or more, got {stride}")
         self._detector = detector
-        self._wanted = wanted
+        self._keep = keep
         self._stride = stride
         self._tracker = Tracker()
-        self._shots = Shots()
+        self._cuts = CutDetector()
         self._step = 1  # frames from the last search to the next
         self._since = 0  # frames since then
         self._searched = -np.inf  # seconds: when that was
@@ -44,8 +44,8 @@ class Follower:
     def __call__(self, picture: NDArray[np.uint8], *, seconds: float) -> tuple[Detections, NDArray[np.int64]]:
         """The M faces of the next frame, (H, W, 3) uint8 RGB, and their tracks (M,) int64."""
         self._since += 1
-        if self._shots(picture):
-            self._tracker.cut()
+        if self._cuts(picture):
+            self._tracker.reset()
             self._seen = self._seen[:0]
             self._step = 1
         elif self._since < self._step and seconds - self._searched < _LONGEST:
@@ -53,9 +53,9 @@ class Follower:
         return self._found(picture, seconds)
 
     def _found(self, picture: NDArray[np.uint8], seconds: float) -> tuple[Detections, NDArray[np.int64]]:
-        foreseen, known = self._tracker.expected(seconds=seconds)
-        faces = self._wanted(self._detector(picture))
-        tracks = self._tracker(faces, seconds=seconds)
+        foreseen, known = self._tracker.predict(seconds=seconds)
+        faces = self._keep(self._detector(picture))
+        tracks = self._tracker.update(faces, seconds=seconds)
         if set(tracks.tolist()) != set(self._seen.tolist()):
             self._step = 1
         else:
@@ -66,7 +66,7 @@ class Follower:
 
     def _foreseen(self, picture: NDArray[np.uint8], seconds: float) -> tuple[Detections, NDArray[np.int64]]:
         """Where the faces that were found last should be by now, as far as that is in the picture."""
-        faces, tracks = self._tracker.expected(seconds=seconds)
+        faces, tracks = self._tracker.predict(seconds=seconds)
         middle = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2
         inside = np.flatnonzero(((middle >= 0) & (middle < picture.shape[1::-1])).all(axis=1))
         return faces[inside], tracks[inside]

@@ -16,7 +16,7 @@ _NOTHING = 1e-6  # seconds: what is less is 0
 Span = tuple[Prediction, float, float]  # what was seen from a second to another
 
 
-class Spans:
+class FrameDurations:
     """Predictions with their spans: each until the next one of its source, the last as long as the one before it."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class Summary:
 
     def __init__(self) -> None:
         self._names: tuple[str, ...] | None = None
-        self._spans = Spans()
+        self._spans = FrameDurations()
         self._seen: dict[tuple[str, int | None], _Seen] = {}
 
     def add(self, prediction: Prediction) -> None:

@@ -13,7 +13,7 @@ from mien.errors import ExtraError, ModelError, OutputError
 from mien.io.atomic_write import atomic_write
 from mien.labels import COLOURS
 from mien.types import Prediction, Scores
-from mien.visualize.summary import Spans, same_names
+from mien.visualize.summary import FrameDurations, same_names
 
 MOST_SHOWN = 20  # faces: the longest seen ones
 _MOST_KEPT = 100  # faces: beyond, the shortest seen of those that are gone are only counted
@@ -68,7 +68,7 @@ class Timeline:
     """
 
     def __init__(self) -> None:
-        self._spans = Spans()
+        self._spans = FrameDurations()
         self._bands: dict[tuple[str, int], Band] = {}
         self._left_out = 0
         self._names: tuple[str, ...] | None = None
