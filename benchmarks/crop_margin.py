@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import mien
+from mien.detect.align import MARGIN, crop_face, roll_angle
 from mien.detect.yunet import YuNet
-from mien.io.image import crop_face, tilt
-from mien.pipeline.predictor import MARGIN
 
 SCENES = ("coffee", "rocket", "brick", "grass", "gravel", "chelsea")
 SIZE = (640, 480)  # pixels: of a scene
@@ -69,7 +68,7 @@ def find(faces: mien.FaceSet, turn: float, detector: mien.Detector, rng: np.rand
         inside = ((seen.boxes[:, :2] < middle) & (middle < seen.boxes[:, 2:])).all(axis=1)
         if inside.any() and seen.landmarks is not None:
             best = int(np.argmax(seen.confidence * inside))
-            yield Found(row, scene, seen.boxes[best], tilt(seen.landmarks[best]))
+            yield Found(row, scene, seen.boxes[best], roll_angle(seen.landmarks[best]))
 
 
 def correlation(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien import load_faces
-from mien.detect.yunet import SMALLEST, YuNet, overlaps
+from mien.detect.boxes import box_iou
+from mien.detect.yunet import SMALLEST, YuNet
 
 Picture = NDArray[np.uint8]
 # Head and shoulders, and face, in the astronaut's picture: left, top, right, bottom.
@@ -89,7 +90,7 @@ def crop_scenes(faces: Picture, side: int) -> Iterable[tuple[Picture, NDArray[np
 
 def recall(detect: YuNet, scenes: Iterable[tuple[Picture, NDArray[np.float32]]]) -> float:
     """The share of scenes whose face is found."""
-    return float(np.mean([overlaps(box, detect(picture).boxes).max(initial=0) >= FOUND for picture, box in scenes]))
+    return float(np.mean([box_iou(box, detect(picture).boxes).max(initial=0) >= FOUND for picture, box in scenes]))
 
 
 def milliseconds(jobs: dict[str, Callable[[], object]], rounds: int = 30) -> dict[str, float]:

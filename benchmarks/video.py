@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien import Predictor, load, load_faces
-from mien.detect.yunet import YuNet, overlaps
+from mien.detect.boxes import box_iou
+from mien.detect.yunet import YuNet
 from mien.io.row_writers import row_writer
 from mien.io.video_reader import read_video
 from mien.track.video_detector import STRIDE
@@ -139,7 +140,7 @@ def long_run(path: Path, folder: Path, *, every: float | None) -> str:
     timeline, summary, memories = Timeline(), Summary(), [0.0]
     wall, count = time.perf_counter(), 0
     with row_writer(folder / "rows.csv", moving=True) as write:
-        for frame, prediction in Predictor().watch(path, every=every):
+        for frame, prediction in Predictor().stream_with_frames(path, every=every):
             count += 1
             write(prediction.rows())
             timeline.add(prediction, frame.picture)
@@ -168,7 +169,7 @@ def skipping(path: Path) -> str:
 def matched(one: Prediction, other: Prediction) -> Iterator[tuple[float, float, bool]]:
     """For each face of one that is also in the other: overlap, largest difference of probabilities, same expression."""
     for face, box in enumerate(one.faces.boxes):
-        shares = overlaps(box, other.faces.boxes)
+        shares = box_iou(box, other.faces.boxes)
         if len(shares) and shares.max() > 0.4:
             near = int(shares.argmax())
             change = float(np.abs(one.scores.probs[face] - other.scores.probs[near]).max())

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from mien.classify.card import ModelCard
 from mien.labels import EXPRESSIONS, VOTES
-from mien.types import FACE_SIDE, FaceSet, ModelCard
+from mien.types import FACE_SIDE, FaceSet
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def random_faces(
 def tiny_model(
     path: Path,
     *,
-    labels: tuple[str, ...] = EXPRESSIONS,
+    class_names: tuple[str, ...] = EXPRESSIONS,
     name: str = "tiny",
     seed: int = 0,
     card: ModelCard | str | None = None,
@@ -81,7 +82,7 @@ def tiny_model(
     softmax: bool = True,
 ) -> Path:
     """Write the smallest model file there is, a linear classifier of the pixels; every flaw is an argument away."""
-    columns = len(labels) if columns is None else columns
+    columns = len(class_names) if columns is None else columns
     weight = np.random.default_rng(seed).normal(0, 0.5 / FACE_SIDE, (FACE_SIDE**2, columns)).astype(np.float32)
     nodes = [
         helper.make_node("Cast", [inputs[0]], ["float"], to=TensorProto.FLOAT),
@@ -104,7 +105,9 @@ def tiny_model(
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     if with_card:
-        text = card if isinstance(card, str) else (card or ModelCard(name, labels, parameters=weight.size)).to_json()
+        text = (
+            card if isinstance(card, str) else (card or ModelCard(name, class_names, parameters=weight.size)).to_json()
+        )
         helper.set_model_props(model, {"mien": text})
     onnx.save(model, str(path))
     return path

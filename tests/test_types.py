@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mien.errors import DataError, ModelError
 from mien.labels import EXPRESSIONS, VOTES
-from mien.types import Detections, FaceSet, ModelCard, Prediction, Scores, batches
+from mien.types import Detections, FaceSet, Prediction, Scores, batches
 from support import random_faces
 
 
@@ -166,13 +166,13 @@ def test_scores_name_the_top_class() -> None:
     assert scores.top.tolist() == [1, 0]
     assert scores.confidence.tolist() == pytest.approx([0.7, 0.5])
     assert scores[scores.top == 1].probs.shape == (1, 3)
-    assert scores[scores.top == 1].names == ("a", "b", "c")
+    assert scores[scores.top == 1].class_names == ("a", "b", "c")
 
 
 def test_scores_may_be_of_no_face() -> None:
     scores = Scores(np.zeros((0, 7)))
     assert len(scores) == len(scores.top) == len(scores.confidence) == 0
-    assert scores.names == EXPRESSIONS
+    assert scores.class_names == EXPRESSIONS
 
 
 # Detections
@@ -258,25 +258,6 @@ def test_quality_is_a_column_where_it_is_known() -> None:
     assert "quality" not in Prediction("a", 0.0, faces, scores).rows()[0]
     with pytest.raises(ModelError, match="quality must be 2 words, one a face, got 1"):
         Prediction("a", 0.0, faces, scores, quality=("good",))
-
-
-# ModelCard
-
-
-def test_a_card_comes_back_from_its_text() -> None:
-    card = ModelCard("m", EXPRESSIONS, temperature=1.25, parameters=9, recipe="lr = 1\n", note="é", scores={"a": 0.5})
-    assert ModelCard.from_json(card.to_json()) == card
-    assert card.with_scores(b=1.0).scores == {"a": 0.5, "b": 1.0}
-    assert card.with_scores(b=1.0).name == "m"
-    assert card.scores == {"a": 0.5}
-
-
-@pytest.mark.parametrize(
-    "text", ["", "nonsense", "[]", "3", "null", '{"name": "m"}', '{"name": "m", "labels": 3}', '{"labels": []}']
-)
-def test_a_text_that_is_no_card_is_refused(text: str) -> None:
-    with pytest.raises(ModelError, match="card is not one that this version of mien reads"):
-        ModelCard.from_json(text)
 
 
 # batches

@@ -69,7 +69,7 @@ def main() -> None:
             for seconds, picture in scenes():
                 writer.add(picture, seconds=seconds)
         timeline = Timeline()
-        for frame, prediction in Predictor().watch(path):
+        for frame, prediction in Predictor().stream_with_frames(path):
             timeline.add(prediction, frame.picture)
             if abs(frame.seconds - SHOWN) < 0.5 / RATE:
                 save_picture(draw(frame.picture, prediction), folder / "video.jpg")

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 from mien._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from mien.classify.card import ModelCard as ModelCard
     from mien.classify.ensemble import Ensemble as Ensemble
-    from mien.classify.ensemble import FiveCrop as FiveCrop
-    from mien.classify.ensemble import Mirrored as Mirrored
     from mien.classify.onnx import OnnxClassifier as OnnxClassifier
     from mien.classify.onnx import load as load
     from mien.classify.onnx import models as models
+    from mien.classify.tta import FiveCrop as FiveCrop
+    from mien.classify.tta import Mirrored as Mirrored
+    from mien.classify.tta import TenCrop as TenCrop
+    from mien.classify.tta import with_tta as with_tta
     from mien.data.audit.clean import clean as clean
     from mien.data.audit.findings import Audit as Audit
     from mien.data.audit.findings import Finding as Finding
@@ -46,7 +49,6 @@ if TYPE_CHECKING:
     from mien.types import Detections as Detections
     from mien.types import Detector as Detector
     from mien.types import FaceSet as FaceSet
-    from mien.types import ModelCard as ModelCard
     from mien.types import Prediction as Prediction
     from mien.types import Scores as Scores
     from mien.visualize.annotate import draw as draw
@@ -87,8 +89,10 @@ _HOME: dict[str, str] = {
     "load": "classify.onnx",
     "models": "classify.onnx",
     "Ensemble": "classify.ensemble",
-    "FiveCrop": "classify.ensemble",
-    "Mirrored": "classify.ensemble",
+    "FiveCrop": "classify.tta",
+    "Mirrored": "classify.tta",
+    "TenCrop": "classify.tta",
+    "with_tta": "classify.tta",
     "draw": "visualize.annotate",
     "Predictor": "pipeline.predictor",
     "Summary": "visualize.summary",
@@ -98,7 +102,7 @@ _HOME: dict[str, str] = {
     "Detections": "types",
     "Detector": "types",
     "FaceSet": "types",
-    "ModelCard": "types",
+    "ModelCard": "classify.card",
     "Prediction": "types",
     "Scores": "types",
 }

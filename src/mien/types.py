@@ -5,9 +5,8 @@ whoever made the arrays should leave them alone, too.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -31,7 +30,7 @@ def _require(condition: bool, message: str, error: type[Exception] = DataError) 
         raise error(message)
 
 
-def checked_faces(images: Any) -> NDArray[np.uint8]:
+def require_faces(images: Any) -> NDArray[np.uint8]:
     """What is given to a classifier, if it is (N, 48, 48) uint8; N may be 0. Raises DataError."""
     array = np.asarray(images)
     if array.dtype != np.uint8 or array.shape != (*array.shape[:1], FACE_SIDE, FACE_SIDE):
@@ -132,23 +131,23 @@ class Scores:
     """What a classifier says of N faces.
 
     probs: (N, K) float32, probabilities in [0, 1], rows sum to 1.
-    names: the K classes, in the order of the columns.
+    class_names: the K classes, in the order of the columns.
 
     Raises ModelError where a row is no distribution (NaN, negative, or not summing to 1 within 1e-3).
     """
 
     probs: NDArray[np.float32]
-    names: tuple[str, ...] = EXPRESSIONS
+    class_names: tuple[str, ...] = EXPRESSIONS
 
     def __post_init__(self) -> None:
         probs = np.asarray(self.probs)
         _require(
-            probs.ndim == 2 and probs.shape[1] == len(self.names),
-            f"probs must be (N, {len(self.names)}), a column for each class, got {probs.shape}",
+            probs.ndim == 2 and probs.shape[1] == len(self.class_names),
+            f"probs must be (N, {len(self.class_names)}), a column for each class, got {probs.shape}",
             ModelError,
         )
         object.__setattr__(self, "probs", _frozen(probs, np.float32))
-        object.__setattr__(self, "names", tuple(self.names))
+        object.__setattr__(self, "class_names", tuple(self.class_names))
         sound = bool(np.all(self.probs >= 0)) and bool(np.all(np.abs(self.probs.sum(axis=1) - 1) < 1e-3))
         _require(sound, "each row of probs must be probabilities that sum to 1", ModelError)
 
@@ -157,7 +156,7 @@ class Scores:
 
     def __getitem__(self, chosen: NDArray[Any] | slice) -> "Scores":
         """The rows that a mask, indices or a slice choose."""
-        return Scores(self.probs[chosen], self.names)
+        return Scores(self.probs[chosen], self.class_names)
 
     @property
     def top(self) -> NDArray[np.int64]:
@@ -265,9 +264,9 @@ class Prediction:
         row["detection"] = float(self.faces.confidence[face])
         if self.quality is not None:
             row["quality"] = self.quality[face]
-        row["expression"] = self.scores.names[int(self.scores.top[face])]
+        row["expression"] = self.scores.class_names[int(self.scores.top[face])]
         row["confidence"] = float(self.scores.confidence[face])
-        return row | dict(zip(self.scores.names, self.scores.probs[face].tolist(), strict=True))
+        return row | dict(zip(self.scores.class_names, self.scores.probs[face].tolist(), strict=True))
 
 
 # The columns of `Prediction.rows` but for the probabilities, which are named after the classes.
@@ -275,65 +274,6 @@ COLUMNS = (
     *("source", "seconds", "track", "face", "left", "top", "right", "bottom"),
     *("detection", "quality", "expression", "confidence"),
 )
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What a model file says of itself; JSON in the ONNX metadata under the key `mien`.
-
-    labels:      class names, in the order of the probabilities.
-    side:        pixels; the model takes (N, side, side) uint8.
-    temperature: what the logits are divided by before the softmax.
-    recipe:      the recipe it was trained by, as TOML text.
-    faces_hash:  `FaceSet.hash` of what it was trained on. measured_on: of what the file was measured on, if it was.
-    scores:      measured figures by name, such as `valid_accuracy`.
-    commit, version: of mien: the one when its training began, the other when it was exported. note: anything a reader
-        should know, licence and data included.
-    """
-
-    name: str
-    labels: tuple[str, ...]
-    side: int = FACE_SIDE
-    temperature: float = 1.0
-    parameters: int = 0
-    recipe: str = ""
-    faces_hash: str = ""
-    measured_on: str = ""
-    commit: str = ""
-    version: str = ""
-    note: str = ""
-    scores: dict[str, float] = field(default_factory=dict)
-
-    def to_json(self) -> str:
-        """The card as JSON text."""
-        return json.dumps(asdict(self), ensure_ascii=False)
-
-    @staticmethod
-    def from_json(text: str) -> "ModelCard":
-        """The card that JSON text holds. Raises ModelError where it is none."""
-        try:
-            content = json.loads(text)
-            card = ModelCard(**{**content, "labels": tuple(content["labels"])})
-        except (ValueError, TypeError, KeyError) as error:
-            raise ModelError(f"the model's card is not one that this version of mien reads: {error}") from error
-        plain: dict[Any, Any] = {str: str, int: int, float: int | float}
-        sound = (
-            isinstance(content["labels"], list)
-            and all(isinstance(name, str) for name in card.labels)
-            and all(
-                isinstance(getattr(card, each.name), plain[each.type]) for each in fields(card) if each.type in plain
-            )
-            and isinstance(card.scores, dict)
-            and all(isinstance(figure, int | float) for figure in card.scores.values())
-        )
-        _require(
-            sound, "the model's card is not one that this version of mien reads: a value is of another kind", ModelError
-        )
-        return card
-
-    def with_scores(self, **scores: float) -> "ModelCard":
-        """The same card with figures added or replaced."""
-        return replace(self, scores={**self.scores, **scores})
 
 
 Progress = Callable[[int, int], None]  # what a long job calls as it goes: how many are done, of how many (0: unknown)

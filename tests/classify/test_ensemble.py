@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.classify.ensemble import Ensemble, FiveCrop, Mirrored, name_of, parts
+from mien.classify.ensemble import Ensemble, base_classifiers, classifier_name
 from mien.classify.onnx import OnnxClassifier
+from mien.classify.tta import FiveCrop, Mirrored
 from mien.errors import DataError, ModelError
 from mien.labels import EXPRESSIONS
 from mien.types import Classifier, Scores
@@ -94,7 +95,7 @@ def test_they_nest_in_either_order(models: list[OnnxClassifier]) -> None:
     images = random_faces(5).images
     inside, outside = Ensemble(*map(Mirrored, models)), Mirrored(Ensemble(*models))
     np.testing.assert_allclose(inside(images).probs, outside(images).probs, atol=1e-6)
-    assert parts(inside) == parts(outside) == tuple(models)
+    assert base_classifiers(inside) == base_classifiers(outside) == tuple(models)
 
 
 def test_no_faces_give_no_rows(models: list[OnnxClassifier]) -> None:
@@ -103,13 +104,13 @@ def test_no_faces_give_no_rows(models: list[OnnxClassifier]) -> None:
 
 def test_names_say_what_it_is_made_of(models: list[OnnxClassifier]) -> None:
     a, b, _ = models
-    assert name_of(Mirrored(a)) == "net0 mirrored"
-    assert name_of(Ensemble(a, b)) == "net0 + net1"
-    assert name_of(Ensemble(a, b, weights=[3, 1])) == "0.75 net0 + 0.25 net1"
-    assert name_of(Mirrored(Ensemble(a, b))) == "(net0 + net1) mirrored"
-    assert name_of(Mirrored(Ensemble(a))) == "net0 mirrored"
-    assert name_of(_left) == "_left"
-    assert name_of(type("Mine", (), {"__call__": lambda _, images: _left(images)})()) == "Mine"
+    assert classifier_name(Mirrored(a)) == "net0 mirrored"
+    assert classifier_name(Ensemble(a, b)) == "net0 + net1"
+    assert classifier_name(Ensemble(a, b, weights=[3, 1])) == "0.75 net0 + 0.25 net1"
+    assert classifier_name(Mirrored(Ensemble(a, b))) == "(net0 + net1) mirrored"
+    assert classifier_name(Mirrored(Ensemble(a))) == "net0 mirrored"
+    assert classifier_name(_left) == "_left"
+    assert classifier_name(type("Mine", (), {"__call__": lambda _, images: _left(images)})()) == "Mine"
 
 
 def test_they_are_values(models: list[OnnxClassifier]) -> None:
@@ -133,7 +134,7 @@ def test_an_ensemble_of_none_is_refused() -> None:
 
 
 def test_members_that_disagree_on_classes_or_rows_are_refused(tmp_path: Path, models: list[OnnxClassifier]) -> None:
-    other = OnnxClassifier(tiny_model(tmp_path / "m.onnx", labels=tuple(sorted(EXPRESSIONS))))
+    other = OnnxClassifier(tiny_model(tmp_path / "m.onnx", class_names=tuple(sorted(EXPRESSIONS))))
     with pytest.raises(ModelError, match="must name the same classes"):
         Ensemble(models[0], other)(random_faces(1).images)
     with pytest.raises(ModelError, match="a row for each face, got 3 and 1"):

@@ -12,10 +12,10 @@ from onnx import TensorProto, numpy_helper
 from scipy.special import softmax
 
 from mien.classify import onnx as home
+from mien.classify.card import ModelCard
 from mien.classify.onnx import OnnxClassifier, load, models, shipped
 from mien.errors import DataError, ModelError
 from mien.labels import EXPRESSIONS
-from mien.types import ModelCard
 from support import python_of, random_faces, tiny_model
 
 
@@ -49,7 +49,7 @@ def test_probabilities_are_those_of_the_graph(path: Path) -> None:
     scores = OnnxClassifier(path)(images)
     np.testing.assert_allclose(scores.probs, _by_hand(path, images), atol=1e-5)
     assert scores.probs.dtype == np.float32
-    assert scores.names == EXPRESSIONS
+    assert scores.class_names == EXPRESSIONS
 
 
 def test_it_runs_without_mien_as_documented(
@@ -124,8 +124,8 @@ def test_the_number_of_threads_is_the_users(path: Path) -> None:
 
 def test_other_names_and_another_order_are_kept(tmp_path: Path) -> None:
     names = ("calm", *reversed(EXPRESSIONS))
-    scores = OnnxClassifier(tiny_model(tmp_path / "m.onnx", labels=names))(random_faces(2).images)
-    assert scores.names == names
+    scores = OnnxClassifier(tiny_model(tmp_path / "m.onnx", class_names=names))(random_faces(2).images)
+    assert scores.class_names == names
     assert scores.probs.shape == (2, 8)
 
 
@@ -162,7 +162,7 @@ def test_other_arrays_are_refused(path: Path, images: object, said: str) -> None
         ({"card": ModelCard("m", ())}, "must be distinct names"),
         ({"card": '{"name": "m", "labels": [1, 2]}'}, "a value is of another kind"),
         ({"card": '{"name": "m", "labels": [["a"], ["b"]]}'}, "a value is of another kind"),
-        ({"card": '{"name": "m", "labels": "ab"}'}, "a value is of another kind"),
+        ({"card": '{"name": "m", "labels": "ab"}'}, "class_names must be a list of names"),
         ({"card": '{"name": "m", "labels": ["a", "b"], "scores": null}'}, "a value is of another kind"),
         ({"card": '{"name": "m", "labels": ["a", "b"], "scores": {"x": "y"}}'}, "a value is of another kind"),
         ({"card": ModelCard("m", ("left", "b"))}, "none of source, .* left, .*; got"),
@@ -292,7 +292,7 @@ def test_each_model_that_ships_is_sound(name: str) -> None:
     classifier = load(name, threads=1)
     card = classifier.card
     assert card.name == name
-    assert card.labels == EXPRESSIONS
+    assert card.class_names == EXPRESSIONS
     assert card.parameters > 0
     assert card.recipe
     assert len(card.faces_hash) == 64

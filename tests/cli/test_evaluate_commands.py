@@ -8,8 +8,9 @@ import pytest
 
 import mien
 from mien.classify import onnx as home
+from mien.classify.card import ModelCard
 from mien.labels import EXPRESSIONS
-from mien.types import FaceSet, ModelCard
+from mien.types import FaceSet
 from support import python_of, random_faces, run_mien, tiny_model
 
 

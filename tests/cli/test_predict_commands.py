@@ -275,7 +275,7 @@ def test_names_of_other_classes_are_shown(crops: Path, tmp_path: Path, monkeypat
     from mien.cli import console as terminal
 
     names = ("rage", "nausea", "terror", "joy", "grief", "awe", "calm")
-    model = tiny_model(tmp_path / "other.onnx", labels=names)
+    model = tiny_model(tmp_path / "other.onnx", class_names=names)
     monkeypatch.setattr(terminal, "on_terminal", lambda console: console is terminal.stdout)
     monkeypatch.setattr(terminal.stdout, "_width", 170)
     head, line, *_ = run_mien("predict", crops, "--crops", "-m", model).out.splitlines()
@@ -285,7 +285,7 @@ def test_names_of_other_classes_are_shown(crops: Path, tmp_path: Path, monkeypat
 
 def test_a_table_without_faces_has_the_columns_of_the_model(tmp_path: Path) -> None:
     names = ("rage", "nausea", "terror", "joy", "grief", "awe", "calm")
-    model = tiny_model(tmp_path / "other.onnx", labels=names)
+    model = tiny_model(tmp_path / "other.onnx", class_names=names)
     Image.new("L", (90, 90), 128).save(tmp_path / "wall.png")
     outcome = run_mien("predict", tmp_path / "wall.png", "-m", model, "--mirror")
     assert outcome.out.strip().split(",")[-7:] == list(names)

@@ -25,7 +25,7 @@ def test_round_trip_to_the_byte(tmp_path: Path) -> None:
     read = load_scores(tmp_path / "1.npz")
     assert read.ids.tolist() == ["a", "ü/2", "c"]
     assert read.held_out is True
-    assert read.scores.names == EXPRESSIONS
+    assert read.scores.class_names == EXPRESSIONS
     np.testing.assert_array_equal(read.scores.probs, scored.scores.probs)
 
 

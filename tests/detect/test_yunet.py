@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.detect import yunet as detector
-from mien.detect.yunet import YuNet, overlaps, suppress, whole
+from mien.detect.boxes import box_iou, non_max_suppression
+from mien.detect.whole_image import whole_image
+from mien.detect.yunet import YuNet
 from mien.errors import DataError, ModelError
 
 Picture = NDArray[np.uint8]
@@ -68,7 +70,7 @@ def test_boxes_and_landmarks_are_in_the_pixels_of_the_picture(size: tuple[int, i
     scale = np.array(size) / 512
     found = YuNet(min_face=min_face)(resized(ASTRONAUT, *size))
     assert len(found) == 1
-    assert overlaps(FACE * np.tile(scale, 2), found.boxes)[0] > 0.75
+    assert box_iou(FACE * np.tile(scale, 2), found.boxes)[0] > 0.75
     assert found.landmarks is not None
     left_eye, right_eye, nose, left_mouth, right_mouth = found.landmarks[0] / scale
     assert np.abs(left_eye - (202, 105)).max() < 6
@@ -82,13 +84,13 @@ def test_boxes_and_landmarks_are_in_the_pixels_of_the_picture(size: tuple[int, i
 def test_finds_a_face_that_fills_the_picture(side: int) -> None:
     found = YuNet()(resized(ASTRONAUT[58:180, 162:284], side, side))
     assert len(found) == 1
-    assert overlaps(np.array([0.13, 0.04, 0.86, 0.96], np.float32) * side, found.boxes)[0] > 0.75
+    assert box_iou(np.array([0.13, 0.04, 0.86, 0.96], np.float32) * side, found.boxes)[0] > 0.75
 
 
 @pytest.mark.parametrize("degrees", [-60, -30, 30, 60])
 def test_finds_a_turned_face(degrees: int) -> None:
     turned = Image.fromarray(ASTRONAUT).rotate(degrees, center=(222, 119), resample=Image.Resampling.BICUBIC)
-    assert overlaps(FACE, YuNet()(np.asarray(turned)).boxes).max() > 0.5
+    assert box_iou(FACE, YuNet()(np.asarray(turned)).boxes).max() > 0.5
 
 
 def test_finds_all_of_several_faces_largest_first() -> None:
@@ -104,7 +106,7 @@ def test_finds_all_of_several_faces_largest_first() -> None:
 def test_finds_grey_and_dark_faces() -> None:
     grey = np.asarray(Image.fromarray(ASTRONAUT).convert("L").convert("RGB"))
     for picture in (grey, ASTRONAUT // 4):
-        assert overlaps(FACE, YuNet()(picture).boxes).max() > 0.75
+        assert box_iou(FACE, YuNet()(picture).boxes).max() > 0.75
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (300, 1), (1, 5000), (2, 3), (480, 640)])
@@ -201,7 +203,7 @@ def test_takes_arrays_of_any_memory_layout_and_leaves_them_alone() -> None:
     ],
 )
 def test_refuses_what_is_no_picture(picture: Picture) -> None:
-    for detect in (YuNet(), whole):
+    for detect in (YuNet(), whole_image):
         with pytest.raises(DataError, match=r"picture must be \(H, W, 3\) uint8 RGB, got \("):
             detect(picture)
 
@@ -223,7 +225,7 @@ def test_refuses_settings_out_of_range(name: str, value: float) -> None:
 
 
 def test_whole_takes_the_picture_for_one_face() -> None:
-    found = whole(np.zeros((30, 20, 3), np.uint8))
+    found = whole_image(np.zeros((30, 20, 3), np.uint8))
     assert found.boxes.tolist() == [[0, 0, 20, 30]]
     assert found.confidence.tolist() == [1]
     assert found.landmarks is None
@@ -237,7 +239,7 @@ def test_overlaps_counts_pixels() -> None:
     for mask, (left, top, right, bottom) in zip(masks, boxes.astype(int), strict=True):
         mask[top:bottom, left:right] = True
     expected = [(mask & masks[0]).sum() / (mask | masks[0]).sum() for mask in masks]
-    assert np.allclose(overlaps(boxes[0], boxes), expected)
+    assert np.allclose(box_iou(boxes[0], boxes), expected)
 
 
 def slowly_suppressed(boxes: Sequence[Sequence[float]], scores: Sequence[float], overlap: float) -> list[int]:
@@ -262,7 +264,7 @@ def test_suppression_keeps_what_its_definition_keeps(overlap: float) -> None:
         corners = rng.integers(0, 60, (count, 2))
         boxes = np.concatenate([corners, corners + rng.integers(5, 40, (count, 2))], axis=1).astype(np.float32)
         scores = rng.integers(0, 20, count).astype(np.float32) / 20  # with ties
-        kept = suppress(boxes, scores, overlap=overlap)
+        kept = non_max_suppression(boxes, scores, overlap=overlap)
         assert kept.tolist() == slowly_suppressed(boxes.tolist(), scores.tolist(), overlap)
 
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, classification_report, confusion_matrix, log_loss
 
 import mien
-from mien.classify.ensemble import Ensemble, Mirrored
+from mien.classify.ensemble import Ensemble
+from mien.classify.tta import Mirrored
 from mien.errors import DataError, ModelError
 from mien.evaluation.report import Report, evaluate
 from mien.labels import EXPRESSIONS

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from mien.detect.align import crop_face, roll_angle
 from mien.errors import DataError
-from mien.io.image import crop_face, grey, read_picture, tilt, to_face
+from mien.io.image import read_picture, to_face, to_grey
 
 RAMP = np.arange(48 * 48, dtype=np.uint16).reshape(48, 48) * 28  # 0 to 64484
 
@@ -212,8 +213,8 @@ def test_a_large_picture_is_read_without_a_warning(tmp_path: Path, monkeypatch: 
 def test_grey_is_itu_601() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (50, 50, 3), np.uint8)
     luma = picture @ np.array([0.299, 0.587, 0.114])
-    assert np.abs(grey(picture) - luma).max() < 0.51
-    assert (grey(np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, 2))[0] == np.arange(256)).all()
+    assert np.abs(to_grey(picture) - luma).max() < 0.51
+    assert (to_grey(np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, 2))[0] == np.arange(256)).all()
 
 
 def test_to_face_averages_what_it_makes_smaller() -> None:
@@ -255,18 +256,18 @@ def test_crop_face_turns_the_square_clockwise(degrees: float) -> None:
 def test_tilt_is_the_slope_between_the_eyes() -> None:
     landmarks = np.zeros((5, 2), np.float32)
     landmarks[1] = (10, 10)
-    assert tilt(landmarks) == pytest.approx(45)
+    assert roll_angle(landmarks) == pytest.approx(45)
     landmarks[1] = (10, -10)
-    assert tilt(landmarks) == pytest.approx(-45)
+    assert roll_angle(landmarks) == pytest.approx(-45)
     landmarks[1] = (np.nan, 3)
-    assert tilt(landmarks) == 0
+    assert roll_angle(landmarks) == 0
 
 
 def test_beyond_the_edge_the_edge_goes_on() -> None:
     picture = coloured(100, 100)
     face = crop_face(picture, (-100, -100, 100, 100))
-    assert (face[:20, :20] == grey(picture)[0, 0]).all()
-    assert (crop_face(picture, (300, 300, 348, 348)) == grey(picture)[-1, -1]).all()
+    assert (face[:20, :20] == to_grey(picture)[0, 0]).all()
+    assert (crop_face(picture, (300, 300, 348, 348)) == to_grey(picture)[-1, -1]).all()
 
 
 def test_crop_face_of_the_whole_square_is_the_face_itself() -> None:

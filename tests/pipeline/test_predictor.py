@@ -8,11 +8,13 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.detect.yunet import YuNet, whole
+from mien.detect.align import MARGIN, crop_face
+from mien.detect.whole_image import whole_image
+from mien.detect.yunet import YuNet
 from mien.errors import DataError, ModelError
-from mien.io.image import crop_face, grey, to_face
+from mien.io.image import to_face, to_grey
 from mien.labels import EXPRESSIONS
-from mien.pipeline.predictor import MARGIN, MIN_FACE, Predictor
+from mien.pipeline.predictor import MIN_FACE, Predictor
 from mien.types import Detections, Scores
 
 
@@ -224,11 +226,11 @@ def test_a_crop_is_one_face_and_comes_through_as_it_is(tmp_path: Path) -> None:
 
     face = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
     Image.fromarray(face).save(tmp_path / "face.png")
-    prediction = Predictor(classifier, detector=whole, min_face=100)(tmp_path / "face.png")
+    prediction = Predictor(classifier, detector=whole_image, min_face=100)(tmp_path / "face.png")
     assert (seen[0] == face).all()
     assert prediction.faces.boxes.tolist() == [[0, 0, 48, 48]]
     photo = skimage.data.astronaut()[50:180, 170:290]
-    Predictor(classifier, detector=whole)(photo)
+    Predictor(classifier, detector=whole_image)(photo)
     assert (seen[1] == to_face(photo)).all()
 
 
@@ -247,7 +249,7 @@ def test_a_real_face_is_found_and_cropped_as_fer2013_shows_faces() -> None:
     assert top < 105 < 145 < bottom  # her eyes and mouth
     # The same region by another library's resampling looks the same.
     across, down, half = (left + right) / 2, (top + bottom) / 2, (bottom - top) / 2 * (1 + 2 * MARGIN)
-    region = grey(picture)[round(down - half) : round(down + half), round(across - half) : round(across + half)]
+    region = to_grey(picture)[round(down - half) : round(down + half), round(across - half) : round(across + half)]
     by_hand = skimage.transform.resize(region, (48, 48), anti_aliasing=True, order=3) * 255
     assert np.corrcoef(by_hand.ravel(), seen[0][0].ravel())[0, 1] > 0.98
 

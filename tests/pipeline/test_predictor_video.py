@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clips import Actor, Clip, along, at, write_clip
-from mien.detect.yunet import YuNet, overlaps
+from mien.detect.boxes import box_iou
+from mien.detect.yunet import YuNet
 from mien.errors import DataError, ModelError
 from mien.io.frame import Frame
 from mien.pipeline import predictor as module
@@ -81,8 +82,8 @@ def test_each_face_keeps_its_track_and_is_where_it_is(two: Clip) -> None:
         assert prediction.source == str(two.path)
         assert len(prediction.faces) == 2
         for box, track in zip(prediction.faces.boxes, prediction.tracks, strict=True):
-            near = max(boxes, key=lambda actor: overlaps(box, boxes[actor][None].astype(np.float32))[0])
-            assert overlaps(box, boxes[near][None].astype(np.float32))[0] > 0.6
+            near = max(boxes, key=lambda actor: box_iou(box, boxes[actor][None].astype(np.float32))[0])
+            assert box_iou(box, boxes[near][None].astype(np.float32))[0] > 0.6
             whose.setdefault(int(track), set()).add(near)
     assert sorted(map(sorted, whose.values())) == [[0], [1]]
     row = predictions[5].rows()[0]
@@ -121,7 +122,7 @@ def test_a_face_that_holds_still_gives_steady_probabilities(tmp_path: Path) -> N
 
 def test_raw_scores_are_those_of_single_pictures(two: Clip) -> None:
     predictor = Predictor(Brightness(), smooth=0, stride=1)
-    for frame, streamed in predictor.watch(two.path, end=0.4):
+    for frame, streamed in predictor.stream_with_frames(two.path, end=0.4):
         single = predictor(frame.picture, source=frame.source)
         assert (streamed.faces.boxes == single.faces.boxes).all()
         assert (streamed.scores.probs == single.scores.probs).all()
@@ -164,7 +165,9 @@ def test_pictures_and_videos_take_turns(two: Clip, tmp_path: Path) -> None:
 
 def test_max_side_holds_for_pictures_too(two: Clip, tmp_path: Path) -> None:
     Image.fromarray(skimage.data.astronaut()).save(tmp_path / "a.png")
-    for frame, prediction in Predictor(Brightness()).watch([tmp_path / "a.png", two.path], max_side=256, end=0.1):
+    for frame, prediction in Predictor(Brightness()).stream_with_frames(
+        [tmp_path / "a.png", two.path], max_side=256, end=0.1
+    ):
         assert max(frame.picture.shape) == 256
         assert len(prediction.faces) >= 1
 
@@ -208,7 +211,7 @@ def test_a_stream_that_is_left_early_lets_go_of_all(two: Clip, taken: int) -> No
 def test_memory_stays_flat_over_a_long_video(monkeypatch: pytest.MonkeyPatch) -> None:
     count, size = 1000, 300 * 300 * 3
     monkeypatch.setattr(module, "read_frames", footage(count, side=300))
-    for call, most in ((Predictor.stream, 12), (Predictor.watch, 90)):
+    for call, most in ((Predictor.stream, 12), (Predictor.stream_with_frames, 90)):
         tracemalloc.start()
         try:
             seen = sum(1 for _ in call(Predictor(Brightness(), detector=one_face), "webcam:0"))
@@ -226,7 +229,7 @@ def test_a_live_source_drops_frames_rather_than_lag(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(module, "read_frames", footage(100, pause=slow / 10, live=True))
     ages, numbers = [], []
-    for frame, prediction in Predictor(Brightness(), detector=detector, stride=1).watch("webcam:0"):
+    for frame, prediction in Predictor(Brightness(), detector=detector, stride=1).stream_with_frames("webcam:0"):
         ages.append(time.monotonic() - frame.arrived)
         numbers.append(round(prediction.seconds * 30))
     assert len(numbers) < 60

@@ -76,7 +76,7 @@ def test_zero_seconds_change_nothing_and_no_face_is_no_row() -> None:
     names = ("up", "down")
     none = smoother(Scores(np.zeros((0, 2), np.float32), names), ids(), seconds=0)
     assert none.probs.shape == (0, 2)
-    assert none.names == names
+    assert none.class_names == names
 
 
 def test_a_time_that_goes_back_does_no_harm() -> None:

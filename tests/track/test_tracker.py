@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from clips import Actor, Clip, along, at, scene, write_clip
-from mien.detect.yunet import YuNet, overlaps
+from mien.detect.boxes import box_iou
+from mien.detect.yunet import YuNet
 from mien.errors import DataError
 from mien.track.cuts import CutDetector
 from mien.track.tracker import Tracker, match_boxes
@@ -125,7 +126,7 @@ def test_pairs_are_the_best_assignment_where_that_is_clear_and_leave_out_what_is
         low = np.stack(np.meshgrid(np.arange(3), np.arange(3)), -1).reshape(-1, 2)[rng.permutation(9)[:count]] * 200.0
         one = np.concatenate([low, low + rng.uniform(60, 100, (count, 1))], axis=1).astype(np.float32)
         other = (one + rng.normal(0, 3, one.shape).astype(np.float32))[rng.permutation(count)]
-        best = linear_sum_assignment([[-overlaps(box, other)[column] for column in range(count)] for box in one])
+        best = linear_sum_assignment([[-box_iou(box, other)[column] for column in range(count)] for box in one])
         assert sorted(match_boxes(one, other)) == list(zip(*(side.tolist() for side in best), strict=True))
     assert list(match_boxes(one, one[:0])) == list(match_boxes(one[:0], one)) == []
     assert list(match_boxes(one[:1], one[:1] + 400)) == []
@@ -225,7 +226,7 @@ def follow(clip: Clip, *, every: int = 1) -> list[dict[int, int]]:
         told.append({})
         for box, id_ in zip(faces.boxes, ids.tolist(), strict=True):
             actors = list(clip.boxes[number])
-            shares = overlaps(box, np.array([clip.boxes[number][actor] for actor in actors], np.float32).reshape(-1, 4))
+            shares = box_iou(box, np.array([clip.boxes[number][actor] for actor in actors], np.float32).reshape(-1, 4))
             assert shares.max() > 0.25
             told[-1][actors[int(shares.argmax())]] = id_
     return told

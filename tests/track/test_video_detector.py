@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mien.detect.yunet import overlaps
+from mien.detect.boxes import box_iou
 from mien.errors import DataError
 from mien.track.video_detector import STRIDE, VideoFaceDetector
 from mien.types import Detections
@@ -68,7 +68,7 @@ def test_between_searches_faces_are_where_their_motion_takes_them() -> None:
     for frame, (faces, tracks) in enumerate(seen):
         truth = np.array([30 + 2 * frame, 60, 90 + 2 * frame, 130], np.float32)
         assert tracks == [1]
-        assert overlaps(truth, faces.boxes)[0] > 0.9
+        assert box_iou(truth, faces.boxes)[0] > 0.9
 
 
 def test_with_a_stride_of_one_each_frame_is_searched() -> None:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.classify.card import ModelCard
 from mien.classify.file_type import kind_of
 from mien.errors import ModelError
 from mien.io.atomic_write import exists
-from mien.types import COLUMNS, FACE_SIDE, ModelCard, Scores, batches, checked_faces
+from mien.types import COLUMNS, FACE_SIDE, Scores, batches, require_faces
 
 _CPU = ("CPUExecutionProvider",)
 _DETECTORS = ("yunet.onnx",)  # what ships beside the classifiers
@@ -66,17 +67,17 @@ class OnnxClassifier:
 
         Raises DataError for any other array, ModelError where the model does not return probabilities.
         """
-        images = checked_faces(images)
-        probs = np.empty((len(images), len(self.card.labels)), np.float32)
+        images = require_faces(images)
+        probs = np.empty((len(images), len(self.card.class_names)), np.float32)
         for rows in batches(len(images), self.batch):
             probs[rows] = self._run(np.ascontiguousarray(images[rows]))
         try:
-            return Scores(probs, self.card.labels)
+            return Scores(probs, self.card.class_names)
         except ModelError as error:
             raise ModelError(f"{self._where}: {error}; the softmax must be inside the graph") from error
 
     def _run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        wanted = (len(images), len(self.card.labels))
+        wanted = (len(images), len(self.card.class_names))
         try:
             (probs,) = self._session.run(["probs"], {"faces": images})
         except Exception as error:  # the errors of ONNX Runtime have no base class of their own
@@ -160,10 +161,10 @@ def _card(session: Any, where: str) -> ModelCard:
         card = ModelCard.from_json(text)
     except ModelError as error:
         raise ModelError(f"{where}: {error}") from error
-    if not card.labels or len({*card.labels, *COLUMNS}) < len(card.labels) + len(COLUMNS):
+    if not card.class_names or len({*card.class_names, *COLUMNS}) < len(card.class_names) + len(COLUMNS):
         raise ModelError(
             f"{where}: the labels of its card must be distinct names, and none of {', '.join(COLUMNS)};"
-            f" got {list(card.labels)}"
+            f" got {list(card.class_names)}"
         )
     if card.side != FACE_SIDE:
         raise ModelError(f"{where}: the side of its card must be {FACE_SIDE} pixels, got {card.side}")
@@ -173,7 +174,7 @@ def _card(session: Any, where: str) -> ModelCard:
 def _check_ends(session: Any, card: ModelCard, where: str) -> None:
     for which, ends, name, kind, shape in (
         ("input", session.get_inputs(), "faces", "tensor(uint8)", (FACE_SIDE, FACE_SIDE)),
-        ("output", session.get_outputs(), "probs", "tensor(float)", (len(card.labels),)),
+        ("output", session.get_outputs(), "probs", "tensor(float)", (len(card.class_names),)),
     ):
         wanted = f"{name} {kind} ['N', {', '.join(map(str, shape))}], N free"
         if len(ends) != 1 or (ends[0].name, ends[0].type) != (name, kind) or not _free_then(ends[0].shape, shape):

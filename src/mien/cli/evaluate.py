@@ -10,10 +10,11 @@ from mien.cli.data import show_faces
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from mien.classify.card import ModelCard
     from mien.classify.onnx import OnnxClassifier
     from mien.evaluation.report import Report
     from mien.metrics import Proportion
-    from mien.types import FaceSet, ModelCard
+    from mien.types import FaceSet
 
 
 def evaluate(
@@ -36,9 +37,11 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure how good a model is on labelled faces."""
-    from mien.classify.ensemble import Ensemble, averaged
+    from mien.classify.ensemble import Ensemble
     from mien.classify.onnx import load
+    from mien.classify.tta import with_tta
     from mien.cli.console import progress_bar, stdout
+    from mien.cli.predict import _tta
     from mien.data.formats.npz import load_faces
     from mien.evaluation.report import evaluate as measure
     from mien.io.atomic_write import require_writable, write_text
@@ -47,7 +50,7 @@ def evaluate(
     require_writable(json, inputs=(faces, *map(Path, models)))
     loaded = [load(model) for model in models]
     classifier: Classifier = loaded[0] if len(loaded) == 1 else Ensemble(*loaded)
-    classifier = averaged(classifier, mirror=mirror, five_crop=five_crop)
+    classifier = with_tta(classifier, _tta(mirror=mirror, five_crop=five_crop))
     every = load_faces(faces)
     chosen = _split(every, split, faces)
     seen = every[every.splits == "train"] if split in ("valid", "test") and "train" in every.splits else None
@@ -198,7 +201,7 @@ def _show_model(file: str, classifier: "OnnxClassifier") -> None:
     card = classifier.card
     facts = {
         "model": card.name,
-        "labels": ", ".join(card.labels),
+        "labels": ", ".join(card.class_names),
         "input": f"faces, {card.side}x{card.side} pixels, uint8",
         "parameters": f"{card.parameters:,}",
         "temperature": f"{card.temperature:g}",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from mien.types import ModelCard
+    from mien.classify.card import ModelCard
 
 
 def export(

@@ -13,6 +13,7 @@ from mien.cli.sinks import plotted, summed, table
 from mien.cli.stats import Tally
 
 if TYPE_CHECKING:
+    from mien.classify.tta import Tta
     from mien.io.frame import Frame, FrameSelection
     from mien.types import Classifier, Prediction
 
@@ -111,8 +112,8 @@ def predict(
     ] = False,
 ) -> None:
     """Read the expressions of the faces in pictures and videos."""
-    from mien.classify.ensemble import labels_of
-    from mien.detect.yunet import whole
+    from mien.classify.ensemble import class_names_of
+    from mien.detect.whole_image import whole_image
     from mien.io.atomic_write import require_writable
     from mien.io.frame import FrameSelection
     from mien.io.source import LIST, find_sources, is_live, is_video
@@ -124,7 +125,7 @@ def predict(
     require_writable(
         output, plot, inputs=[Path(name) for source in sources for name in (source, source.removeprefix(LIST))]
     )
-    detector = whole if crops else None
+    detector = whole_image if crops else None
     classifier = _classifier(model or [], mirror=mirror, five_crop=five_crop, threads=threads_beside(detector))
     predictor = Predictor(
         classifier,
@@ -141,7 +142,9 @@ def predict(
         if show:
             takers.append(stack.enter_context(window()))
         if output is not None or not summary:
-            takers.append(stack.enter_context(table(output, names, moving=moving, labels=labels_of(classifier))))
+            takers.append(
+                stack.enter_context(table(output, names, moving=moving, class_names=class_names_of(classifier)))
+            )
         if draw is not None:
             takers.append(stack.enter_context(marking(draw, names, sources)).add)
         if plot is not None:
@@ -149,7 +152,7 @@ def predict(
         if summary:
             takers.append(stack.enter_context(summed()))
         stack.enter_context(tally.progress_bar())
-        seen = predictor.watch(
+        seen = predictor.stream_with_frames(
             names,
             every=selection.every,
             start=selection.start,
@@ -196,15 +199,22 @@ Next, with pictures of your own:
   mien models                                    what ships, and how good it is"""
 
 
+def _tta(*, mirror: bool, five_crop: bool) -> "Tta":
+    if five_crop:
+        return "ten-crop" if mirror else "five-crop"
+    return "mirror" if mirror else "none"
+
+
 def _classifier(models: list[str], *, mirror: bool, five_crop: bool, threads: int) -> "Classifier":
     """What the options -m, --mirror and --five-crop ask for."""
-    from mien.classify.ensemble import Ensemble, averaged
+    from mien.classify.ensemble import Ensemble
     from mien.classify.onnx import load
+    from mien.classify.tta import with_tta
     from mien.pipeline.predictor import DEFAULT_MODEL
 
     loaded = [load(model, threads=threads) for model in models or [DEFAULT_MODEL]]
     classifier: Classifier = loaded[0] if len(loaded) == 1 else Ensemble(*loaded)
-    return averaged(classifier, mirror=mirror, five_crop=five_crop)
+    return with_tta(classifier, _tta(mirror=mirror, five_crop=five_crop))
 
 
 def _frames(names: list[str], selection: "FrameSelection") -> int:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def table(output: Path | None, names: list[str], *, moving: bool, labels: tuple[str, ...]) -> "Iterator[Take]":
+def table(output: Path | None, names: list[str], *, moving: bool, class_names: tuple[str, ...]) -> "Iterator[Take]":
     """What shows a prediction: in a file, as lines on a terminal, or as CSV where standard output is none.
 
-    names: of all sources; moving: whether one is a video; labels: of the classes.
+    names: of all sources; moving: whether one is a video; class_names: of the probabilities' columns.
     """
     import sys
 
@@ -33,9 +33,9 @@ def table(output: Path | None, names: list[str], *, moving: bool, labels: tuple[
         yield lambda _frame, prediction: lines.show(prediction)
         return
     if output is None:
-        writer = csv_writer(sys.stdout, moving=moving, labels=labels)
+        writer = csv_writer(sys.stdout, moving=moving, class_names=class_names)
     else:
-        writer = row_writer(output, moving=moving, labels=labels)
+        writer = row_writer(output, moving=moving, class_names=class_names)
     try:
         with writer as write:
             yield lambda _frame, prediction: write(prediction.rows())

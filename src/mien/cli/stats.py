@@ -40,7 +40,7 @@ class Tally:
         self._frames += frame.moving
         self._pictures += not frame.moving
         self._faceless += not len(prediction.faces)
-        self._expressions.update(prediction.scores.names[top] for top in prediction.scores.top.tolist())
+        self._expressions.update(prediction.scores.class_names[top] for top in prediction.scores.top.tolist())
         if prediction.tracks is not None:
             self._followed.update((prediction.source, track) for track in prediction.tracks.tolist())
         self._progress(self._frames + self._pictures + (0 if self._moving else len(self._failed)), self._expected)

@@ -34,7 +34,7 @@ class Lines:
         """Print a line for each face, or one that says that there is none."""
         if not self._begun:
             self._begun = True
-            names = prediction.scores.names
+            names = prediction.scores.class_names
             self._probs = names if sum(2 + _width(name) for name in names) <= self._room else ()
             self._print(self._heading())
         rows = prediction.rows()

@@ -48,9 +48,9 @@ class FaceScores:
 
         Raises DataError where a class is no expression, or where none of the faces was scored.
         """
-        places = [parse_expression(name) for name in self.scores.names]
+        places = [parse_expression(name) for name in self.scores.class_names]
         if sorted(place for place in places if place is not None) != list(range(len(EXPRESSIONS))):
-            raise DataError(f"scores must be of {', '.join(EXPRESSIONS)}, got {', '.join(self.scores.names)}")
+            raise DataError(f"scores must be of {', '.join(EXPRESSIONS)}, got {', '.join(self.scores.class_names)}")
         columns = [places.index(index) for index in range(len(EXPRESSIONS))]
         row_of = {name: row for row, name in enumerate(self.ids.tolist())}
         found = [(row, row_of[name]) for row, name in enumerate(faces.ids.tolist()) if name in row_of]
@@ -66,7 +66,7 @@ def save_scores(scored: FaceScores, path: Path | str) -> None:
         "version": np.array(_VERSION, np.int64),
         "ids": np.char.encode(scored.ids, "utf-8"),
         "probs": scored.scores.probs,
-        "names": np.char.encode(np.array(scored.scores.names), "utf-8"),
+        "names": np.char.encode(np.array(scored.scores.class_names), "utf-8"),
         "held_out": np.array(scored.held_out),
     }
     write_arrays(path, arrays)

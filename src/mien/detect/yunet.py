@@ -1,4 +1,4 @@
-"""Finding faces: `YuNet`, whose network ships with mien, and `whole`, which takes the picture for one face.
+"""The face detector `YuNet`; its network ships with mien.
 
 Any function from a picture, (H, W, 3) uint8 RGB, to `Detections` is a detector; see `mien.types.Detector`.
 """
@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.errors import DataError, ModelError
+from mien.detect.boxes import non_max_suppression
+from mien.errors import ModelError
+from mien.io.image import require_picture
 from mien.types import Detections
 
 SMALLEST = 16  # pixels: the width from which on the network finds upright faces
@@ -58,10 +60,10 @@ class YuNet:
 
     def __call__(self, picture: NDArray[np.uint8], /) -> Detections:
         """Find the faces of a picture, (H, W, 3) uint8 RGB. Raises DataError for other arrays."""
-        _require_picture(picture)
+        require_picture(picture)
         looks = [self._look(view, scale) for view, scale in self._views(picture)]
         scores, boxes, landmarks = (np.concatenate(parts) for parts in zip(*looks, strict=True))
-        kept = suppress(boxes, scores, overlap=self.overlap)
+        kept = non_max_suppression(boxes, scores, overlap=self.overlap)
         return Detections(boxes[kept], scores[kept], landmarks[kept])
 
     def _views(self, picture: NDArray[np.uint8]) -> Iterator[tuple[NDArray[np.uint8], float]]:
@@ -91,34 +93,6 @@ class YuNet:
         return scores[chosen], boxes[chosen] * np.float32(scale), landmarks[chosen] * np.float32(scale)
 
 
-def whole(picture: NDArray[np.uint8], /) -> Detections:
-    """Take the whole picture, (H, W, 3) uint8 RGB, for one face. Raises DataError for other arrays."""
-    _require_picture(picture)
-    height, width = picture.shape[:2]
-    return Detections(np.array([[0, 0, width, height]], np.float32), np.ones(1, np.float32))
-
-
-def overlaps(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The intersection over union of a box (4,) with each of several (M, 4): left, top, right, bottom."""
-    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    shared = sides.clip(min=0).prod(axis=1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    shares: NDArray[np.float32] = shared / ((box[2:] - box[:2]).prod() + areas - shared)
-    return shares
-
-
-def suppress(boxes: NDArray[np.float32], scores: NDArray[np.float32], *, overlap: float) -> NDArray[np.intp]:
-    """The rows that stay of boxes (M, 4) with scores (M,), best first: none overlaps a better one that stays by more
-    than `overlap` (greedy non-maximum suppression)."""
-    left = np.argsort(-scores, kind="stable")
-    kept = []
-    while left.size:
-        best, left = left[0], left[1:]
-        kept.append(best)
-        left = left[overlaps(boxes[best], boxes[left]) <= overlap]
-    return np.array(kept, np.intp)
-
-
 @cache
 def _session(threads: int) -> Any:
     """The network, loaded once for each number of threads."""
@@ -144,9 +118,3 @@ def _shrunk(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
 def _enlarged(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     image = Image.fromarray(picture)
     return np.asarray(image.resize((image.width * factor, image.height * factor), Image.Resampling.BILINEAR))
-
-
-def _require_picture(picture: NDArray[np.uint8]) -> None:
-    shape = picture.shape
-    if picture.dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
-        raise DataError(f"picture must be (H, W, 3) uint8 RGB, got {shape} {picture.dtype}")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mien import metrics
 from mien._version import __version__
-from mien.classify.ensemble import name_of, parts
+from mien.classify.ensemble import base_classifiers, classifier_name
 from mien.errors import DataError, ModelError
 from mien.labels import EXPRESSIONS, parse_expression
 from mien.metrics import Proportion
@@ -151,8 +151,8 @@ def evaluate(
     labels, predicted = labelled.labels, probs.argmax(axis=1)
     voted = None if labelled.votes is None else labelled.plurality
     return Report(
-        model=name_of(classifier),
-        model_hashes=tuple(str(getattr(part, "hash", "")) for part in parts(classifier)),
+        model=classifier_name(classifier),
+        model_hashes=tuple(str(getattr(part, "hash", "")) for part in base_classifiers(classifier)),
         faces_hash=labelled.hash,
         confusion=metrics.confusion(labels, predicted, classes=len(EXPRESSIONS)),
         without_twins=None if seen is None else _agreement(labels, predicted, _fresh(labelled, seen)),
@@ -177,9 +177,9 @@ def _probs(classifier: Classifier, faces: FaceSet, batch: int, progress: Progres
 
 def _columns(scores: Scores) -> list[int]:
     """Where each of EXPRESSIONS stands among the classifier's names, whatever their order and usual spelling."""
-    meant = [parse_expression(name) for name in scores.names]
+    meant = [parse_expression(name) for name in scores.class_names]
     if sorted(-1 if index is None else index for index in meant) != list(range(len(EXPRESSIONS))):
-        raise ModelError(f"the classifier must know {', '.join(EXPRESSIONS)}, got {', '.join(scores.names)}")
+        raise ModelError(f"the classifier must know {', '.join(EXPRESSIONS)}, got {', '.join(scores.class_names)}")
     return [meant.index(index) for index in range(len(EXPRESSIONS))]
 
 

@@ -1,4 +1,4 @@
-"""Pictures into arrays, and faces out of pictures: reading, grey, and the square 48x48 crop that classifiers take."""
+"""Reads pictures into arrays; makes them grey, and 48x48 where they are face crops already."""
 
 import os
 import threading
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from mien.errors import DataError
@@ -35,7 +35,6 @@ _UPRIGHT = {  # what undoes each EXIF orientation
 }
 _FILTER = Image.Resampling.BICUBIC  # antialiased by Pillow when it makes a picture smaller
 _OVERSHOOT = 0.05  # how far a picture of 0 to 1 may reach beyond that, as filters leave it
-_MARGIN = 4  # pixels around a crop that the filter may look at
 _QUIET = threading.Lock()  # `warnings.catch_warnings` changes what all threads see
 
 
@@ -110,7 +109,7 @@ def _eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     return eight
 
 
-def grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def to_grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(H, W, 3) RGB or (H, W) grey -> (H, W) uint8, luma of ITU-R 601; grey comes through bit for bit."""
     if picture.ndim == 2:
         return picture
@@ -122,63 +121,17 @@ def to_face(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
     Other sizes are resampled with antialiasing, other shapes squeezed to a square. Raises DataError for other arrays.
     """
-    _require_picture(picture)
-    face = grey(picture)
+    require_picture(picture, grey=True)
+    face = to_grey(picture)
     if face.shape == (FACE_SIDE, FACE_SIDE):
         return face
     return np.asarray(Image.fromarray(np.ascontiguousarray(face)).resize((FACE_SIDE, FACE_SIDE), _FILTER))
 
 
-def crop_face(
-    picture: NDArray[np.uint8], box: ArrayLike, *, margin: float = 0.0, degrees: float = 0.0
-) -> NDArray[np.uint8]:
-    """The square around a box of a picture, (H, W, 3) RGB or (H, W) grey -> (48, 48) uint8.
-
-    box:     left, top, right, bottom in pixels; fractions count. The square has the box's centre and longer side.
-    margin:  what is added on every side, as a share of that side; negative takes away.
-    degrees: how far the square is turned clockwise; with a face's `tilt`, the face stands upright in it.
-
-    Beyond the picture's edge its edge pixels go on. Raises DataError where the picture is another array.
-    """
-    _require_picture(picture)
-    left, top, right, bottom = np.asarray(box, np.float64)
-    side = max(right - left, bottom - top) * (1 + 2 * margin)
-    across = side / 2 * np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
-    down = np.array([-across[1], across[0]])
-    centre = np.array([left + right, top + bottom]) / 2
-    start = np.floor(centre - np.abs(across) - np.abs(down)).astype(int) - _MARGIN
-    end = np.ceil(centre + np.abs(across) + np.abs(down)).astype(int) + _MARGIN
-    region = Image.fromarray(_region(picture, start, end))
-    corner = centre - across - down - start
-    if not degrees:
-        return np.asarray(region.resize((FACE_SIDE, FACE_SIDE), _FILTER, box=(*corner, *(corner + side))))
-    fine = FACE_SIDE * max(1, int(np.ceil(side / FACE_SIDE)))  # at least the picture's own resolution
-    (a, d), (b, e), (c, f) = 2 * across / fine, 2 * down / fine, corner
-    turned = region.transform((fine, fine), Image.Transform.AFFINE, (a, b, c, d, e, f), _FILTER)
-    return np.asarray(turned.resize((FACE_SIDE, FACE_SIDE), _FILTER))
-
-
-def _region(picture: NDArray[np.uint8], start: NDArray[np.int_], end: NDArray[np.int_]) -> NDArray[np.uint8]:
-    """The picture in grey from x, y `start` up to `end`, its edge pixels repeated where that lies beyond it."""
-    height, width = picture.shape[:2]
-    columns = np.arange(start[0], end[0]).clip(0, width - 1)
-    rows = np.arange(start[1], end[1]).clip(0, height - 1)
-    inside = grey(picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
-    region: NDArray[np.uint8] = inside[rows - rows[0]][:, columns - columns[0]]
-    return region
-
-
-def tilt(landmarks: NDArray[np.float32]) -> float:
-    """How far a face leans, in degrees clockwise: the slope of the line between its eyes.
-
-    landmarks: (5, 2) as in `Detections`; where they are not finite numbers, the face counts as upright.
-    """
-    x, y = landmarks[1] - landmarks[0]
-    degrees = float(np.degrees(np.arctan2(y, x)))
-    return degrees if np.isfinite(degrees) else 0.0
-
-
-def _require_picture(picture: NDArray[np.uint8]) -> None:
+def require_picture(picture: NDArray[np.uint8], *, grey: bool = False) -> None:
+    """Raise DataError unless a picture is (H, W, 3) uint8 RGB or, where grey ones are taken too, (H, W)."""
     shape = picture.shape
-    if picture.dtype != np.uint8 or not (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)) or 0 in shape:
-        raise DataError(f"a picture must be (H, W, 3) or (H, W) uint8, got {shape} {picture.dtype}")
+    colour = len(shape) == 3 and shape[2] == 3
+    if picture.dtype != np.uint8 or not (colour or (grey and len(shape) == 2)) or 0 in shape:
+        wanted = "(H, W, 3) or (H, W) uint8" if grey else "(H, W, 3) uint8 RGB"
+        raise DataError(f"a picture must be {wanted}, got {shape} {picture.dtype}")

@@ -25,21 +25,23 @@ _GROUP = 16_384  # rows: of a Parquet row group
 _OVER_TIME = ("seconds", "track")  # columns that rows of a video have and those of a picture do not
 
 
-def plain_row(*, moving: bool = False, labels: tuple[str, ...] = Scores.names) -> Row:
+def plain_row(*, moving: bool = False, class_names: tuple[str, ...] = Scores.class_names) -> Row:
     """A row as a picture's face has it, or one of a video: the columns, and their types, of a table without a row."""
     box, one = np.array([[0, 0, 1, 1]], np.float32), np.ones(1, np.float32)
-    probs = np.eye(1, len(labels), dtype=np.float32)
+    probs = np.eye(1, len(class_names), dtype=np.float32)
     tracks = np.zeros(1, np.int64) if moving else None
-    return Prediction("", 0.0, Detections(box, one), Scores(probs, labels), tracks, ("good",)).rows()[0]
+    return Prediction("", 0.0, Detections(box, one), Scores(probs, class_names), tracks, ("good",)).rows()[0]
 
 
 @contextmanager
-def row_writer(path: Path | str, *, moving: bool = False, labels: tuple[str, ...] = Scores.names) -> Iterator[Write]:
+def row_writer(
+    path: Path | str, *, moving: bool = False, class_names: tuple[str, ...] = Scores.class_names
+) -> Iterator[Write]:
     """A function that adds rows, as `Prediction.rows` gives them, to a file: .csv, .jsonl or .parquet by its suffix.
 
     moving: whether the table has the columns `seconds` and `track`, as it must where there are videos among the
             sources; in rows of pictures they are empty.
-    labels: the columns of the probabilities, for a table in which no face was found.
+    class_names: the columns of the probabilities, for a table in which no face was found.
 
     The file appears, or is replaced, once the block has ended without an error; without rows it has its columns only.
     Until then its rows grow, each batch handed to the system at once, in a neighbour: `rows.csv.part`,
@@ -58,10 +60,10 @@ def row_writer(path: Path | str, *, moving: bool = False, labels: tuple[str, ...
         raise ExtraError("Parquet", extra="parquet")
     grown = unfinished_path(path)
     try:
-        with _growing(grown) as file, _writer(file, suffix, moving=moving, labels=labels) as write:
+        with _growing(grown) as file, _writer(file, suffix, moving=moving, class_names=class_names) as write:
             yield write
         if suffix == ".parquet":
-            _convert(grown, path, moving=moving, labels=labels)
+            _convert(grown, path, moving=moving, class_names=class_names)
             grown.unlink()
         else:
             grown.replace(resolve_link(path))
@@ -75,8 +77,8 @@ def unfinished_path(path: Path | str) -> Path:
     return path.with_name(f"{path.name}{'.jsonl' if path.suffix.lower() == '.parquet' else ''}.part")
 
 
-def _writer(file: TextIO, suffix: str, *, moving: bool, labels: tuple[str, ...]) -> AbstractContextManager[Write]:
-    return csv_writer(file, moving=moving, labels=labels) if suffix == ".csv" else _jsonl_writer(file)
+def _writer(file: TextIO, suffix: str, *, moving: bool, class_names: tuple[str, ...]) -> AbstractContextManager[Write]:
+    return csv_writer(file, moving=moving, class_names=class_names) if suffix == ".csv" else _jsonl_writer(file)
 
 
 @contextmanager
@@ -95,7 +97,9 @@ def _growing(part: Path) -> Iterator[TextIO]:
 
 
 @contextmanager
-def csv_writer(file: TextIO, *, moving: bool = False, labels: tuple[str, ...] = Scores.names) -> Iterator[Write]:
+def csv_writer(
+    file: TextIO, *, moving: bool = False, class_names: tuple[str, ...] = Scores.class_names
+) -> Iterator[Write]:
     """A function that adds rows to an open text file as CSV, with a header; what is written can be read at once."""
     writer: csv.DictWriter[str] | None = None
 
@@ -110,7 +114,7 @@ def csv_writer(file: TextIO, *, moving: bool = False, labels: tuple[str, ...] = 
 
     yield write
     if writer is None:
-        csv.DictWriter(file, list(plain_row(moving=moving, labels=labels)), lineterminator="\n").writeheader()
+        csv.DictWriter(file, list(plain_row(moving=moving, class_names=class_names)), lineterminator="\n").writeheader()
 
 
 def _quotable(row: Row) -> Row:
@@ -137,7 +141,7 @@ def _columns(row: Row, *, moving: bool) -> list[str]:
     return names
 
 
-def _convert(lines: Path, path: Path, *, moving: bool, labels: tuple[str, ...]) -> None:
+def _convert(lines: Path, path: Path, *, moving: bool, class_names: tuple[str, ...]) -> None:
     """Make a Parquet file from JSON Lines."""
     import pyarrow as pa
     from pyarrow import parquet
@@ -145,7 +149,7 @@ def _convert(lines: Path, path: Path, *, moving: bool, labels: tuple[str, ...]) 
     with lines.open(encoding="utf-8") as file, atomic_write(path) as target:
         rows = map(json.loads, file)
         group = list(islice(rows, _GROUP))
-        schema = _schema(pa, (group or [plain_row(moving=moving, labels=labels)])[0], moving=moving)
+        schema = _schema(pa, (group or [plain_row(moving=moving, class_names=class_names)])[0], moving=moving)
         with parquet.ParquetWriter(target, schema) as writer:
             writer.write_table(pa.Table.from_pylist(group, schema))
             while group := list(islice(rows, _GROUP)):

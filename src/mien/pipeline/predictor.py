@@ -9,12 +9,14 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.classify.ensemble import labels_of
+from mien.classify.ensemble import class_names_of
+from mien.detect.align import crop_faces
 from mien.detect.quality import quality
-from mien.detect.yunet import YuNet, whole
+from mien.detect.whole_image import whole_image
+from mien.detect.yunet import YuNet
 from mien.errors import DataError, ModelError
 from mien.io.frame import Frame, FrameSelection
-from mien.io.image import crop_face, read_picture, tilt, to_face
+from mien.io.image import read_picture, to_face
 from mien.io.reader import read_frames
 from mien.io.source import OnError, Sources, display_name, find_sources, is_video, log_error
 from mien.pipeline.prefetch import ahead
@@ -24,7 +26,6 @@ from mien.types import FACE_SIDE, Classifier, Detections, Detector, Prediction, 
 
 DEFAULT_MODEL = "swift"
 MIN_FACE = YuNet.min_face  # pixels
-MARGIN = -0.03  # share of a box's longer side: what makes a crop show what FER2013's show (benchmarks/crop_margin.py)
 
 _FRAMES = 16  # of a video: classified together, at the most, and searched ahead of that
 _KEPT = 4  # frames that are read ahead, or searched ahead where they are kept
@@ -45,7 +46,7 @@ class Predictor:
     """Reads the expressions of all faces of a picture, or of any number of pictures and videos.
 
     classifier:     what tells the expressions, or the name or file of a model; None: the model that ships.
-    detector:       what finds the faces; None: `YuNet`. With `whole` every picture is one face, cropped already.
+    detector:       what finds the faces; None: `YuNet`. With `whole_image` every picture is one face, cropped already.
     min_face:       pixels; narrower faces are left out. The detector scales big pictures down to what that needs.
     min_detection:  in [0, 1]; what is less surely a face is left out. None: as the detector has it.
     min_confidence: in [0, 1]; faces whose expression is less certain are left out.
@@ -80,7 +81,7 @@ class Predictor:
             classifier = load(classifier or DEFAULT_MODEL, threads=threads_beside(detector))
         threshold = YuNet.threshold if min_detection is None else max(min_detection, 0.01)
         self._classifier = classifier
-        self._names = labels_of(classifier)
+        self._names = class_names_of(classifier)
         self._detector = detector or YuNet(min_face=min_face, threshold=threshold)
         self._min_face = min_face
         self._min_detection = min_detection or 0.0
@@ -131,7 +132,7 @@ class Predictor:
         selection = FrameSelection(every=every, start=start, end=end, max_side=max_side)
         return _second(self._all(sources, selection, on_error or log_error, keep=False))
 
-    def watch(
+    def stream_with_frames(
         self,
         sources: Sources,
         *,
@@ -210,21 +211,16 @@ class Predictor:
 
     def _wanted(self, faces: Detections) -> Detections:
         """The faces that are large enough and surely enough faces."""
-        if self._detector is whole:
+        if self._detector is whole_image:
             return faces
         wide = faces.boxes[:, 2] - faces.boxes[:, 0] >= self._min_face
         return faces[wide & (faces.confidence >= self._min_detection)]
 
     def _crops(self, picture: NDArray[np.uint8], faces: Detections) -> NDArray[np.uint8]:
         """The M faces of a picture as (M, 48, 48)."""
-        if self._detector is whole:
+        if self._detector is whole_image:
             return to_face(picture)[None]
-        tilts = [0.0] * len(faces) if faces.landmarks is None else [tilt(points) for points in faces.landmarks]
-        crops = [
-            crop_face(picture, box, margin=MARGIN, degrees=degrees)
-            for box, degrees in zip(faces.boxes, tilts, strict=True)
-        ]
-        return np.array(crops, np.uint8).reshape(-1, FACE_SIDE, FACE_SIDE)
+        return crop_faces(picture, faces)
 
     def _full(self, waiting: list[_Seen], most: int) -> bool:
         """Whether enough pictures, faces or bytes wait to be classified."""
@@ -254,7 +250,7 @@ class Predictor:
         if not len(crops):
             return Scores(np.zeros((0, len(self._names)), np.float32), self._names)
         parts = [self._classifier(crops[some]) for some in batches(len(crops), self._batch)]
-        scores = Scores(np.concatenate([part.probs for part in parts]), parts[0].names)
+        scores = Scores(np.concatenate([part.probs for part in parts]), parts[0].class_names)
         if len(scores) != len(crops):
             raise ModelError(f"a classifier must give a row for each face, got {len(scores)} for {len(crops)}")
         return scores
@@ -263,7 +259,7 @@ class Predictor:
 def threads_beside(detector: Detector | None) -> int:
     """The threads that a classifier should have: all, 0, where no face is searched for, and else 1, since the search
     takes longer, on processors that threads that wait for faces would keep busy."""
-    return 0 if detector is whole else 1
+    return 0 if detector is whole_image else 1
 
 
 def _second(pairs: Generator[tuple[Frame, Prediction]]) -> Generator[Prediction]:

@@ -41,7 +41,7 @@ class Smoother:
         self._held = {
             track: held for track, held in self._held.items() if self._left(seconds - held[0]) * held[1] >= _FORGOTTEN
         }
-        return Scores(np.array(rows, np.float32).reshape(scores.probs.shape), scores.names)
+        return Scores(np.array(rows, np.float32).reshape(scores.probs.shape), scores.class_names)
 
     def _row(self, track: int, row: NDArray[np.float64], seconds: float) -> NDArray[np.float64]:
         before, weight, total = self._held.get(track, (seconds, 0.0, np.zeros_like(row)))

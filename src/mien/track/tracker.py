@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.detect.yunet import overlaps
+from mien.detect.boxes import box_iou
 from mien.errors import DataError
 from mien.types import Detections
 
@@ -184,7 +184,7 @@ def match_boxes(one: NDArray[np.float32], other: NDArray[np.float32]) -> Iterato
     (Yang et al., 2023, "Hard to track objects with irregular motions and similar appearances?").
     """
     ours, theirs = _grown(one), _grown(other)
-    shares: NDArray[Any] = np.array([overlaps(box, theirs) for box in ours]).reshape(len(one), len(other))
+    shares: NDArray[Any] = np.array([box_iou(box, theirs) for box in ours]).reshape(len(one), len(other))
     while shares.size and shares.max() >= _LEAST_OVERLAP:
         row, column = divmod(int(shares.argmax()), len(other))
         yield row, column

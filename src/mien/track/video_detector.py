@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.detect.yunet import overlaps
+from mien.detect.boxes import box_iou
 from mien.errors import DataError
 from mien.track.cuts import CutDetector
 from mien.track.tracker import Tracker
@@ -78,4 +78,4 @@ def _least_overlap(
     """The least intersection over union of the box in which a track was found and the one where it was foreseen."""
     where = {track: place for place, track in enumerate(known.tolist())}
     pairs = [(face, where[track]) for face, track in enumerate(tracks.tolist()) if track in where]
-    return min((float(overlaps(faces.boxes[a], foreseen.boxes[b][None])[0]) for a, b in pairs), default=1.0)
+    return min((float(box_iou(faces.boxes[a], foreseen.boxes[b][None])[0]) for a, b in pairs), default=1.0)

@@ -36,7 +36,7 @@ def draw(picture: NDArray[np.uint8], prediction: Prediction) -> NDArray[np.uint8
     boxes = [tuple(box) for box in (prediction.faces.boxes * factor).tolist()]
     canvas = _Canvas.over(image, boxes)
     for face in reversed(range(len(boxes))):  # the largest last, on top
-        probs = dict(zip(prediction.scores.names, prediction.scores.probs[face].tolist(), strict=True))
+        probs = dict(zip(prediction.scores.class_names, prediction.scores.probs[face].tolist(), strict=True))
         canvas.face(boxes[face], probs, "" if prediction.tracks is None else f"#{prediction.tracks[face]} ")
     return np.array(image)
 

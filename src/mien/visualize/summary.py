@@ -47,7 +47,7 @@ def same_names(names: tuple[str, ...] | None, prediction: Prediction) -> tuple[s
 
     Raises ModelError where the next one has others.
     """
-    own = prediction.scores.names
+    own = prediction.scores.class_names
     if not len(prediction.faces):
         return names
     if names not in (None, own):
@@ -107,7 +107,7 @@ class Summary:
     def _count(self, prediction: Prediction, start: float, end: float) -> None:
         tracks = [None] * len(prediction.faces) if prediction.tracks is None else prediction.tracks.tolist()
         for track, top in zip(tracks, prediction.scores.top.tolist(), strict=True):
-            new = _Seen(start, end, np.zeros(len(prediction.scores.names)))
+            new = _Seen(start, end, np.zeros(len(prediction.scores.class_names)))
             seen = self._seen.setdefault((prediction.source, track), new)
             seen.first, seen.last = min(seen.first, start), max(seen.last, end)
             seen.shown[top] += end - start

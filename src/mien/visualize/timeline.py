@@ -110,13 +110,13 @@ class Timeline:
         shown = sorted(bands[:MOST_SHOWN], key=lambda band: (band.first, band.track))
         start, end = (self._start, self._end) if self._start < self._end else (0.0, 1.0)
         left_out = self._left_out + max(len(bands) - MOST_SHOWN, 0)
-        return Chart(tuple(self._sources), self._names or Scores.names, shown, left_out, start, end, self._width)
+        return Chart(tuple(self._sources), self._names or Scores.class_names, shown, left_out, start, end, self._width)
 
     def _meet(self, prediction: Prediction) -> None:
         """Have a band for each face that is there, and drop bands beyond the most that are kept."""
         if prediction.source not in self._sources:
             self._sources.append(prediction.source)
-        now, count = prediction.seconds, len(prediction.scores.names)
+        now, count = prediction.seconds, len(prediction.scores.class_names)
         for track in _tracks(prediction):
             key = (prediction.source, track)
             band = self._bands.setdefault(key, Band(*key, now, now, np.zeros(count)))

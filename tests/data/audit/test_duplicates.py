@@ -9,7 +9,7 @@ from skimage.data import astronaut
 
 from mien.data.audit import duplicates
 from mien.data.audit.duplicates import NEAR, connected, identical, members, near_pairs
-from mien.io.image import crop_face
+from mien.detect.align import crop_face
 from support import altered, drawn_faces
 
 

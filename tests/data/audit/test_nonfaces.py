@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from skimage.data import astronaut
 
 from mien.data.audit.nonfaces import face_confidence, nonfaces
+from mien.detect.align import crop_face
 from mien.detect.yunet import YuNet
-from mien.io.image import crop_face
 from mien.labels import VOTES
 from mien.types import Detections, Detector
 from support import drawn_faces

@@ -82,7 +82,7 @@ def test_which_teacher_it_was(tmp_path: Path) -> None:
 
 
 def test_a_teacher_of_other_classes_is_refused(tmp_path: Path) -> None:
-    path = tiny_model(tmp_path / "two.onnx", labels=("yes", "no"), name="two")
+    path = tiny_model(tmp_path / "two.onnx", class_names=("yes", "no"), name="two")
     with pytest.raises(RunError, match=r"the teacher two must tell angry, .*got one that tells yes, no"):
         hear(load_teacher([str(path)]), FACES, names=EXPRESSIONS)
 

@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.classify.ensemble import Ensemble, Mirrored
+from mien.classify.card import ModelCard
+from mien.classify.ensemble import Ensemble
 from mien.classify.onnx import OnnxClassifier
+from mien.classify.tta import Mirrored
 from mien.errors import ModelError
 from mien.labels import EXPRESSIONS
 from mien.train import export, join, train
 from mien.train.recipe_toml import parse_recipe
-from mien.types import ModelCard
 from support import random_faces, run_mien, tiny_model, train_and_valid
 
 RECIPE = "[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nepochs = 1\nbatch = 16\n"
@@ -58,7 +59,7 @@ def test_real_nets_join_and_their_file_is_measured(members: list[Path], tmp_path
 
 def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
     one = tiny_model(tmp_path / "1.onnx")
-    other = tiny_model(tmp_path / "2.onnx", labels=("a", "b"))
+    other = tiny_model(tmp_path / "2.onnx", class_names=("a", "b"))
     with pytest.raises(ModelError, match="must name the same classes"):
         join([one, other], tmp_path / "x.onnx")
     with pytest.raises(ModelError, match="weights must be 2"):

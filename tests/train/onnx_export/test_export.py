@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 import torch
 
+from mien.classify.card import ModelCard
 from mien.classify.onnx import OnnxClassifier
 from mien.errors import RunError
 from mien.labels import EXPRESSIONS
@@ -18,7 +19,6 @@ from mien.train.onnx_export.export import InferenceModel, load_inference_model
 from mien.train.onnx_export.onnx_graph import model_bytes, to_onnx
 from mien.train.recipe_toml import parse_recipe
 from mien.train.run.checkpoint import load_checkpoint
-from mien.types import ModelCard
 from support import drawn_faces, random_faces, train_and_valid
 
 RECIPE = """
@@ -65,7 +65,7 @@ def test_the_card(run: Path, model: Path) -> None:
     _, epochs, _ = load_checkpoint(run / "best.safetensors")
     assert card.name == "small"
     assert card.note == "made by a test"
-    assert card.labels == ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+    assert card.class_names == ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
     assert parse_recipe(card.recipe) == parse_recipe(RECIPE)
     assert card.faces_hash == train_and_valid(70, 28).hash
     assert card.scores["valid_accuracy"] == pytest.approx(epochs[-1].valid_accuracy)

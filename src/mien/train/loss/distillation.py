@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mien.classify.ensemble import Ensemble, averaged, name_of, parts
+from mien.classify.ensemble import Ensemble, base_classifiers, classifier_name
 from mien.classify.onnx import load, shipped
+from mien.classify.tta import with_tta
 from mien.data.scores_file import FaceScores, load_scores
 from mien.errors import DataError, RunError
 from mien.io.atomic_write import is_file
@@ -117,19 +118,19 @@ def hear(teacher: Teacher, faces: FaceSet, *, names: Sequence[str], progress: Pr
         probs[rows] = _said(teacher, faces.images[rows], names, mirrored=True)
         if progress is not None:
             progress(rows.stop, len(faces))
-    hashes = [str(getattr(part, "hash", "")) for part in parts(teacher)]
-    return Lesson(" ".join((name_of(teacher), *(hashes if all(hashes) else [_hash(probs)]))), probs)
+    hashes = [str(getattr(part, "hash", "")) for part in base_classifiers(teacher)]
+    return Lesson(" ".join((classifier_name(teacher), *(hashes if all(hashes) else [_hash(probs)]))), probs)
 
 
 def _said(
     teacher: Classifier, images: NDArray[np.uint8], names: Sequence[str], *, mirrored: bool = False
 ) -> NDArray[np.float32]:
     """(N, classes), in the order of the names."""
-    scores = averaged(teacher, mirror=mirrored)(images)
-    if sorted(scores.names) != sorted(names):
-        got = ", ".join(scores.names)
-        raise RunError(f"the teacher {name_of(teacher)} must tell {', '.join(names)}, got one that tells {got}")
-    return scores.probs[:, [scores.names.index(name) for name in names]]
+    scores = with_tta(teacher, "mirror" if mirrored else "none")(images)
+    if sorted(scores.class_names) != sorted(names):
+        got = ", ".join(scores.class_names)
+        raise RunError(f"the teacher {classifier_name(teacher)} must tell {', '.join(names)}, got one that tells {got}")
+    return scores.probs[:, [scores.class_names.index(name) for name in names]]
 
 
 def _hash(probs: NDArray[np.float32]) -> str:

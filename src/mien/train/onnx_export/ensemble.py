@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mien._version import __version__
-from mien.classify.ensemble import shares
+from mien.classify.card import ModelCard
+from mien.classify.ensemble import normalised_weights
 from mien.classify.onnx import OnnxClassifier, load, shipped
 from mien.errors import ModelError
 from mien.train.onnx_export.export import write_model
 from mien.train.onnx_export.onnx_graph import merge_graphs
-from mien.types import FaceSet, ModelCard
+from mien.types import FaceSet
 
 
 def join(
@@ -33,12 +34,12 @@ def join(
     import onnx
 
     members = [load(model, threads=1) for model in models]
-    parts = shares(len(members), weights)
+    parts = normalised_weights(len(members), weights)
     for member in members[1:]:
-        if member.card.labels != members[0].card.labels:
+        if member.card.class_names != members[0].card.class_names:
             raise ModelError(
-                f"models that are joined must name the same classes, got {members[0].card.labels} in {models[0]}"
-                f" and {member.card.labels} in {member.name}"
+                f"models that are joined must name the same classes, got {members[0].card.class_names} in {models[0]}"
+                f" and {member.card.class_names} in {member.name}"
             )
     ships = shipped()
     contents = [(ships[str(model)] if str(model) in ships else Path(model)).read_bytes() for model in models]
@@ -46,7 +47,7 @@ def join(
     first = members[0].card
     card = ModelCard(
         name=name or Path(out).stem,
-        labels=first.labels,
+        class_names=first.class_names,
         parameters=sum(member.card.parameters for member in members),
         recipe="\n".join(_recipe(member, part) for member, part in zip(members, parts, strict=True)),
         faces_hash=" ".join(dict.fromkeys(member.card.faces_hash for member in members)),

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from mien._version import __version__
-from mien.classify.ensemble import Mirrored
+from mien.classify.card import ModelCard
 from mien.classify.onnx import OnnxClassifier
+from mien.classify.tta import Mirrored
 from mien.errors import RunError
 from mien.evaluation.report import evaluate
 from mien.io.atomic_write import atomic_write
@@ -21,7 +22,7 @@ from mien.train.onnx_export.onnx_graph import model_bytes, to_onnx
 from mien.train.recipe_toml import parse_recipe
 from mien.train.run.checkpoint import Epoch, load_checkpoint, select_prefix
 from mien.train.run.trainer import Run
-from mien.types import FaceSet, ModelCard
+from mien.types import FaceSet
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -90,7 +91,7 @@ def load_inference_model(
     net.load_state_dict(select_prefix("average.", tensors))
     card = ModelCard(
         name=name,
-        labels=tuple(facts["labels"]),
+        class_names=tuple(facts["labels"]),
         parameters=sum(weight.numel() for weight in net.parameters()),
         recipe=facts["recipe"],
         faces_hash=facts["faces_hash"],
@@ -106,7 +107,7 @@ def _put_prototypes(model: InferenceModel, card: ModelCard, kind: Kind, faces: F
     """Let a model classify by prototypes; what its card says of that."""
     if faces is None:
         raise RunError("prototypes are made of faces, and none are given: add --faces FACES")
-    head = use_prototypes(model.net, kind, faces, side=model.side, names=card.labels)
+    head = use_prototypes(model.net, kind, faces, side=model.side, names=card.class_names)
     nearness = "minus the squared distance" if kind == "euclidean" else "the cosine"
     return (
         f"Instead of the recipe's last layer: {nearness} to each class's prototype, the mean feature of its train"

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from mien.classify.card import ModelCard
 from mien.errors import ModelError, RunError
-from mien.types import FACE_SIDE, ModelCard
+from mien.types import FACE_SIDE
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -1,0 +1,88 @@
+"""The card of a model: what a model file says of itself."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from mien.errors import ModelError
+from mien.types import FACE_SIDE
+
+_OLD_KEYS = {"labels": "class_names"}  # keys of files that were written before the key had its name of today
+_KINDS: dict[Any, Any] = {str: str, int: int, float: int | float}  # what JSON gives for a field of this type
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model file says of itself; it stands there as JSON, in the ONNX metadata, under the key `mien`.
+
+    Parameters
+    ----------
+    name
+        The model's name.
+    class_names
+        The names of the classes, in the order of the probabilities.
+    side
+        Pixels; the model takes (N, side, side) uint8.
+    temperature
+        The logits are divided by this before the softmax.
+    parameters
+        How many numbers were learned.
+    recipe
+        The recipe it was trained by, as TOML text.
+    faces_hash, measured_on
+        `FaceSet.hash` of the faces it was trained on, and of those that `scores` were measured on.
+    commit, version
+        Of mien: the commit when its training began, and the version when it was exported.
+    note
+        Anything that a reader should know, licence and data included.
+    scores
+        Measured figures by name, such as `valid_accuracy`.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    side: int = FACE_SIDE
+    temperature: float = 1.0
+    parameters: int = 0
+    recipe: str = ""
+    faces_hash: str = ""
+    measured_on: str = ""
+    commit: str = ""
+    version: str = ""
+    note: str = ""
+    scores: dict[str, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<ModelCard {self.name}: {len(self.class_names)} classes, {self.parameters:,} parameters>"
+
+    def to_json(self) -> str:
+        """Return the card as JSON text."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @staticmethod
+    def from_json(text: str) -> "ModelCard":
+        """Read a card from JSON text. Raises ModelError where it holds none."""
+        try:
+            content = {_OLD_KEYS.get(key, key): value for key, value in json.loads(text).items()}
+            if not isinstance(content["class_names"], list):
+                raise TypeError("class_names must be a list of names")
+            card = ModelCard(**{**content, "class_names": tuple(content["class_names"])})
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise ModelError(f"the model's card is not one that this version of mien reads: {error}") from error
+        if not _values_are_sound(card):
+            raise ModelError("the model's card is not one that this version of mien reads: a value is of another kind")
+        return card
+
+    def with_scores(self, **scores: float) -> "ModelCard":
+        """Return the same card with figures added or replaced."""
+        return replace(self, scores={**self.scores, **scores})
+
+
+def _values_are_sound(card: ModelCard) -> bool:
+    """Whether each value of a card is of the kind that its field must have."""
+    return (
+        all(isinstance(name, str) for name in card.class_names)
+        and all(isinstance(getattr(card, each.name), _KINDS[each.type]) for each in fields(card) if each.type in _KINDS)
+        and isinstance(card.scores, dict)
+        and all(isinstance(figure, int | float) for figure in card.scores.values())
+    )
