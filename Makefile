@@ -7,7 +7,7 @@ demo: .venv-demo/made
 	.venv-demo/bin/mien demo
 
 test: .venv/made
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --cov --cov-report=
 
 lint: .venv/made
 	.venv/bin/ruff check
@@ -15,6 +15,7 @@ lint: .venv/made
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/python tools/check_house.py
+	.venv/bin/coverage report  # of the last `make test`
 
 clean:
 	rm -rf .venv .venv-demo

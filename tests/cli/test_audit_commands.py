@@ -10,8 +10,11 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from selenium.webdriver import ActionChains, Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
-from browser import browsing, missing, wait_for
+from browser import browsing, console_errors
 from mien.data.audit.clean import Review
 from mien.data.audit.findings import load_audit
 from mien.data.formats.npz import load_faces, load_history, save_faces
@@ -186,28 +189,37 @@ def test_interrupted_it_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "f.npz"]
 
 
-@pytest.mark.skipif(bool(missing()), reason=missing() or "a browser is there")
+@pytest.mark.browser
 def test_a_person_chooses_on_the_page_and_cleans_with_it(file: Path, faces: FaceSet, tmp_path: Path) -> None:
     scores = _scores(faces, file.with_name("s.npz"))
     page = tmp_path / "audit.html"
     assert _audit(file, "--page", page, "--scores", scores).code == 0
     ids = faces.ids.tolist()
     with browsing(tmp_path) as browser:
-        browser.open(page)
-        assert browser.run("return document.querySelectorAll('.card').length") == 6
-        browser.click('[data-kind="blank"]')
-        assert browser.run("return [...document.querySelectorAll('.face')].map(f => f.dataset.id)") == ids[:2]
-        browser.click(f'[data-id="{ids[0]}"] .drop')
-        browser.click(f'[data-id="{ids[1]}"] .keep')
-        browser.click('[data-kind="label"]')
-        browser.run(f"document.querySelector('[data-id=\"{ids[8]}\"]').focus()")
-        browser.press("r", "\ue014", "2")  # the suggestion; one to the right; the second expression
-        browser.click('[data-kind="leak"]')
-        assert browser.run(f"return document.querySelector('[data-id=\"{ids[30]}\"] select')") is None
-        assert browser.run("return document.querySelector('#chosen').textContent") == "1 drop · 1 keep · 2 relabel"
-        browser.click("#download")
-        review = wait_for(lambda: [each for each in tmp_path.glob("review*.json") if each.stat().st_size])[0]
-        assert browser.complaints() == []
+        browser.get(page.as_uri())
+        assert browser.execute_script("return document.querySelectorAll('.card').length") == 6
+        browser.find_element(By.CSS_SELECTOR, '[data-kind="blank"]').click()
+        assert (
+            browser.execute_script("return [...document.querySelectorAll('.face')].map(f => f.dataset.id)") == ids[:2]
+        )
+        browser.find_element(By.CSS_SELECTOR, f'[data-id="{ids[0]}"] .drop').click()
+        browser.find_element(By.CSS_SELECTOR, f'[data-id="{ids[1]}"] .keep').click()
+        browser.find_element(By.CSS_SELECTOR, '[data-kind="label"]').click()
+        browser.execute_script(f"document.querySelector('[data-id=\"{ids[8]}\"]').focus()")
+        ActionChains(browser).send_keys(
+            "r", Keys.ARROW_RIGHT, "2"
+        ).perform()  # the suggestion; to the right; the second
+        browser.find_element(By.CSS_SELECTOR, '[data-kind="leak"]').click()
+        assert browser.execute_script(f"return document.querySelector('[data-id=\"{ids[30]}\"] select')") is None
+        assert (
+            browser.execute_script("return document.querySelector('#chosen').textContent")
+            == "1 drop · 1 keep · 2 relabel"
+        )
+        browser.find_element(By.CSS_SELECTOR, "#download").click()
+        review = WebDriverWait(browser, 20).until(
+            lambda _: next((each for each in tmp_path.glob("review*.json") if each.stat().st_size), None)
+        )
+        assert console_errors(browser) == []
     chosen = {ids[0]: "drop", ids[1]: "keep", ids[8]: EXPRESSIONS[1], ids[9]: EXPRESSIONS[1]}
     assert json.loads(review.read_text())["choices"] == chosen
     clean = tmp_path / "clean.npz"

@@ -1,11 +1,5 @@
-"""The whole of FER2013, where it is at hand: in the folder `MIEN_FER2013`, or beside the repository in `shared/data`.
+"""The whole of FER2013, if it is at hand (see the fixture `fer2013`)."""
 
-Either holds `fer2013.csv`, `fer2013new.csv` and `report/`, or `unpack_fer2013.py`, which writes them.
-"""
-
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +9,9 @@ import mien
 from mien.types import FaceSet
 from support import run_mien
 
+pytestmark = pytest.mark.fer2013
+
 COUNTS = {"angry": 3995, "disgust": 436, "fear": 4097, "happy": 7215, "sad": 4830, "surprise": 3171, "neutral": 4965}
-
-
-@pytest.fixture(scope="module")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    beside = Path(__file__).parents[3] / "shared" / "data"
-    folder = Path(os.environ.get("MIEN_FER2013") or beside)
-    if (folder / "fer2013.csv").exists():
-        return folder
-    script = folder / "unpack_fer2013.py"
-    if not script.exists():
-        pytest.skip(f"FER2013 is not at hand: set MIEN_FER2013 to a folder that holds it; there is none in {folder}")
-    out = tmp_path_factory.mktemp("fer2013")
-    subprocess.run([sys.executable, script, out], check=True)
-    return out
 
 
 def pictures(faces: FaceSet, *, labelled: bool) -> list[tuple[int, bytes]]:
@@ -39,10 +21,10 @@ def pictures(faces: FaceSet, *, labelled: bool) -> list[tuple[int, bytes]]:
     return sorted((label, image.tobytes()) for label, image in zip(labels, chosen.images, strict=True))
 
 
-def test_the_file_and_the_folders_hold_the_same_faces(unpacked: Path, tmp_path: Path) -> None:
-    table, votes = unpacked / "fer2013.csv", unpacked / "fer2013new.csv"
+def test_the_file_and_the_folders_hold_the_same_faces(fer2013: Path, tmp_path: Path) -> None:
+    table, votes = fer2013 / "fer2013.csv", fer2013 / "fer2013new.csv"
     assert run_mien("data", "import", table, "--votes", votes, "-o", tmp_path / "f.npz").code == 0
-    assert run_mien("data", "import", unpacked / "report", "-o", tmp_path / "r.npz").code == 0
+    assert run_mien("data", "import", fer2013 / "report", "-o", tmp_path / "r.npz").code == 0
     csv, report = mien.load_faces(tmp_path / "f.npz"), mien.load_faces(tmp_path / "r.npz")
     for faces in (csv, report):
         train = faces[faces.splits == "train"]

@@ -10,7 +10,7 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
-import browser
+from browser import browsing, console_errors
 from mien.errors import ExtraError, ModelError, OutputError
 from mien.labels import COLOURS, EXPRESSIONS
 from mien.types import Detections, Prediction, Scores
@@ -271,7 +271,7 @@ def test_a_nasty_name_is_only_shown(tmp_path: Path) -> None:
     assert "<img" not in text
 
 
-@pytest.mark.skipif(bool(browser.missing()), reason=browser.missing())
+@pytest.mark.browser
 def test_the_page_in_a_browser(tmp_path: Path) -> None:
     timeline, astronaut = Timeline(), skimage.data.astronaut()
     for frame in range(100):
@@ -280,15 +280,17 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
         boxes = [FACE, (10, 10, 60, 60)][: len(faces)]
         timeline.add(seen(frame / 10, faces, boxes=boxes, source=f"{NASTY}.mp4"), astronaut)
     timeline.write(tmp_path / "t.html")
-    with browser.browsing(tmp_path) as page:
-        page.open(tmp_path / "t.html")
-        assert page.run("return document.querySelector('h1').textContent") == f"{Path(NASTY).name}.mp4"
-        assert page.run("return [...document.querySelectorAll('.who b')].map((node) => node.textContent)") == [
+    with browsing(tmp_path) as page:
+        page.get((tmp_path / "t.html").as_uri())
+        assert page.execute_script("return document.querySelector('h1').textContent") == f"{Path(NASTY).name}.mp4"
+        assert page.execute_script(
+            "return [...document.querySelectorAll('.who b')].map((node) => node.textContent)"
+        ) == [
             "#1",
             "#2",
         ]
-        assert page.run("return document.querySelector('.who img').naturalWidth") == 96
-        assert page.run("return document.querySelectorAll('.legend li').length") == 7
+        assert page.execute_script("return document.querySelector('.who img').naturalWidth") == 96
+        assert page.execute_script("return document.querySelectorAll('.legend li').length") == 7
         pixel = """
             const canvas = document.querySelectorAll('canvas')[BAND];
             const at = Math.floor(SHARE * canvas.width), row = Math.floor(canvas.height / 2);
@@ -300,13 +302,13 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
             (1, 0.9, COLOURS["sad"]),
         ):
             script = pixel.replace("BAND", str(band)).replace("SHARE", str(share))
-            assert page.run(script) == list(colour)
+            assert page.execute_script(script) == list(colour)
         hover = """
             const plot = document.querySelector('.plot'), edges = plot.getBoundingClientRect();
             plot.dispatchEvent(new PointerEvent('pointermove',
               {clientX: edges.left + edges.width * 0.25, clientY: edges.top + 5}));
             const tip = document.querySelector('.tip');
             return [getComputedStyle(tip).display, ...[...tip.children].slice(0, 2).map((node) => node.textContent)]"""
-        assert page.run(hover) == ["block", "#10:02.5", "angry100%"]
-        assert page.run("return document.documentElement.scrollWidth <= innerWidth")
-        assert page.complaints() == []
+        assert page.execute_script(hover) == ["block", "#10:02.5", "angry100%"]
+        assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        assert console_errors(page) == []

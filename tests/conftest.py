@@ -1,0 +1,43 @@
+"""The markers and fixtures that all tests share.
+
+Markers say what a test needs beside Python: `browser` (chromium and chromedriver), `fer2013` (the data set) and
+`linux` (/proc, signals or file names that other systems do not have). Where it is missing, the test is skipped and says
+so; with the variable MIEN_SKIP_NOTHING set, as in CI, a missing browser is a failure.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from browser import missing_programs
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests that need what is not there."""
+    for item in items:
+        if item.get_closest_marker("linux") and sys.platform != "linux":
+            item.add_marker(pytest.mark.skip(reason="needs Linux"))
+        if item.get_closest_marker("browser") and missing_programs() and "MIEN_SKIP_NOTHING" not in os.environ:
+            item.add_marker(pytest.mark.skip(reason=missing_programs()))
+
+
+@pytest.fixture(scope="session")
+def fer2013(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with `fer2013.csv`, `fer2013new.csv` and `report/`: FER2013 whole.
+
+    It is looked for in the folder that MIEN_FER2013 names, then beside the repository in `shared/data`. Either holds
+    these files, or `unpack_fer2013.py`, which writes them.
+    """
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("MIEN_FER2013") or beside)
+    if (folder / "fer2013.csv").exists():
+        return folder
+    script = folder / "unpack_fer2013.py"
+    if not script.exists():
+        pytest.skip(f"FER2013 is not at hand: set MIEN_FER2013 to a folder that holds it; there is none in {folder}")
+    out = tmp_path_factory.mktemp("fer2013")
+    subprocess.run([sys.executable, script, out], check=True)
+    return out
