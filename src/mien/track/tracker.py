@@ -1,16 +1,15 @@
-"""The same number for the same face over time: SORT's idea (Bewley et al., 2016), each face's motion and overlap."""
+"""Track numbers for the faces of a video: SORT (Bewley et al., 2016), by each face's motion and overlap."""
 
-import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.detect.boxes import box_iou
 from mien.errors import DataError
+from mien.track.kalman import Floats, KalmanFilter
 from mien.types import Detections
 
 # Chosen on 40 scenes of 10 s, drawn by chance: 1 to 7 faces of 35 to 220 pixels that hold still, talk, move about,
@@ -27,31 +26,28 @@ from mien.types import Detections
 #   2 s                            7 + 20    16 + 22    26 + 26
 # The best of all assignments, in place of the best pair first, changed a number by 2 at most.
 MAX_GAP_SECONDS = 1.0
-_GROWN, _LEAST_OVERLAP = 4.0, 0.4  # times: boxes that large are compared; their intersection over union
+_GROWTH, _MIN_IOU = 4.0, 0.4  # boxes are made so many times larger; their least intersection over union
 _LOOKS_MISSED = 2.5  # a face may be missed in one look, however far apart the looks are
-_STEPS = 8  # of the latest steps between looks, the longest one counts
-
-# Centre x, centre y, width, height, in sides (the root of the box's area): how far the detector is off (measured on a
-# face of 24 to 160 pixels, moved by fractions of a pixel: 0.01 to 0.024 and 0.017 to 0.064), how fast a new face may be
-# moving, and how fast that may change. Half or twice the last one predicts worse.
-_NOISE = np.array([0.02, 0.02, 0.035, 0.035])
-_SPEED = np.array([1.5, 1.5, 0.3, 0.3])  # a second
-_SHOVE = np.array([2.5, 2.5, 0.25, 0.25])  # a second, to the power 1.5
-_COAST = 0.5  # seconds: what is no longer seen slows down, and comes to rest after this time at its last speed
+_INTERVALS = 8  # of the latest intervals between looks, the longest one counts
 
 
 class Tracker:
-    """Gives each face a number that it keeps from frame to frame: from 1 on, and never given again.
+    """Gives each face of a video a number that it keeps from look to look: from 1 on, each number once.
 
-    A face is the one that should be there by now, as far as it moved so far (a Kalman filter of position, size and
-    their speeds); the pairs that overlap most go first. A face has its number from its first frame on, since rows are
-    written as they come: what the detector takes for a face for a moment has a number, too.
+    A look is a frame in which faces were searched for. A face of the next look gets the number of the track whose
+    predicted box overlaps most with it. Tracks are told apart by motion alone: two faces that meet, hide one another
+    and turn back may swap numbers.
 
-    max_gap_seconds: how long a face may be out of sight and keep its number; where looks are further apart than that,
-                     it may be missed in one of them.
+    Parameters
+    ----------
+    max_gap_seconds
+        How long a face may be out of sight and keep its number. Where looks are further apart than that, it may be
+        missed in one of them.
 
-    Faces are told apart by their motion alone: two that meet, hide one another and turn back may swap numbers.
-    Raises DataError where `max_gap_seconds` is negative or no number.
+    Raises
+    ------
+    DataError
+        If `max_gap_seconds` is negative or no number.
     """
 
     def __init__(self, *, max_gap_seconds: float = MAX_GAP_SECONDS) -> None:
@@ -59,32 +55,48 @@ class Tracker:
             raise DataError(f"max_gap_seconds must be 0 or more, got {max_gap_seconds}")
         self._max_gap = max_gap_seconds
         self._tracks: list[_Track] = []
-        self._given = 0
+        self._last_id = 0
         self._seconds: float | None = None  # of the latest look
-        self._steps: deque[float] = deque(maxlen=_STEPS)
+        self._intervals: deque[float] = deque(maxlen=_INTERVALS)
 
     def update(self, faces: Detections, *, seconds: float) -> NDArray[np.int64]:
-        """The numbers (M,) of the M faces of a look, at a time from the start that never goes back."""
+        """Number the M faces of the next look.
+
+        Parameters
+        ----------
+        faces
+            What was found in that frame.
+        seconds
+            When that was, from the start; an earlier time than before counts as the same.
+
+        Returns
+        -------
+        NDArray
+            (M,) the track of each face.
+        """
         seconds = self._advance(seconds)
         ids = np.zeros(len(faces), np.int64)
-        expected = np.array([track.box(seconds) for track in self._tracks], np.float32).reshape(-1, 4)
-        for row, face in match_boxes(expected, faces.boxes):
-            self._tracks[row].see(faces, face, seconds)
+        predicted = np.array([track.box(seconds) for track in self._tracks], np.float32).reshape(-1, 4)
+        for row, face in match_boxes(predicted, faces.boxes):
+            self._tracks[row].update(faces, face, seconds)
             ids[face] = self._tracks[row].id
         for face in np.flatnonzero(ids == 0).tolist():
-            self._given += 1
-            ids[face] = self._given
-            self._tracks.append(_Track.of(faces, face, seconds, self._given))
+            self._last_id += 1
+            ids[face] = self._last_id
+            self._tracks.append(_Track.start(self._last_id, faces, face, seconds))
         return ids
 
     def predict(self, *, seconds: float) -> tuple[Detections, NDArray[np.int64]]:
-        """Where the faces of the latest look should be at a later time, and their numbers.
+        """Predict where the faces of the latest look are at a later time, with that look's confidence.
 
-        With the confidence of that look; landmarks move along with their box.
+        Returns
+        -------
+        tuple
+            The predicted faces, whose landmarks move along with their boxes, and their tracks.
         """
         tracks = [track for track in self._tracks if track.seconds == self._seconds]
         boxes = np.array([track.box(seconds) for track in tracks], np.float32).reshape(-1, 4)
-        order = np.argsort(-(boxes[:, 2:] - boxes[:, :2]).prod(axis=1), kind="stable")  # as `Detections` does
+        order = np.argsort(-(boxes[:, 2:] - boxes[:, :2]).prod(axis=1), kind="stable")  # as `Detections` sorts
         tracks = [tracks[row] for row in order]
         confidence = np.array([track.confidence for track in tracks], np.float32)
         points = [track.points(seconds) for track in tracks]
@@ -92,107 +104,87 @@ class Tracker:
         return Detections(boxes[order], confidence, landmarks), np.array([track.id for track in tracks], np.int64)
 
     def reset(self) -> None:
-        """A new shot begins: no face goes on."""
+        """End all tracks, as at a cut; numbers are not given again."""
         self._tracks.clear()
 
     def _advance(self, seconds: float) -> float:
-        """Go to the time of a look, and end what has been out of sight for too long."""
+        """Go to the time of a look, and end the tracks that have been out of sight for too long."""
         if self._seconds is not None:
             seconds = max(seconds, self._seconds)
-            step = seconds - self._seconds
-            usual = max(self._steps, default=step)
+            interval = seconds - self._seconds
+            usual = max(self._intervals, default=interval)
             longest = max(self._max_gap, _LOOKS_MISSED * usual)
             self._tracks = [track for track in self._tracks if seconds - track.seconds <= longest]
-            self._steps.append(step)
+            self._intervals.append(interval)
         self._seconds = seconds
         return seconds
 
 
 @dataclass
 class _Track:
-    """A face's motion: a Kalman filter for each of centre x, centre y, width and height.
-
-    state: (2, 4): value in pixels, and its speed in pixels a second, at the time of the latest look at it.
-    spread: (2, 2, 4): the covariance of value and speed.
-    """
+    """One face: its motion and how it was last detected, `seconds` from the start."""
 
     id: int
     seconds: float
+    motion: KalmanFilter
+    found: NDArray[np.float32]  # (4,) the box of the latest detection
     confidence: float
-    state: NDArray[np.float64]
-    spread: NDArray[np.float64]
-    seen: NDArray[np.float32]  # (4,): the latest box as it was found
     landmarks: NDArray[np.float32] | None
 
     @staticmethod
-    def of(faces: Detections, face: int, seconds: float, number: int) -> "_Track":
-        value, side = _measured(faces.boxes[face])
-        spread = np.zeros((2, 2, 4))
-        spread[0, 0], spread[1, 1] = (_NOISE * side) ** 2, (_SPEED * side) ** 2
+    def start(number: int, faces: Detections, face: int, seconds: float) -> "_Track":
+        box = faces.boxes[face]
         landmarks = None if faces.landmarks is None else faces.landmarks[face]
-        state = np.stack([value, np.zeros(4)])
-        return _Track(number, seconds, float(faces.confidence[face]), state, spread, faces.boxes[face], landmarks)
+        motion = KalmanFilter.start(_centre_and_size(box))
+        return _Track(number, seconds, motion, box, float(faces.confidence[face]), landmarks)
 
-    def see(self, faces: Detections, face: int, seconds: float) -> None:
-        """Take up where the face is now."""
-        value, side = _measured(faces.boxes[face])
-        step = seconds - self.seconds
-        move = _motion(step)
-        spread = np.einsum("ij,jkn,lk->iln", move, self.spread, move)
-        shove = (_SHOVE * side) ** 2
-        spread += np.array([[step**3 / 3, step**2 / 2], [step**2 / 2, step]])[:, :, None] * shove
-        gain = spread[:, 0] / (spread[0, 0] + (_NOISE * side) ** 2)
-        state = move @ self.state
-        self.state = state + gain * (value - state[0])
-        self.spread = spread - gain[:, None] * spread[0][None]
-        self.seconds, self.confidence, self.seen = seconds, float(faces.confidence[face]), faces.boxes[face]
+    def update(self, faces: Detections, face: int, seconds: float) -> None:
+        """Take in the face's next detection."""
+        self.found, self.confidence = faces.boxes[face], float(faces.confidence[face])
         self.landmarks = None if faces.landmarks is None else faces.landmarks[face]
+        z = _centre_and_size(self.found)
+        side = float(np.sqrt(z[2] * z[3]))
+        self.motion = self.motion.predict(seconds - self.seconds, side=side).update(z)
+        self.seconds = seconds
 
-    def box(self, seconds: float) -> NDArray[np.float64]:
-        """(4,) left, top, right, bottom: where the face should be."""
-        centre, size = np.split((_motion(seconds - self.seconds) @ self.state)[0], 2)
-        least = (self.seen[2:] - self.seen[:2]) / 2  # by speed alone, no face shrinks to nothing
+    def box(self, seconds: float) -> Floats:
+        """(4,) left, top, right, bottom: where the face is predicted to be."""
+        centre, size = np.split(self.motion.predict(seconds - self.seconds).x[:, 0], 2)
+        least = (self.found[2:] - self.found[:2]) / 2  # by speed alone, no face shrinks to nothing
         half = np.maximum(size, least) / 2
         return np.concatenate([centre - half, centre + half])
 
-    def points(self, seconds: float) -> NDArray[np.float64] | None:
-        """(5, 2): where its landmarks should be, or None."""
+    def points(self, seconds: float) -> Floats | None:
+        """(5, 2): where its landmarks are predicted to be, or None."""
         if self.landmarks is None:
             return None
         box = self.box(seconds)
-        grown = (box[2:] - box[:2]) / (self.seen[2:] - self.seen[:2])
-        return (self.landmarks - self.seen[:2]) * grown + box[:2]
-
-
-def _measured(box: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
-    """Centre and size (4,) of a box, and its side: the root of its area."""
-    low, high = np.split(box.astype(np.float64), 2)
-    size = high - low
-    return np.concatenate([(low + high) / 2, size]), math.sqrt(size.prod())
-
-
-def _motion(step: float) -> NDArray[np.float64]:
-    """(2, 2): what value and speed become after a step in seconds, the speed dying away."""
-    left = math.exp(-step / _COAST)
-    return np.array([[1, _COAST * (1 - left)], [0, left]])
+        growth = (box[2:] - box[:2]) / (self.found[2:] - self.found[:2])
+        return (self.landmarks - self.found[:2]) * growth + box[:2]
 
 
 def match_boxes(one: NDArray[np.float32], other: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
-    """Rows of boxes (T, 4) and boxes (M, 4) that belong together, each row once: those that overlap most go first.
+    """Pair rows of boxes (T, 4) with rows of boxes (M, 4), each row once, the largest overlap first.
 
-    Boxes are grown before they are compared, so that faces that moved by more than their side are found again, too
+    Boxes are made larger before they are compared, so that a face that moved by more than its side is found again
     (Yang et al., 2023, "Hard to track objects with irregular motions and similar appearances?").
     """
-    ours, theirs = _grown(one), _grown(other)
-    shares: NDArray[Any] = np.array([box_iou(box, theirs) for box in ours]).reshape(len(one), len(other))
-    while shares.size and shares.max() >= _LEAST_OVERLAP:
-        row, column = divmod(int(shares.argmax()), len(other))
+    ours, theirs = _grow(one), _grow(other)
+    iou = np.array([box_iou(box, theirs) for box in ours], np.float64).reshape(len(one), len(other))
+    while iou.size and iou.max() >= _MIN_IOU:
+        row, column = divmod(int(iou.argmax()), len(other))
         yield row, column
-        shares[row], shares[:, column] = -1, -1
+        iou[row], iou[:, column] = -1, -1
 
 
-def _grown(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Boxes (N, 4), larger about their centres."""
+def _grow(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Boxes (N, 4) made larger about their centres."""
     low, high = boxes[:, :2], boxes[:, 2:]
-    more = (high - low) * np.float32((_GROWN - 1) / 2)
+    more = (high - low) * np.float32((_GROWTH - 1) / 2)
     return np.concatenate([low - more, high + more], axis=1)
+
+
+def _centre_and_size(box: NDArray[np.float32]) -> Floats:
+    """(4,) left, top, right, bottom -> (4,) centre x, centre y, width, height."""
+    low, high = np.split(box.astype(np.float64), 2)
+    return np.concatenate([(low + high) / 2, high - low])
