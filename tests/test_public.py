@@ -44,6 +44,7 @@ PUBLIC = {
     "audit",
     "bench",
     "clean",
+    "columns",
     "draw",
     "evaluate",
     "load",

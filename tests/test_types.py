@@ -2,15 +2,19 @@
 
 import hashlib
 import json
+import pickle
 from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis.strategies import integers, permutations
 from numpy.typing import NDArray
 
 from mien.errors import DataError, ModelError
 from mien.labels import EXPRESSIONS, VOTES
-from mien.types import Detections, FaceSet, Prediction, Scores, batches
+from mien.types import Detections, FaceSet, Prediction, Scores, batches, columns
 from support import random_faces
 
 
@@ -269,3 +273,126 @@ def test_batches_cover_everything_once(count: int, size: int) -> None:
     assert [each for part in parts for each in part] == list(range(count))
     assert all(0 < len(part) <= size for part in parts)
     assert all(rows.stop <= count for rows in batches(count, size))
+
+
+# Face sets one after the other
+
+
+def test_concatenated_sets_keep_every_face_in_order() -> None:
+    sets = [random_faces(3, seed=1, votes=True), random_faces(2, seed=2), random_faces(0, seed=3)]
+    faces = FaceSet.concatenate(sets)
+    assert len(faces) == 5
+    for name in ("images", "labels", "splits", "ids"):
+        np.testing.assert_array_equal(getattr(faces, name)[:3], getattr(sets[0], name))
+        np.testing.assert_array_equal(getattr(faces, name)[3:], getattr(sets[1], name))
+    np.testing.assert_array_equal(faces.votes, np.concatenate([sets[0].votes, np.zeros((2, 10))]))
+    assert FaceSet.concatenate(sets[1:]).votes is None
+
+
+def test_sets_that_share_an_id_are_not_concatenated() -> None:
+    with pytest.raises(DataError, match="ids must be unique"):
+        FaceSet.concatenate([random_faces(2), random_faces(2)])
+    with pytest.raises(DataError, match="one face set or more must be given, got none"):
+        FaceSet.concatenate([])
+
+
+# Scores in another order
+
+
+@given(permutation=permutations(range(7)), seed=integers(0, 1000))
+def test_reordering_there_and_back_changes_nothing(permutation: list[int], seed: int) -> None:
+    scores = _scores(4, seed)
+    names = tuple(EXPRESSIONS[place] for place in permutation)
+    other = scores.reordered(names)
+    assert other.class_names == names
+    for name in EXPRESSIONS:
+        np.testing.assert_array_equal(
+            other.probs[:, names.index(name)], scores.probs[:, scores.class_names.index(name)]
+        )
+    np.testing.assert_array_equal(other.reordered().probs, scores.probs)
+
+
+def test_usual_spellings_are_reordered_too() -> None:
+    spelt = ("Anger", "DISGUST", "scared", "Happiness", "sadness", "Surprised", "calm")
+    scores = Scores(_scores(2).probs, spelt)
+    assert scores.reordered().class_names == EXPRESSIONS
+    np.testing.assert_array_equal(scores.reordered().probs, scores.probs)
+
+
+@pytest.mark.parametrize("names", [EXPRESSIONS[:6], (*EXPRESSIONS, "contempt"), (*EXPRESSIONS[:6], "happy")])
+def test_other_classes_are_not_reordered(names: tuple[str, ...]) -> None:
+    with pytest.raises(ModelError, match=r"classes must be angry, .*, got angry"):
+        _scores(1).reordered(names)
+
+
+# One line each
+
+
+def test_values_print_themselves_in_a_line() -> None:
+    faces, scores = _detections(1), Scores(np.array([[0.91, 0.09]]), ("happy", "sad"))
+    assert repr(random_faces(1200, split="train", votes=True)) == (
+        "<FaceSet 1,200 faces, 7 classes, train 1,200, with votes>"
+    )
+    assert repr(random_faces(0)) == "<FaceSet no face, 7 classes>"
+    assert repr(Prediction("photo.jpg", 0.0, faces, scores)) == "<Prediction photo.jpg: 1 face, happy 91%>"
+    assert repr(Prediction("v.mp4", 1.5, faces, scores, np.array([3]))) == (
+        "<Prediction v.mp4 at 1.50 s: 1 face, happy 91%>"
+    )
+    assert repr(Prediction("", 0.0, _detections(0), _scores(0))) == "<Prediction: no face>"
+    assert repr(scores) == "<Scores 1 face, 2 classes: happy 91%>"
+    assert repr(Detections(np.array([[0, 0, 20, 9], [0, 0, 90, 9]]), np.ones(2))) == (
+        "<Detections 2 faces, 90, 20 pixels wide>"
+    )
+
+
+def test_many_faces_are_not_all_named() -> None:
+    assert repr(Prediction("a", 0.0, _detections(200), _scores(200))).count("%") == 3
+
+
+def test_a_name_cannot_steer_a_terminal() -> None:
+    said = repr(Prediction("a\x1b[2Jb\n.jpg", 0.0, _detections(0), _scores(0)))
+    assert said.isprintable()
+
+
+# In a notebook
+
+
+def test_a_notebook_shows_the_picture_with_its_faces() -> None:
+    picture = np.zeros((600, 900, 3), np.uint8)
+    seen = Prediction("<b>.jpg", 0.0, _detections(2), _scores(2), preview=lambda: picture)
+    page = seen._repr_html_()
+    assert page.count("<rect") == 2
+    assert '<svg width="320" height="213">' in page
+    assert "<b>.jpg" not in page
+
+
+def test_a_notebook_shows_rows_where_the_picture_is_gone() -> None:
+    page = Prediction("a.jpg", 0.0, _detections(2), _scores(2), preview=lambda: None)._repr_html_()
+    assert page.count("<tr>") == 3
+    assert Prediction("a.jpg", 0.0, _detections(0), _scores(0))._repr_html_().count("<th>") == len(columns())
+
+
+def test_a_notebook_shows_faces_and_scores() -> None:
+    assert random_faces(30)._repr_html_().count("<img") == 14
+    assert _scores(3)._repr_html_().count("<tr>") == 4
+
+
+def test_a_pickled_prediction_leaves_its_picture_behind() -> None:
+    seen = Prediction("a.jpg", 0.0, _detections(2), _scores(2), np.array([1, 2]), ("good", "small"), lambda: None)
+    again = pickle.loads(pickle.dumps(seen))  # noqa: S301 (our own)
+    assert again.rows() == seen.rows()
+    assert again.preview is None
+
+
+# Columns
+
+
+def test_a_table_without_a_face_has_its_columns() -> None:
+    faces, scores = _detections(1), _scores(1)
+    seen = Prediction("a", 0.0, faces, scores, quality=("good",))
+    assert columns() == list(seen.rows()[0])
+    filmed = Prediction("a", 0.0, faces, scores, np.array([1]), ("good",))
+    assert columns(video=True) == list(filmed.rows()[0])
+    assert columns(class_names=("yes", "no"))[-3:] == ["confidence", "yes", "no"]
+    empty = pd.DataFrame(Prediction("a", 0.0, _detections(0), _scores(0)).rows(), columns=columns())
+    assert (len(empty), list(empty.columns)) == (0, columns())

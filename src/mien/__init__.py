@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from mien.types import FaceSet as FaceSet
     from mien.types import Prediction as Prediction
     from mien.types import Scores as Scores
+    from mien.types import columns as columns
     from mien.visualize.annotate import draw as draw
     from mien.visualize.summary import Summary as Summary
     from mien.visualize.timeline import Timeline as Timeline
@@ -105,6 +106,7 @@ _HOME: dict[str, str] = {
     "ModelCard": "classify.card",
     "Prediction": "types",
     "Scores": "types",
+    "columns": "types",
 }
 
 __all__ = sorted([*_HOME, "__version__"])  # noqa: PLE0605

@@ -6,6 +6,7 @@ from typing import Any
 
 from mien.errors import ModelError
 from mien.types import FACE_SIDE
+from mien.types.html_repr import table_html, titled_html
 
 _OLD_KEYS = {"labels": "class_names"}  # keys of files that were written before the key had its name of today
 _KINDS: dict[Any, Any] = {str: str, int: int, float: int | float}  # what JSON gives for a field of this type
@@ -54,6 +55,11 @@ class ModelCard:
 
     def __repr__(self) -> str:
         return f"<ModelCard {self.name}: {len(self.class_names)} classes, {self.parameters:,} parameters>"
+
+    def _repr_html_(self) -> str:
+        facts = {name: value for name, value in asdict(self).items() if name not in ("recipe", "scores") and value}
+        rows = [[name, ", ".join(value) if isinstance(value, tuple) else str(value)] for name, value in facts.items()]
+        return titled_html(repr(self), table_html(["", ""], rows + [[k, f"{v:.4g}"] for k, v in self.scores.items()]))
 
     def to_json(self) -> str:
         """Return the card as JSON text."""
