@@ -73,7 +73,7 @@ def plant(faces: FaceSet, seed: int) -> tuple[FaceSet, np.ndarray, np.ndarray]:
 
 def out_of_fold(faces: FaceSet, work: Path, seed: int, threads: int) -> FaceScores:
     """Scores of each train face by a net that was trained on the other folds, at the epoch that does best."""
-    from mien.train import export, train
+    from mien.train import Hardware, export, train
     from mien.train.recipe_toml import parse_recipe
 
     kept = work / "scores.npz"
@@ -87,7 +87,7 @@ def out_of_fold(faces: FaceSet, work: Path, seed: int, threads: int) -> FaceScor
         started = time.perf_counter()
         run = train(
             parse_recipe(RECIPE), dataclasses.replace(trained, splits=splits), out=work / f"fold{number}",
-            threads=threads,
+            hardware=Hardware(threads=threads),
         )  # fmt: skip
         for epoch in run:
             print(f"fold {number} epoch {epoch.number} accuracy {epoch.valid_accuracy:.3f}", flush=True)

@@ -18,7 +18,10 @@ from PIL import Image
 
 from mien.classify.card import ModelCard
 from mien.labels import EXPRESSIONS, VOTES
+from mien.train.run.hardware import Hardware
 from mien.types import FACE_SIDE, FaceSet
+
+ONE_THREAD = Hardware(threads=1, accelerator="cpu")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mien.data.formats.npz import load_faces
 from mien.io.atomic_write import write_text
-from mien.train import load_recipe, train
+from mien.train import Hardware, load_recipe, train
 from mien.train.run import plots
 
 
@@ -47,7 +47,7 @@ def live(recipe: str, faces: str, out: str, moment: str) -> None:
     os.fsync, Path.replace = sync, replace
     plots._draw_curve = lambda path, epochs: write_text(path, str(len(epochs)))  # a drawing takes long
     how = load_recipe(recipe)
-    run = train(how, load_faces(faces), out=out, resume=True, threads=1, accelerator="cpu")
+    run = train(how, load_faces(faces), out=out, resume=True, hardware=Hardware(threads=1, accelerator="cpu"))
     run.on_step = lambda _epochs, _loss, _pace: event()
     for _ in run:
         pass

@@ -15,7 +15,7 @@ from mien.train.recipe_toml import parse_recipe
 from mien.train.run import plots
 from mien.train.run.checkpoint import load_checkpoint
 from mien.types import FaceSet
-from support import train_and_valid
+from support import ONE_THREAD, train_and_valid
 
 LIVES = Path(__file__).with_name("lives.py")
 SMALL = "[net]\nwidths = [4, 8]\nblocks = 1\ndropout = 0.1\n[optim]\nepochs = 8\nbatch = 16\nlr = 0.02\n"
@@ -44,9 +44,9 @@ def lives(folder: Path, recipe: str, faces: FaceSet, moments: list[str]) -> list
 def test_the_reports_final_recipe_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plots, "_draw_curve", lambda path, _epochs: path.write_text(""))
     how, faces = load_recipe(FINAL, ["optim.epochs=2"]), train_and_valid(63, 7)
-    list(train(how, faces, out=tmp_path / "whole", threads=1))
-    next(iter(train(how, faces, out=tmp_path / "broken", threads=1)))
-    list(train(how, faces, out=tmp_path / "broken", resume=True, threads=1))
+    list(train(how, faces, out=tmp_path / "whole", hardware=ONE_THREAD))
+    next(iter(train(how, faces, out=tmp_path / "broken", hardware=ONE_THREAD)))
+    list(train(how, faces, out=tmp_path / "broken", resume=True, hardware=ONE_THREAD))
     ours, theirs = (load_file(tmp_path / name / "last.safetensors") for name in ("broken", "whole"))
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
@@ -61,7 +61,7 @@ def test_killed_at_random_moments(name: str, tmp_path: Path, monkeypatch: pytest
     faces, killed, whole = train_and_valid(64, 28), tmp_path / "killed", tmp_path / "whole"
     ends = lives(tmp_path, RECIPES[name], faces, moments)
     monkeypatch.setattr(plots, "_draw_curve", lambda path, _epochs: path.write_text(""))  # a drawing takes long
-    list(train(parse_recipe(RECIPES[name]), faces, out=whole, threads=1, accelerator="cpu"))
+    list(train(parse_recipe(RECIPES[name]), faces, out=whole, hardware=ONE_THREAD))
     assert ends[-1] == "ended with 0"
     assert set(ends[:-1]) == {"killed"}, dict(zip(moments, ends, strict=False))
     for file in ("last.safetensors", "best.safetensors"):

@@ -15,7 +15,7 @@ from mien.train import Recipe, load_recipe, train
 from mien.train.recipe import Cnn, Loss, Optim, ResNet, Swift
 from mien.train.recipe_toml import parse_recipe
 from mien.types import Scores
-from support import tiny_model, train_and_valid
+from support import ONE_THREAD, tiny_model, train_and_valid
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
 REPORT = [path for path in RECIPES if path.parent.name == "report" and path.stem != "final"]
@@ -168,7 +168,7 @@ def test_every_shipped_recipe_makes_a_step(path: Path, tmp_path: Path, monkeypat
             save_scores(FaceScores(faces.ids, even, held_out=True), name)
         elif name.endswith(".onnx"):
             tiny_model(Path(name))
-    (epoch,) = train(recipe, faces, out=tmp_path / "run", threads=1)
+    (epoch,) = train(recipe, faces, out=tmp_path / "run", hardware=ONE_THREAD)
     assert epoch.number == 1
 
 

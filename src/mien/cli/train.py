@@ -41,11 +41,12 @@ def train(
     """Train a net by a recipe. May be killed at any moment, and gone on with by --resume."""
     from mien.cli.console import progress_bar, stderr
     from mien.data.formats.npz import load_faces
-    from mien.train import fold_runs, load_recipe
+    from mien.train import Hardware, fold_runs, load_recipe
     from mien.train import train as train_
 
     if folds and minutes:
         raise typer.BadParameter("--minutes goes with a single run, without --folds")
+    hardware = Hardware(threads, devices, nodes, accelerator)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     with _one_voice():
         how, loaded = load_recipe(recipe, changes or ()), load_faces(faces)
@@ -56,10 +57,7 @@ def train(
                 out=out,
                 folds=folds,
                 resume=resume,
-                threads=threads,
-                devices=devices,
-                nodes=nodes,
-                accelerator=accelerator,
+                hardware=hardware,
             )
             _finish_folds(runs, out, folds=folds)
             return
@@ -70,10 +68,7 @@ def train(
                 out=out,
                 resume=resume,
                 minutes=minutes,
-                threads=threads,
-                devices=devices,
-                nodes=nodes,
-                accelerator=accelerator,
+                hardware=hardware,
                 progress=progress,
             )
         _finish(run)
@@ -124,7 +119,7 @@ def _finish(run: "Run") -> None:
     stdout.quiet = stderr.quiet = not is_rank_zero()  # of several machines, which one it is comes out only now
     epochs = run.recipe.optim.epochs
     if run.epochs:
-        changes = [] if run.finished else run.folder.changes
+        changes = [] if run.finished else run.run_dir.changes
         others = f"; perhaps not to the same bits, as these are others now: {', '.join(changes)}" if changes else ""
         stderr.print(f"going on after epoch {run.epochs[-1].number} of {epochs}{others}", soft_wrap=True)
     try:

@@ -21,7 +21,7 @@ from mien.train.loss.soft_labels import label_posterior
 from mien.train.recipe import Loss
 from mien.train.recipe_toml import parse_recipe
 from mien.types import FaceSet, Scores
-from support import random_faces, tiny_model, train_and_valid
+from support import ONE_THREAD, random_faces, tiny_model, train_and_valid
 
 FACES = random_faces(300)
 IMAGES = FACES.images
@@ -109,17 +109,17 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
 def test_a_run_is_taught_and_goes_on_with_its_teacher_alone(tmp_path: Path) -> None:
     faces, model = train_and_valid(70, 28), tiny_model(tmp_path / "m.onnx", seed=1)
     recipe = parse_recipe(SMALL, (f'loss.teachers=["{model.as_posix()}"]',))
-    list(train(recipe, faces, out=tmp_path / "whole", threads=1))
-    next(iter(train(recipe, faces, out=tmp_path / "broken", threads=1)))
+    list(train(recipe, faces, out=tmp_path / "whole", hardware=ONE_THREAD))
+    next(iter(train(recipe, faces, out=tmp_path / "broken", hardware=ONE_THREAD)))
     model.unlink()
     with pytest.raises(ModelError, match=r"m\.onnx"):
-        train(recipe, faces, out=tmp_path / "broken", threads=1, resume=True)
+        train(recipe, faces, out=tmp_path / "broken", hardware=ONE_THREAD, resume=True)
     tiny_model(model, seed=2)
     with pytest.raises(RunError, match="another teacher"):
-        train(recipe, faces, out=tmp_path / "broken", threads=1, resume=True)
+        train(recipe, faces, out=tmp_path / "broken", hardware=ONE_THREAD, resume=True)
     tiny_model(model, seed=1)
-    list(train(recipe, faces, out=tmp_path / "broken", threads=1, resume=True))
-    list(train(parse_recipe(SMALL), faces, out=tmp_path / "untaught", threads=1))
+    list(train(recipe, faces, out=tmp_path / "broken", hardware=ONE_THREAD, resume=True))
+    list(train(parse_recipe(SMALL), faces, out=tmp_path / "untaught", hardware=ONE_THREAD))
     whole, broken, untaught = (weights(tmp_path / name) for name in ("whole", "broken", "untaught"))
     assert all(torch.equal(whole[name], broken[name]) for name in whole)
     assert any(not torch.equal(whole[name], untaught[name]) for name in whole)
@@ -127,7 +127,7 @@ def test_a_run_is_taught_and_goes_on_with_its_teacher_alone(tmp_path: Path) -> N
 
 def test_a_teacher_from_python_sees_each_train_face_once(tmp_path: Path) -> None:
     teacher, faces = Brightness(), train_and_valid(70, 28)
-    run = train(parse_recipe(SMALL), faces, out=tmp_path / "run", threads=1, teacher=teacher)
+    run = train(parse_recipe(SMALL), faces, out=tmp_path / "run", hardware=ONE_THREAD, teacher=teacher)
     list(run)
     assert teacher.seen == 2 * 70
     heard = hear(teacher, faces[:70], names=EXPRESSIONS).probs
@@ -144,7 +144,7 @@ def test_held_out_scores_teach_each_face_by_its_id(tmp_path: Path) -> None:
     faces = train_and_valid(70, 28)
     save_scores(scores_of(faces), tmp_path / "scores.npz")
     recipe = parse_recipe(SMALL, (f'loss.teachers=["{(tmp_path / "scores.npz").as_posix()}"]',))
-    run = train(recipe, faces, out=tmp_path / "run", threads=1)
+    run = train(recipe, faces, out=tmp_path / "run", hardware=ONE_THREAD)
     said = Brightness()(faces.images[:70]).probs[:, ::-1]
     softened = np.sqrt(said) / np.sqrt(said).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(run.objective.targets.taught.numpy(), softened, rtol=1e-5)
@@ -164,16 +164,16 @@ def test_the_votes_speak_with_the_teacher(tmp_path: Path) -> None:
     random = np.random.default_rng(1)
     voted = dataclasses.replace(faces, votes=random.integers(0, 5, (len(faces), 10)).astype(np.float32))
     recipe = parse_recipe(SMALL, ("loss.teacher_votes=true", "loss.teacher_temperature=1"))
-    run = train(recipe, voted, out=tmp_path / "run", threads=1, teacher=Brightness())
+    run = train(recipe, voted, out=tmp_path / "run", hardware=ONE_THREAD, teacher=Brightness())
     inside, taught = voted[:70], hear(Brightness(), voted[:70], names=EXPRESSIONS).probs
     assert inside.votes is not None
     wanted = label_posterior(inside, votes=inside.votes, taught=taught, classes=7)
     np.testing.assert_allclose(run.objective.targets.taught.numpy(), wanted, rtol=1e-4)
-    alone = train(recipe, voted, out=tmp_path / "alone", threads=1)
+    alone = train(recipe, voted, out=tmp_path / "alone", hardware=ONE_THREAD)
     wanted = label_posterior(inside, votes=inside.votes, taught=None, classes=7)
     np.testing.assert_allclose(alone.objective.targets.taught.numpy(), wanted, rtol=1e-4)
     with pytest.raises(RunError, match=r"^loss\.teacher_votes needs faces .*--set loss\.teacher_votes=false$"):
-        train(recipe, faces, out=tmp_path / "other", threads=1, teacher=Brightness())
+        train(recipe, faces, out=tmp_path / "other", hardware=ONE_THREAD, teacher=Brightness())
 
 
 def smooth_faces(count: int) -> torch.Tensor:
@@ -210,18 +210,18 @@ def test_views_are_heard_once_and_seen_in_turn(tmp_path: Path) -> None:
     teacher, faces = Brightness(9), train_and_valid(70, 28)
     changes = ("loss.teacher_views=2", "optim.epochs=6", "optim.sizes=[[24, 0.5], [32, 0.5]]", "head.dropout=0")
     recipe = parse_recipe(SMALL, changes)
-    run = train(recipe, faces, out=tmp_path / "whole", threads=1, teacher=teacher)
+    run = train(recipe, faces, out=tmp_path / "whole", hardware=ONE_THREAD, teacher=teacher)
     asked = teacher.seen
     losses = [epoch.train_loss for epoch in run]
     heard = 4 * 16  # faces of the whole batches of an epoch
     assert teacher.seen - asked == 4 * heard  # two views at each of two sizes, in six epochs
-    next(iter(train(recipe, faces, out=tmp_path / "broken", threads=1, teacher=Brightness(9))))
-    broken = train(recipe, faces, out=tmp_path / "broken", threads=1, teacher=Brightness(9), resume=True)
+    next(iter(train(recipe, faces, out=tmp_path / "broken", hardware=ONE_THREAD, teacher=Brightness(9))))
+    broken = train(recipe, faces, out=tmp_path / "broken", hardware=ONE_THREAD, teacher=Brightness(9), resume=True)
     assert [epoch.train_loss for epoch in broken] == losses[1:]
     one, other = weights(tmp_path / "whole"), weights(tmp_path / "broken")
     assert all(torch.equal(one[name], other[name]) for name in one)
     with pytest.raises(RunError, match="another teacher"):
-        train(recipe, faces, out=tmp_path / "broken", threads=1, teacher=Brightness(8), resume=True)
+        train(recipe, faces, out=tmp_path / "broken", hardware=ONE_THREAD, teacher=Brightness(8), resume=True)
 
 
 def test_what_cannot_be_asked_again_gives_no_views(tmp_path: Path) -> None:

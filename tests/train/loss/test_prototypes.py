@@ -33,7 +33,7 @@ from mien.train.onnx_export.export import load_inference_model
 from mien.train.recipe import Loss
 from mien.train.recipe_toml import parse_recipe
 from mien.types import FaceSet
-from support import random_faces, run_mien, train_and_valid
+from support import ONE_THREAD, random_faces, run_mien, train_and_valid
 
 HOW = Loss(kind="prototypical", support=2, queries=3)
 RECIPE = """
@@ -168,14 +168,14 @@ def test_prototypes_need_valid_faces(faces: FaceSet) -> None:
 @pytest.fixture(scope="module")
 def run(faces: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "episodes"
-    list(train(parse_recipe(RECIPE), faces, out=out, threads=1))
+    list(train(parse_recipe(RECIPE), faces, out=out, hardware=ONE_THREAD))
     return out
 
 
 def test_it_learns_by_episodes(faces: FaceSet, tmp_path: Path) -> None:
     still = [f"augment.{name}=0" for name in ("mirror", "shift_pixels", "rotate_degrees", "scale", "erase")]
     changes = [*still, "optim.epochs=8", "optim.lr=0.1", "loss.smoothing=0", "head.dropout=0"]
-    epochs = list(train(parse_recipe(RECIPE, changes), faces, out=tmp_path / "run", threads=1))
+    epochs = list(train(parse_recipe(RECIPE, changes), faces, out=tmp_path / "run", hardware=ONE_THREAD))
     assert epochs[-1].train_loss < 0.5 * epochs[0].train_loss
     assert epochs[-1].valid_accuracy > 0.9
 
@@ -190,10 +190,10 @@ def test_validation_is_by_the_prototypes_in_the_file(faces: FaceSet, run: Path) 
 
 
 def test_a_broken_off_run_goes_on_to_the_same_bits(faces: FaceSet, run: Path, tmp_path: Path) -> None:
-    for epoch in train(parse_recipe(RECIPE), faces, out=tmp_path / "broken", threads=1):
+    for epoch in train(parse_recipe(RECIPE), faces, out=tmp_path / "broken", hardware=ONE_THREAD):
         if epoch.number == 1:
             break
-    list(train(parse_recipe(RECIPE), faces, out=tmp_path / "broken", resume=True, threads=1))
+    list(train(parse_recipe(RECIPE), faces, out=tmp_path / "broken", resume=True, hardware=ONE_THREAD))
     ours, theirs = load_file(run / "last.safetensors"), load_file(tmp_path / "broken" / "last.safetensors")
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -223,7 +223,7 @@ def test_a_run_with_too_few_faces_of_a_class_leaves_nothing(faces: FaceSet, tmp_
     angry = np.flatnonzero((faces.labels == 0) & (faces.splits == "train"))
     few = dataclasses.replace(faces, labels=np.where(np.isin(np.arange(len(faces)), angry[4:]), 3, faces.labels))
     with pytest.raises(RunError, match=r"loss\.support \+ loss\.queries must be at most the 4 train faces of angry"):
-        train(parse_recipe(RECIPE), few, out=tmp_path / "run", threads=1)
+        train(parse_recipe(RECIPE), few, out=tmp_path / "run", hardware=ONE_THREAD)
     assert not (tmp_path / "run").exists()
 
 

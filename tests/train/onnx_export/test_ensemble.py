@@ -13,7 +13,7 @@ from mien.errors import ModelError
 from mien.labels import EXPRESSIONS
 from mien.train import export, join, train
 from mien.train.recipe_toml import parse_recipe
-from support import random_faces, run_mien, tiny_model, train_and_valid
+from support import ONE_THREAD, random_faces, run_mien, tiny_model, train_and_valid
 
 RECIPE = "[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nepochs = 1\nbatch = 16\n"
 
@@ -22,7 +22,7 @@ RECIPE = "[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nepochs = 1\nbatch = 16\n"
 def members(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """A trained net and two linear classifiers: graphs of different kinds, whose inner names are the same."""
     folder = tmp_path_factory.mktemp("members")
-    list(train(parse_recipe(RECIPE), train_and_valid(40, 14), out=folder / "run", threads=1))
+    list(train(parse_recipe(RECIPE), train_and_valid(40, 14), out=folder / "run", hardware=ONE_THREAD))
     export(folder / "run", folder / "net.onnx", faces=train_and_valid(40, 14))
     return [folder / "net.onnx", folder / "other.onnx"]
 
@@ -38,7 +38,7 @@ def test_it_says_the_mean_of_its_members(tmp_path: Path) -> None:
 
 def test_real_nets_join_and_their_file_is_measured(members: list[Path], tmp_path: Path) -> None:
     net, other = members
-    list(train(parse_recipe(f"seed = 2\n{RECIPE}"), train_and_valid(40, 14), out=tmp_path / "run", threads=1))
+    list(train(parse_recipe(f"seed = 2\n{RECIPE}"), train_and_valid(40, 14), out=tmp_path / "run", hardware=ONE_THREAD))
     export(tmp_path / "run", other)
     faces = train_and_valid(40, 14)
     card = join([net, other], tmp_path / "two.onnx", note="made by a test", faces=faces)

@@ -19,7 +19,7 @@ from mien.train.onnx_export.export import InferenceModel, load_inference_model
 from mien.train.onnx_export.onnx_graph import model_bytes, to_onnx
 from mien.train.recipe_toml import parse_recipe
 from mien.train.run.checkpoint import load_checkpoint
-from support import drawn_faces, random_faces, train_and_valid
+from support import ONE_THREAD, drawn_faces, random_faces, train_and_valid
 
 RECIPE = """
 [net]
@@ -35,7 +35,7 @@ ema = 0.5
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "small"
-    list(train(parse_recipe(RECIPE), train_and_valid(70, 28), out=out, threads=1))
+    list(train(parse_recipe(RECIPE), train_and_valid(70, 28), out=out, hardware=ONE_THREAD))
     return out
 
 
@@ -96,7 +96,7 @@ def test_the_same_run_gives_the_same_file(run: Path, model: Path, tmp_path: Path
 def test_a_net_that_ended_on_small_faces_takes_whole_ones(tmp_path: Path) -> None:
     faces = train_and_valid(70, 28)
     recipe = parse_recipe(RECIPE, ["optim.epochs=1", "optim.sizes=[[32, 1.0]]"])
-    list(train(recipe, faces, out=tmp_path / "run", threads=1))
+    list(train(recipe, faces, out=tmp_path / "run", hardware=ONE_THREAD))
     export(tmp_path / "run", tmp_path / "m.onnx")
     module, _ = load_inference_model(tmp_path / "run", name="m")
     with torch.no_grad():

@@ -15,10 +15,10 @@ from torch import distributed, nn
 
 from mien.data.formats.npz import save_faces
 from mien.errors import RunError
-from mien.train import train
+from mien.train import Hardware, train
 from mien.train.recipe_toml import parse_recipe
 from mien.train.run.distributed import SyncBatchNorm, convert_sync_batchnorm, make_fabric
-from support import tiny_model, train_and_valid
+from support import ONE_THREAD, tiny_model, train_and_valid
 
 # Without dropout, of which each process draws its own; of a batch, the first process has 7 faces and the second 8.
 RECIPE = """
@@ -60,13 +60,13 @@ def losses(folder: Path) -> list[float]:
 def test_two_processes_are_like_one_and_one_goes_on_for_them(files: list[str], tmp_path: Path) -> None:
     recipe, faces, two, one = parse_recipe(RECIPE), train_and_valid(70, 28), tmp_path / "two", tmp_path / "one"
     command = start([*files, "-o", str(two), "--devices", "2", "--minutes", "0.00001"])
-    list(train(recipe, faces, out=one, threads=1, accelerator="cpu"))
+    list(train(recipe, faces, out=one, hardware=ONE_THREAD))
     out, err = command.communicate()
     assert command.returncode == 0, err
     assert out.count("best valid accuracy") == 1
     assert [line[:9] for line in err.splitlines()] == ["epoch   1", "time is u", "next: mie"]
     assert losses(two)[0] == pytest.approx(losses(one)[0], abs=1e-4)
-    list(train(recipe, faces, out=two, resume=True, threads=1, accelerator="cpu"))
+    list(train(recipe, faces, out=two, resume=True, hardware=ONE_THREAD))
     assert losses(two)[1] == pytest.approx(losses(one)[1], abs=1e-3)
     ours, theirs = load_file(two / "last.safetensors"), load_file(one / "last.safetensors")
     assert ours.keys() == theirs.keys()
@@ -98,9 +98,7 @@ def test_two_hosts(files: list[str], tmp_path: Path) -> None:
             assert ends[0] == ("", "mien: every machine of a run must have the same recipe and the same faces\n")
             assert not (tmp_path / "bad0").exists()
         else:
-            alone = train(
-                parse_recipe(RECIPE), train_and_valid(70, 28), out=tmp_path / "one", threads=1, accelerator="cpu"
-            )
+            alone = train(parse_recipe(RECIPE), train_and_valid(70, 28), out=tmp_path / "one", hardware=ONE_THREAD)
             assert losses(tmp_path / "good0")[0] == pytest.approx(next(iter(alone)).train_loss, abs=1e-4)
             assert len(losses(tmp_path / "good0")) == 2
 
@@ -109,7 +107,7 @@ def test_torchrun(files: list[str], tmp_path: Path) -> None:
     """Which starts the processes itself, as it does on several machines."""
     start_both = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
     two = start([*start_both, "--no-python", *files, "-o", str(tmp_path / "two"), "--devices", "2"])
-    alone = train(parse_recipe(RECIPE), train_and_valid(70, 28), out=tmp_path / "one", threads=1, accelerator="cpu")
+    alone = train(parse_recipe(RECIPE), train_and_valid(70, 28), out=tmp_path / "one", hardware=ONE_THREAD)
     wanted = next(iter(alone)).train_loss
     out, err = two.communicate()
     assert two.returncode == 0, err
@@ -151,9 +149,9 @@ def test_machines_may_have_different_checkouts_but_must_have_one_teacher(files: 
 
 def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="cannot train on 1 cuda devices on each of 1 machines"):
-        make_fabric(accelerator="cuda", devices=1, nodes=1, precision="32-true")
+        make_fabric(Hardware(accelerator="cuda"), precision="32-true")
     with pytest.raises(RunError, match=r'"16-mixed" needs a GPU; processors do "bf16-mixed"'):
-        make_fabric(accelerator="cpu", devices=1, nodes=1, precision="16-mixed")
+        make_fabric(Hardware(accelerator="cpu"), precision="16-mixed")
     assert not list(tmp_path.iterdir())
 
 

@@ -8,7 +8,7 @@ from mien.train import Epoch, export, train
 from mien.train.recipe import Optim
 from mien.train.recipe_toml import parse_recipe
 from mien.train.run.time_limit import TimeLimit, expected_seconds
-from support import train_and_valid
+from support import ONE_THREAD, train_and_valid
 
 RECIPE = parse_recipe("[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nepochs = 4\nbatch = 16\n")
 
@@ -42,14 +42,14 @@ def test_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_run_ends_in_time_with_a_usable_model_and_goes_on_in_another_call(tmp_path: Path) -> None:
     faces, out = train_and_valid(40, 14), tmp_path / "run"
-    short = train(RECIPE, faces, out=out, minutes=1e-6, threads=1, accelerator="cpu")
+    short = train(RECIPE, faces, out=out, minutes=1e-6, hardware=ONE_THREAD)
     assert [each.number for each in short] == [1]
     assert short.out_of_time
     assert not short.finished
     assert short.next_epoch_seconds == pytest.approx(short.epochs[0].seconds)
     assert export(short, tmp_path / "model.onnx").scores["epochs"] == 1
-    assert list(train(RECIPE, faces, out=out, minutes=1e-6, resume=True, threads=1, accelerator="cpu")) == []
-    long = train(RECIPE, faces, out=out, minutes=60, resume=True, threads=1, accelerator="cpu")
+    assert list(train(RECIPE, faces, out=out, minutes=1e-6, resume=True, hardware=ONE_THREAD)) == []
+    long = train(RECIPE, faces, out=out, minutes=60, resume=True, hardware=ONE_THREAD)
     assert [each.number for each in long] == [2, 3, 4]
     assert long.finished
     assert not long.out_of_time

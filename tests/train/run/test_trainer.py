@@ -17,11 +17,11 @@ from safetensors.torch import load_file
 
 from mien.data.formats.npz import save_faces
 from mien.errors import OutputError, RunError
-from mien.train import Recipe, train
+from mien.train import Hardware, Recipe, train
 from mien.train.recipe_toml import parse_recipe
 from mien.train.run.checkpoint import library_versions
 from mien.types import FaceSet
-from support import train_and_valid
+from support import ONE_THREAD, train_and_valid
 
 SMALL = """
 [net]
@@ -54,7 +54,8 @@ def same_bits(one: Path, other: Path) -> bool:
 def test_it_learns(faces: FaceSet, tmp_path: Path) -> None:
     plain = [f"augment.{name}=0" for name in ("mirror", "shift_pixels", "rotate_degrees", "scale", "erase")]
     steady = ("optim.epochs=10", "loss.smoothing=0", "head.dropout=0", "optim.sizes=[[32, 1.0]]", "optim.ema=0.8")
-    run = train(small((*plain, *steady, "net.widths=[8, 16, 16, 16]")), faces, out=tmp_path / "run", threads=1)
+    recipe = small((*plain, *steady, "net.widths=[8, 16, 16, 16]"))
+    run = train(recipe, faces, out=tmp_path / "run", hardware=ONE_THREAD)
     epochs = list(run)
     assert epochs[-1].train_loss < 0.7 * epochs[0].train_loss
     assert run.best is not None
@@ -62,7 +63,7 @@ def test_it_learns(faces: FaceSet, tmp_path: Path) -> None:
 
 
 def test_what_an_epoch_says(faces: FaceSet, tmp_path: Path) -> None:
-    epochs = list(train(small(), faces, out=tmp_path / "run", threads=1))
+    epochs = list(train(small(), faces, out=tmp_path / "run", hardware=ONE_THREAD))
     assert [epoch.number for epoch in epochs] == [1, 2, 3, 4]
     assert [epoch.side for epoch in epochs] == [32, 32, 48, 48]
     assert epochs[-1].lr < 0.02 * 0.05  # the last of 16 steps
@@ -74,7 +75,7 @@ def test_what_an_epoch_says(faces: FaceSet, tmp_path: Path) -> None:
 def test_validation_is_of_the_averaged_weights_in_the_file(faces: FaceSet, tmp_path: Path) -> None:
     from mien.train.onnx_export.export import load_inference_model
 
-    run = train(small(), faces, out=tmp_path / "run", threads=1)
+    run = train(small(), faces, out=tmp_path / "run", hardware=ONE_THREAD)
     list(run)
     model, _ = load_inference_model(run, name="x")
     valid = faces[faces.splits == "valid"]
@@ -86,7 +87,7 @@ def test_validation_is_of_the_averaged_weights_in_the_file(faces: FaceSet, tmp_p
 
 def test_the_folder(faces: FaceSet, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    list(train(small(), faces, out=out, threads=1))
+    list(train(small(), faces, out=out, hardware=ONE_THREAD))
     wanted = {"recipe.toml", "run.json", "run.lock", "last.safetensors", "best.safetensors", "metrics.csv", "curve.png"}
     there = {path.name for path in out.iterdir() if not path.name.startswith("events.")}
     assert there | {"run.lock"} == wanted  # which does not stay on every system
@@ -101,13 +102,13 @@ def test_the_folder(faces: FaceSet, tmp_path: Path) -> None:
 
 def test_two_runs_are_the_same_to_the_bit(faces: FaceSet, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        list(train(small(), faces, out=tmp_path / name, threads=1))
+        list(train(small(), faces, out=tmp_path / name, hardware=ONE_THREAD))
     assert same_bits(tmp_path / "one", tmp_path / "two")
 
 
 def test_another_seed_is_another_run(faces: FaceSet, tmp_path: Path) -> None:
     for seed in (1, 2):
-        list(train(small((f"seed={seed}",)), faces, out=tmp_path / str(seed), threads=1))
+        list(train(small((f"seed={seed}",)), faces, out=tmp_path / str(seed), hardware=ONE_THREAD))
     assert not same_bits(tmp_path / "1", tmp_path / "2")
 
 
@@ -117,19 +118,19 @@ def test_automatic_precision_is_what_the_processor_does_fast(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: ability, raising=False)
     how = small(('optim.precision="auto"',))
-    first = next(iter(train(how, faces, out=tmp_path / "a", accelerator="cpu")))
+    first = next(iter(train(how, faces, out=tmp_path / "a", hardware=Hardware(accelerator="cpu"))))
     assert f'precision = "{wanted}"' in (tmp_path / "a" / "recipe.toml").read_text(encoding="utf-8")
     settled = small((f'optim.precision="{wanted}"',))
     assert next(iter(train(settled, faces, out=tmp_path / "b"))).train_loss == first.train_loss
-    list(train(how, faces, out=tmp_path / "a", accelerator="cpu", resume=True))
+    list(train(how, faces, out=tmp_path / "a", hardware=Hardware(accelerator="cpu"), resume=True))
 
 
 def test_a_broken_off_run_goes_on_to_the_same_bits(faces: FaceSet, tmp_path: Path) -> None:
-    list(train(small(), faces, out=tmp_path / "whole", threads=1))
-    for epoch in train(small(), faces, out=tmp_path / "broken", threads=1):
+    list(train(small(), faces, out=tmp_path / "whole", hardware=ONE_THREAD))
+    for epoch in train(small(), faces, out=tmp_path / "broken", hardware=ONE_THREAD):
         if epoch.number == 2:
             break
-    rest = list(train(small(), faces, out=tmp_path / "broken", resume=True, threads=1))
+    rest = list(train(small(), faces, out=tmp_path / "broken", resume=True, hardware=ONE_THREAD))
     assert [epoch.number for epoch in rest] == [3, 4]
     assert same_bits(tmp_path / "whole", tmp_path / "broken")
     for name in ("best.safetensors", "last.safetensors"):
@@ -141,7 +142,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(faces: FaceSet, tmp_path: Path) -
     recipe, data, out = tmp_path / "r.toml", tmp_path / "f.npz", tmp_path / "killed"
     recipe.write_text(SMALL)
     save_faces(faces, data)
-    list(train(small(), faces, out=tmp_path / "whole", threads=1))
+    list(train(small(), faces, out=tmp_path / "whole", hardware=ONE_THREAD))
     for moment in ("epoch 0 step 2", "epoch 1 step 3", "writing last.safetensors of epoch 2"):
         ended = subprocess.run(
             [sys.executable, "-c", KILLED, str(recipe), str(data), str(out), moment],
@@ -150,7 +151,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(faces: FaceSet, tmp_path: Path) -
             text=True,
         )
         assert ended.returncode == -signal.SIGKILL, ended.stderr
-    list(train(small(), faces, out=out, resume=True, threads=1))
+    list(train(small(), faces, out=out, resume=True, hardware=ONE_THREAD))
     assert same_bits(tmp_path / "whole", out)
     assert not list(out.glob("*.part"))
 
@@ -159,11 +160,11 @@ def test_a_killed_run_goes_on_to_the_same_bits(faces: FaceSet, tmp_path: Path) -
 KILLED = """
 import os, signal, sys
 from mien.data.formats.npz import load_faces
-from mien.train import load_recipe, train
+from mien.train import Hardware, load_recipe, train
 import mien.io.atomic_write
 
 recipe, data, out, moment = sys.argv[1:]
-run = train(load_recipe(recipe), load_faces(data), out=out, resume=True, threads=1)
+run = train(load_recipe(recipe), load_faces(data), out=out, resume=True, hardware=Hardware(threads=1))
 die = lambda: os.kill(os.getpid(), signal.SIGKILL)
 
 def on_step(epochs, loss, pace):
@@ -185,7 +186,7 @@ list(run)
 
 def test_refusals(faces: FaceSet, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    list(train(small(), faces, out=out, threads=1))
+    list(train(small(), faces, out=out, hardware=ONE_THREAD))
     before = (out / "last.safetensors").read_bytes()
     with pytest.raises(RunError, match="already holds a run"):
         train(small(), faces, out=out)
@@ -198,7 +199,7 @@ def test_refusals(faces: FaceSet, tmp_path: Path) -> None:
 
 def test_a_damaged_checkpoint_is_named(faces: FaceSet, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    list(train(small(), faces, out=out, threads=1))
+    list(train(small(), faces, out=out, hardware=ONE_THREAD))
     whole = (out / "last.safetensors").read_bytes()
     (out / "last.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(RunError, match=r"last\.safetensors is no checkpoint"):
@@ -208,12 +209,12 @@ def test_a_damaged_checkpoint_is_named(faces: FaceSet, tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_and_a_damaged_run_are_named(faces: FaceSet, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"cannot make the folder .*file: File exists"):
-        train(small(), faces, out=tmp_path / "file", threads=1)
+        train(small(), faces, out=tmp_path / "file", hardware=ONE_THREAD)
     (tmp_path / "run").mkdir()
     for text in ("", "[]", "{}"):
         (tmp_path / "run" / "run.json").write_text(text)
         with pytest.raises(RunError, match=r"run\.json cannot be read: empty the folder to begin anew"):
-            train(small(), faces, out=tmp_path / "run", resume=True, threads=1)
+            train(small(), faces, out=tmp_path / "run", resume=True, hardware=ONE_THREAD)
 
 
 def test_what_a_run_would_replace_is_kept(faces: FaceSet, tmp_path: Path) -> None:
@@ -222,31 +223,32 @@ def test_what_a_run_would_replace_is_kept(faces: FaceSet, tmp_path: Path) -> Non
         (tmp_path / name).write_text("mine")
         for resume in (False, True):
             with pytest.raises(RunError, match=rf"{name} is there, and a run would replace it: name another folder"):
-                train(small(), faces, out=tmp_path, resume=resume, threads=1)
+                train(small(), faces, out=tmp_path, resume=resume, hardware=ONE_THREAD)
         assert [path.name for path in tmp_path.iterdir()] == [name]
         (tmp_path / name).unlink()
 
 
 def test_a_checkpoint_without_its_run_is_gone_on_with_only_by_resume(faces: FaceSet, tmp_path: Path) -> None:
-    next(iter(train(small(), faces, out=tmp_path, threads=1)))
+    next(iter(train(small(), faces, out=tmp_path, hardware=ONE_THREAD)))
     (tmp_path / "run.json").unlink()
     with pytest.raises(RunError, match="already holds a run: add --resume"):
-        train(small(), faces, out=tmp_path, threads=1)
+        train(small(), faces, out=tmp_path, hardware=ONE_THREAD)
     (tmp_path / "run.json").write_text("damaged")
-    assert len(list(train(small(), faces, out=tmp_path, resume=True, threads=1))) == 3
+    assert len(list(train(small(), faces, out=tmp_path, resume=True, hardware=ONE_THREAD))) == 3
 
 
 def test_two_processes_do_not_train_in_one_folder(faces: FaceSet, tmp_path: Path) -> None:
-    run = train(small(), faces, out=tmp_path, threads=1)
+    run = train(small(), faces, out=tmp_path, hardware=ONE_THREAD)
     hold = "import sys\nfrom mien.train.run.run_dir import lock_folder\nfrom pathlib import Path\n"
     hold += f"with lock_folder(Path({str(tmp_path / 'run.lock')!r})):\n"
     hold += "    print('held', flush=True)\n    sys.stdin.read()\n"
     with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline().strip() == b"held"
-        for attempt in (lambda: list(run), lambda: train(small(), faces, out=tmp_path, resume=True, threads=1)):
-            with pytest.raises(RunError, match=r"another process trains in .*: wait for its end"):
-                attempt()
+        with pytest.raises(RunError, match=r"another process trains in .*: wait for its end"):
+            list(run)
+        with pytest.raises(RunError, match=r"another process trains in .*: wait for its end"):
+            train(small(), faces, out=tmp_path, resume=True, hardware=ONE_THREAD)
         assert not (tmp_path / "last.safetensors").exists()
         other.kill()  # which lets go of it
         other.wait()
@@ -254,9 +256,9 @@ def test_two_processes_do_not_train_in_one_folder(faces: FaceSet, tmp_path: Path
 
 
 def test_a_run_that_has_gone_on_elsewhere_is_not_gone_on_with(faces: FaceSet, tmp_path: Path) -> None:
-    older = train(small(), faces, out=tmp_path, threads=1)
+    older = train(small(), faces, out=tmp_path, hardware=ONE_THREAD)
     next(iter(older))
-    assert len(list(train(small(), faces, out=tmp_path, resume=True, threads=1))) == 3
+    assert len(list(train(small(), faces, out=tmp_path, resume=True, hardware=ONE_THREAD))) == 3
     before = (tmp_path / "last.safetensors").read_bytes()
     with pytest.raises(RunError, match=r"the run in .* has gone on since: take it up again by resume"):
         list(older)
@@ -264,15 +266,17 @@ def test_a_run_that_has_gone_on_elsewhere_is_not_gone_on_with(faces: FaceSet, tm
 
 
 def test_other_versions_are_told_and_noted(faces: FaceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    next(iter(train(small(), faces, out=tmp_path, threads=1)))
-    assert train(small(), faces, out=tmp_path, resume=True, threads=1).folder.changes == []
+    next(iter(train(small(), faces, out=tmp_path, hardware=ONE_THREAD)))
+    assert train(small(), faces, out=tmp_path, resume=True, hardware=ONE_THREAD).run_dir.changes == []
     assert "resumed" not in json.loads((tmp_path / "run.json").read_text())
     now = {**library_versions(), "torch": "99.0"}
     monkeypatch.setattr("mien.train.run.run_dir.library_versions", lambda: now)
-    assert train(small(), faces, out=tmp_path, resume=True, threads=1).folder.changes == ["torch"]
+    assert train(small(), faces, out=tmp_path, resume=True, hardware=ONE_THREAD).run_dir.changes == ["torch"]
     facts = json.loads((tmp_path / "run.json").read_text())
     assert (facts["torch"], facts["resumed"][0]["torch"]) == (torch.__version__, "99.0")
-    assert train(small(), faces, out=tmp_path, resume=True, threads=1).folder.changes == []  # since the last time
+    assert (
+        train(small(), faces, out=tmp_path, resume=True, hardware=ONE_THREAD).run_dir.changes == []
+    )  # since the last time
 
 
 STILL = ("optim.epochs=1", "optim.batch=70", "optim.momentum=0", "optim.weight_decay=0", "optim.warmup=0")
@@ -280,7 +284,7 @@ STILL = ("optim.epochs=1", "optim.batch=70", "optim.momentum=0", "optim.weight_d
 
 def test_a_clipped_step_is_as_long_as_the_limit(faces: FaceSet, tmp_path: Path) -> None:
     for clip, limit in ((0.01, 0.01), (1e6, None)):
-        run = train(small((*STILL, f"optim.clip={clip}")), faces, out=tmp_path / str(clip), threads=1)
+        run = train(small((*STILL, f"optim.clip={clip}")), faces, out=tmp_path / str(clip), hardware=ONE_THREAD)
         before = [weight.detach().clone() for weight in run.net.parameters()]
         list(run)
         steps = [now.detach() - was for now, was in zip(run.net.parameters(), before, strict=True)]
@@ -289,7 +293,7 @@ def test_a_clipped_step_is_as_long_as_the_limit(faces: FaceSet, tmp_path: Path) 
 
 
 def test_a_gradient_beyond_all_numbers_is_told_as_the_loss_that_comes_of_it(faces: FaceSet, tmp_path: Path) -> None:
-    run = train(small((*STILL, "optim.clip=1")), faces, out=tmp_path / "run", threads=1)
+    run = train(small((*STILL, "optim.clip=1")), faces, out=tmp_path / "run", hardware=ONE_THREAD)
     next(iter(run.net.parameters())).register_hook(lambda gradient: gradient * float("inf"))
     with pytest.raises(RunError, match=r"^the loss is nan in epoch 1: lower optim\.lr, in another folder$"):
         list(run)
@@ -304,7 +308,7 @@ def test_too_few_faces(faces: FaceSet, tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_ends_the_run_and_keeps_what_there_is(faces: FaceSet, tmp_path: Path) -> None:
-    run = train(small(), faces, out=tmp_path / "run", threads=1)
+    run = train(small(), faces, out=tmp_path / "run", hardware=ONE_THREAD)
     epochs = iter(run)
     next(epochs)
     before = (tmp_path / "run" / "last.safetensors").read_bytes()
@@ -321,7 +325,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_what_there_is(faces: Fa
 def test_a_full_disk_is_one_clear_error(faces: FaceSet, tmp_path: Path) -> None:
     from mien.errors import OutputError
 
-    run = train(small(), faces, out=tmp_path / "run", threads=1)
+    run = train(small(), faces, out=tmp_path / "run", hardware=ONE_THREAD)
     (tmp_path / "run" / "best.safetensors.part").symlink_to("/dev/full")
     with pytest.raises(OutputError, match=r"best.safetensors: No space left"):
         list(run)
@@ -329,7 +333,7 @@ def test_a_full_disk_is_one_clear_error(faces: FaceSet, tmp_path: Path) -> None:
 
 def test_training_leaves_torchs_generator_alone(faces: FaceSet, tmp_path: Path) -> None:
     before = torch.random.get_rng_state()
-    list(train(small(("optim.epochs=1",)), faces, out=tmp_path / "run", threads=1))
+    list(train(small(("optim.epochs=1",)), faces, out=tmp_path / "run", hardware=ONE_THREAD))
     assert torch.equal(before, torch.random.get_rng_state())
 
 
@@ -340,4 +344,4 @@ def test_where_the_disk_knows_no_locks_there_is_none(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("mien.train.run.run_dir.FileLock.acquire", refused)
-    assert len(list(train(small(("optim.epochs=1",)), faces, out=tmp_path, threads=1))) == 1
+    assert len(list(train(small(("optim.epochs=1",)), faces, out=tmp_path, hardware=ONE_THREAD))) == 1

@@ -12,14 +12,14 @@ from mien.errors import RunError
 from mien.train import fold_runs, held_out_scores
 from mien.train.onnx_export.export import load_inference_model
 from mien.train.recipe_toml import parse_recipe
-from support import run_mien, train_and_valid
+from support import ONE_THREAD, run_mien, train_and_valid
 
 RECIPE = "[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nepochs = 1\nbatch = 16\n"
 
 
 def test_each_face_is_held_out_once(tmp_path: Path) -> None:
     faces = train_and_valid(70, 14)
-    runs = list(fold_runs(parse_recipe(RECIPE), faces, out=tmp_path, folds=3, threads=1))
+    runs = list(fold_runs(parse_recipe(RECIPE), faces, out=tmp_path, folds=3, hardware=ONE_THREAD))
     for run in runs:
         list(run)
         assert not set(run.train_faces.ids) & set(run.valid_faces.ids)
@@ -35,7 +35,7 @@ def test_each_face_is_held_out_once(tmp_path: Path) -> None:
 
 
 def test_unfinished_folds_give_no_scores(tmp_path: Path) -> None:
-    runs = list(fold_runs(parse_recipe(RECIPE), train_and_valid(70, 14), out=tmp_path, folds=2, threads=1))
+    runs = list(fold_runs(parse_recipe(RECIPE), train_and_valid(70, 14), out=tmp_path, folds=2, hardware=ONE_THREAD))
     list(runs[0])
     with pytest.raises(RunError, match="finished: go on with --resume"):
         held_out_scores(runs)

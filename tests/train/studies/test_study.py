@@ -16,7 +16,7 @@ from mien.train import Candidate, Epoch, Trial, load_candidate, study, train
 from mien.train.recipe_toml import parse_recipe
 from mien.train.studies.comparison import Comparison
 from mien.train.studies.trials import TrialJob, run_in_processes
-from support import tiny_model, train_and_valid
+from support import ONE_THREAD, tiny_model, train_and_valid
 
 RECIPE = "[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nepochs = 2\nbatch = 16\n"
 FACES = train_and_valid(48, 14)
@@ -36,7 +36,7 @@ def test_each_cell_is_a_run_of_its_seed(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     trials = list(study(candidates, FACES, out=tmp_path / "s", progress=lambda *both: told.append(both)))
     assert [(trial.name, trial.seed) for trial in trials] == [("a", 1), ("b", 1), ("a", 2), ("b", 2)]
-    alone = train(replace(candidates[1].recipe, seed=2), FACES, out=tmp_path / "alone", threads=1)
+    alone = train(replace(candidates[1].recipe, seed=2), FACES, out=tmp_path / "alone", hardware=ONE_THREAD)
     assert [epoch.train_loss for epoch in alone] == [epoch.train_loss for epoch in trials[3].epochs]
     assert (tmp_path / "s" / "b" / "seed-2" / "best.safetensors").exists()
     assert told[-1] == (8, 8)
@@ -55,7 +55,7 @@ def test_a_study_goes_on(tmp_path: Path) -> None:
     broken = study(candidates, FACES, out=tmp_path / "s")
     next(broken)
     broken.close()
-    half = iter(train(replace(candidates[1].recipe, seed=1), FACES, out=tmp_path / "s/b/seed-1", threads=1))
+    half = iter(train(replace(candidates[1].recipe, seed=1), FACES, out=tmp_path / "s/b/seed-1", hardware=ONE_THREAD))
     next(half)  # as a study leaves it that is killed after the first epoch of its second trial
     written = (tmp_path / "s/a/seed-1/last.safetensors").stat().st_mtime_ns
     trials = list(study(candidates, FACES, out=tmp_path / "s"))
@@ -120,7 +120,7 @@ def test_processes_give_the_same_and_one_that_dies_is_a_failure_alone(tmp_path: 
         for job, trial in run_in_processes(jobs, workers=2, threads=1, tell=lambda _, epochs: told.append(epochs))
     }
     assert found["deadly"].failure == "its process ended with code 3"
-    here = train(recipe, FACES, out=tmp_path / "here", threads=1)
+    here = train(recipe, FACES, out=tmp_path / "here", hardware=ONE_THREAD)
     assert [epoch.train_loss for epoch in found["a"].epochs] == [epoch.train_loss for epoch in here]
     assert told == [0, 1, 2]
 

@@ -18,26 +18,26 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor, distributed, nn
 
 from mien.errors import MienError, RunError
+from mien.train.run.hardware import Accelerator, Hardware
 
-Accelerator = Literal["auto", "cpu", "cuda", "mps"]
 T = TypeVar("T")
 
 
-def make_fabric(*, accelerator: Accelerator, devices: int, nodes: int, precision: str) -> Fabric:
-    """Fabric on this many devices of each of this many machines; starts the other processes where nobody else has.
+def make_fabric(hardware: Hardware, *, precision: str) -> Fabric:
+    """Fabric on all devices of the hardware; starts the other processes where nobody else has.
 
     It starts them as Fabric does: by the command that started this process, which each of them runs from its beginning.
     Raises RunError where there are not as many devices, or they cannot do the precision.
     """
-    several = devices * nodes > 1
+    several = hardware.processes > 1
     strategy = DDPStrategy(gradient_as_bucket_view=True) if several else "auto"
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*AMP with fp16")  # said below, as an error
             fabric = Fabric(
-                accelerator=accelerator,
-                devices=devices,
-                num_nodes=nodes,
+                accelerator=hardware.accelerator,
+                devices=hardware.devices,
+                num_nodes=hardware.nodes,
                 strategy=strategy,
                 precision=cast("Any", precision),
             )
@@ -47,7 +47,7 @@ def make_fabric(*, accelerator: Accelerator, devices: int, nodes: int, precision
             fabric.launch()
             atexit.register(_leave)
     except (MisconfigurationException, ValueError, RuntimeError) as error:
-        what = f"{devices} {accelerator} devices on each of {nodes} machines"
+        what = f"{hardware.devices} {hardware.accelerator} devices on each of {hardware.nodes} machines"
         raise RunError(f"cannot train on {what}: {' '.join(str(error).split())}") from error
     return fabric
 

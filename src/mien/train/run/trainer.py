@@ -36,7 +36,6 @@ from mien.train.optim.optimizers import (
 from mien.train.recipe import Recipe
 from mien.train.run.checkpoint import Checkpoint, Epoch, select_prefix, source_commit
 from mien.train.run.distributed import (
-    Accelerator,
     all_equal,
     all_gather,
     convert_sync_batchnorm,
@@ -46,6 +45,7 @@ from mien.train.run.distributed import (
     on_rank_zero,
     rank_slice,
 )
+from mien.train.run.hardware import DEFAULT_HARDWARE, Hardware
 from mien.train.run.run_dir import RunDir
 from mien.train.run.time_limit import TimeLimit, expected_seconds
 from mien.types import FaceSet, Progress, batches
@@ -61,10 +61,7 @@ def train(
     out: Path | str,
     resume: bool = False,
     minutes: float = 0.0,
-    threads: int = 0,
-    devices: int = 1,
-    nodes: int = 1,
-    accelerator: Accelerator = "auto",
+    hardware: Hardware = DEFAULT_HARDWARE,
     teacher: Teacher | None = None,
     progress: Progress | None = None,
     on_step: Step | None = None,
@@ -74,21 +71,21 @@ def train(
     out: the run's folder, made where it is missing. resume: go on with the run that it holds, to the same weights, bit
     for bit, as if it had never stopped.
     minutes: start no epoch that would end later than this from now, but for a new run's first; 0: no limit.
-    threads: of the processor, for each process; 0: torch's choice. devices: on each of this many machines (nodes), a
-    process each; what they can do settles the precision "auto". teacher: where the recipe's loss.teachers names none,
-    a classifier or scores of the train faces; progress: of what it says of the train faces, before the training begins.
+    hardware: what it computes on, which settles the precision "auto".
+    teacher: where the recipe's loss.teachers names none, a classifier or scores of the train faces; progress: of what
+    it says of the train faces, before the training begins.
     Raises RunError where the faces do not do, the folder already holds a run, the run is of other faces, another recipe
     or another teacher, or there are not as many devices.
     """
     if recipe.optim.precision == "auto":
-        recipe = replace(recipe, optim=replace(recipe.optim, precision=fast_precision(accelerator)))
-    fabric = make_fabric(accelerator=accelerator, devices=devices, nodes=nodes, precision=recipe.optim.precision)
-    if threads:
-        torch.set_num_threads(threads)
+        recipe = replace(recipe, optim=replace(recipe.optim, precision=fast_precision(hardware.accelerator)))
+    fabric = make_fabric(hardware, precision=recipe.optim.precision)
+    if hardware.threads:
+        torch.set_num_threads(hardware.threads)
     if recipe.loss.teachers:
         if teacher is not None:
             raise RunError("a teacher must be given by loss.teachers or to train(), got both")
-        teacher = load_teacher(recipe.loss.teachers, threads=threads)
+        teacher = load_teacher(recipe.loss.teachers, threads=hardware.threads)
     return Run(
         recipe,
         faces,
@@ -123,9 +120,9 @@ class Run:
         self.train_faces = labelled[labelled.splits == "train"]
         self.valid_faces = labelled[labelled.splits == "valid"]
         self.names = EXPRESSIONS
-        self.folder = RunDir(out, self._facts(faces))
+        self.run_dir = RunDir(out, self._facts(faces))
         self._check()
-        on_rank_zero(fabric, lambda: self.folder.require_vacant(resume=resume))
+        on_rank_zero(fabric, lambda: self.run_dir.require_vacant(resume=resume))
         lesson = None
         if teacher is None and recipe.loss.teacher_views:
             raise RunError("loss.teacher_views needs a teacher: name one or more models in loss.teachers")
@@ -133,7 +130,7 @@ class Run:
             lesson = prepare(teacher, self.train_faces, recipe, names=self.names, progress=progress)
             if not all_equal(fabric, lesson.teacher):
                 raise RunError("every machine of a run must have the same teacher")
-            self.folder.facts["teacher"] = lesson.teacher
+            self.run_dir.facts["teacher"] = lesson.teacher
         self.epochs: list[Epoch] = []
         self.out_of_time = False
         self._torn = False  # in the middle of an epoch: the weights are not those on disk
@@ -161,7 +158,7 @@ class Run:
             raise RunError(f"a run needs {batch} labelled train faces and 1 valid one, got {counts}{hint}")
         if batch < devices:
             raise RunError(f"each of the {devices} devices must have a face of every batch, got batches of {batch}")
-        what = self.folder.facts["recipe"], self.folder.facts["faces_hash"]
+        what = self.run_dir.facts["recipe"], self.run_dir.facts["faces_hash"]
         if not all_equal(self.fabric, what):
             raise RunError("every machine of a run must have the same recipe and the same faces")
 
@@ -171,7 +168,7 @@ class Run:
             "processes": self.fabric.world_size,
             "threads": torch.get_num_threads(),
         }
-        return self.folder.open(resume=resume, computer=computer)
+        return self.run_dir.open(resume=resume, computer=computer)
 
     def _facts(self, faces: FaceSet) -> dict[str, Any]:
         return {
@@ -196,7 +193,7 @@ class Run:
             raise RunError(f"this run was broken off in the middle of an epoch: go on with {self.out} by resume")
         with ExitStack() as alone:
             if not self.finished:
-                on_rank_zero(self.fabric, lambda: alone.enter_context(self.folder.alone(self.epochs)))
+                on_rank_zero(self.fabric, lambda: alone.enter_context(self.run_dir.alone(self.epochs)))
             while not self.finished:
                 with detect_lost_process(self.fabric):
                     if not on_rank_zero(self.fabric, self._in_time):
@@ -206,7 +203,7 @@ class Run:
                     epoch = self._epoch(len(self.epochs))
                     on_rank_zero(self.fabric, self._save, epoch)
                     self.epochs.append(epoch)
-                    on_rank_zero(self.fabric, self.folder.draw, self.epochs)
+                    on_rank_zero(self.fabric, self.run_dir.draw, self.epochs)
                 self._torn = False
                 yield epoch
 
@@ -330,7 +327,7 @@ class Run:
         }
         tensors = {f"{part}.{name}": tensor for part, content in parts.items() for name, tensor in content.items()}
         scaler = self.fabric.strategy.precision.state_dict()
-        self.folder.save(Checkpoint(tensors, [*self.epochs, epoch], {"scaler": scaler}))
+        self.run_dir.save(Checkpoint(tensors, [*self.epochs, epoch], {"scaler": scaler}))
 
 
 def _check_finite(loss: float, *, epoch: int) -> None:

@@ -13,7 +13,7 @@ from mien.data.splits import fold_of_each
 from mien.errors import RunError
 from mien.train.onnx_export.export import InferenceModel, load_inference_model
 from mien.train.recipe import Recipe
-from mien.train.run.distributed import Accelerator
+from mien.train.run.hardware import DEFAULT_HARDWARE, Hardware
 from mien.train.run.trainer import Run, train
 from mien.types import FaceSet, Scores, batches
 
@@ -25,10 +25,7 @@ def fold_runs(
     out: Path | str,
     folds: int = 5,
     resume: bool = False,
-    threads: int = 0,
-    devices: int = 1,
-    nodes: int = 1,
-    accelerator: Accelerator = "auto",
+    hardware: Hardware = DEFAULT_HARDWARE,
 ) -> Iterator[Run]:
     """A run for each fold, in out/fold-1 and so on: trained on the labelled train faces but for that fold's.
 
@@ -44,10 +41,7 @@ def fold_runs(
             parted,
             out=Path(out) / f"fold-{number + 1}",
             resume=resume,
-            threads=threads,
-            devices=devices,
-            nodes=nodes,
-            accelerator=accelerator,
+            hardware=hardware,
         )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from mien.errors import MienError
 from mien.train.recipe import Recipe
 from mien.train.run.checkpoint import Epoch
+from mien.train.run.hardware import Hardware
 from mien.train.run.trainer import train
 from mien.types import FaceSet
 
@@ -100,7 +101,7 @@ def run_in_processes(
 def _trained(job: TrialJob, threads: int, tell: Tell) -> Trial:
     epochs: list[Epoch] = []
     try:
-        run = train(job.recipe, job.faces, out=job.folder, resume=True, threads=threads)
+        run = train(job.recipe, job.faces, out=job.folder, resume=True, hardware=Hardware(threads=threads))
         epochs = run.epochs
         tell(job, len(epochs))
         for epoch in run:
