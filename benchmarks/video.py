@@ -29,7 +29,7 @@ from PIL import Image
 from mien import Predictor, load, load_faces
 from mien.detect.boxes import box_iou
 from mien.detect.yunet import YuNet
-from mien.io.row_writers import row_writer
+from mien.io.row_writers import RowSchema, row_writer
 from mien.io.video_reader import read_video
 from mien.track.video_detector import STRIDE
 from mien.types import Prediction
@@ -139,7 +139,7 @@ def long_run(path: Path, folder: Path, *, every: float | None) -> str:
     """The memory in use on the way through a long video, with everything that is kept of it, as text."""
     timeline, summary, memories = Timeline(), Summary(), [0.0]
     wall, count = time.perf_counter(), 0
-    with row_writer(folder / "rows.csv", moving=True) as write:
+    with row_writer(folder / "rows.csv", RowSchema.of_predictions(video=True)) as write:
         for frame, prediction in Predictor().stream_with_frames(path, every=every):
             count += 1
             write(prediction.rows())

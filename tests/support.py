@@ -1,5 +1,6 @@
 """What several test files share: small models and face sets that are made, never stored."""
 
+import errno
 import io
 import os
 import re
@@ -31,6 +32,18 @@ class Outcome:
     code: int
     out: str
     err: str
+
+
+def fill_disk(patch: pytest.MonkeyPatch, name: str) -> None:
+    """Let the disk be full for the file of that name, which its writer learns at the end."""
+    real_replace = Path.replace
+
+    def replace(part: Path, target: Path) -> Path:
+        if Path(target).name == name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real_replace(part, target)
+
+    patch.setattr(Path, "replace", replace)
 
 
 def run_mien(*arguments: str | Path) -> Outcome:

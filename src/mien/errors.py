@@ -9,6 +9,10 @@ MienError
  +- ExtraError     a feature needs a package that is not installed; names the extra to install
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class MienError(Exception):
     """Anything mien refuses or fails at, with a message for its user."""
@@ -39,3 +43,21 @@ class ExtraError(MienError):
 
     def __init__(self, feature: str, *, extra: str) -> None:
         super().__init__(f"{feature} needs more packages; install them with: pip install 'mien[{extra}]'")
+
+
+@contextmanager
+def explain_read_errors(path: Path | str, error_class: type[MienError] = DataError) -> Iterator[None]:
+    """Turn an OSError of the block into `error_class`: "cannot read {path}: why"."""
+    try:
+        yield
+    except OSError as error:
+        raise error_class(f"cannot read {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def explain_write_errors(path: Path | str) -> Iterator[None]:
+    """Turn an OSError of the block into OutputError: "cannot write {path}: why"."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error

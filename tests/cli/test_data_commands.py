@@ -195,7 +195,7 @@ def test_show_draws_what_training_sees() -> None:
         (["--set", "augment.pad=4", "--draw", "a.png"], 2, "--set: needs --recipe"),
         (["--recipe", "r.toml", "--draw", "a.png", "--set", "augment.padd=4"], 1, "did you mean augment.pad"),
         (["--first", "3"], 2, "--first: needs --draw sheet.png"),
-        (["--draw", "f.npz"], 1, "it is what is read"),
+        (["--draw", "f.npz"], 1, "it is an input"),
         (["--recipe", "no.toml", "--draw", "a.png"], 1, "cannot read the recipe no.toml"),
         (["--recipe", "r.toml", "--draw", "a.png", "--expression", "none"], 1, "needs labelled faces, got 0"),
     ],
@@ -285,7 +285,7 @@ def test_the_documentation_runs() -> None:
 def test_an_export_does_not_replace_what_is_read(form: str) -> None:
     mien.save_faces(FACES, "f.npz")
     outcome = run_mien("data", "export", "f.npz", "-o", "f.npz", "--as", form)
-    assert (outcome.code, outcome.err) == (1, "mien: cannot write f.npz: it is what is read; choose another file\n")
+    assert (outcome.code, outcome.err) == (1, "mien: cannot write f.npz: it is an input; choose another file\n")
     assert mien.load_faces("f.npz").hash == FACES.hash
     assert "give the folder by its name" in run_mien("data", "export", "f.npz", "-o", ".", "--as", "flat").err
 

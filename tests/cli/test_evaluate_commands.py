@@ -149,7 +149,7 @@ def test_evaluate_names_the_splits_there_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "said"), [("no/r.json", "there is no folder no"), ("faces.npz", "it is what is read"), (".", "a folder")]
+    ("path", "said"), [("no/r.json", "there is no folder no"), ("faces.npz", "it is an input"), (".", "a folder")]
 )
 def test_a_report_that_cannot_be_written_is_refused_at_once(path: str, said: str) -> None:
     before = Path("faces.npz").read_bytes()

@@ -19,7 +19,6 @@ from pyarrow import parquet
 
 from clips import Actor, Clip, at, write_clip
 from mien.io import video_reader as video
-from mien.io.row_writers import unfinished_path
 from mien.io.video_reader import read_video
 from mien.labels import EXPRESSIONS
 from support import run_mien, tiny_model
@@ -352,17 +351,18 @@ def test_a_kill_leaves_the_rows_so_far_and_nothing_that_looks_whole(
 ) -> None:
     names = tmp_path / "names.txt"
     names.write_text(f"{clip.path}\n" * 400)
-    output, grown = tmp_path / name, unfinished_path(tmp_path / name)
+    output = tmp_path / name
     heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     arguments = ["predict", f"@{names}", "-m", model, "-o", output]
     command = [sys.executable, "-c", f"{heed}; from mien.cli.main import main; main()", *map(str, arguments)]
     job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not (grown.exists() and grown.stat().st_size > 9000):
+    while time.monotonic() < deadline and not any(part.stat().st_size > 9000 for part in tmp_path.glob("p.*.part")):
         assert job.poll() is None
         time.sleep(0.02)
     job.send_signal(signal_number)
     _, told = job.communicate(timeout=60)
+    (grown,) = tmp_path.glob("p.*.part")
     assert job.returncode == (130 if signal_number == signal.SIGINT else -signal_number)
     assert "Traceback" not in told
     if signal_number == signal.SIGINT:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mien.errors import OutputError
-from mien.io.atomic_write import atomic_write, require_writable, truncate_utf8, write_text
+from mien.io.atomic_write import atomic_path, atomic_write, find_parts, require_writable, truncate_utf8, write_text
 
 IN_MEMORY = Path("/dev", "shm")
 
@@ -58,11 +58,63 @@ def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_device_that_is_full_is_said(tmp_path: Path) -> None:
-    (tmp_path / "a.txt.part").symlink_to("/dev/full")
+def test_a_device_that_is_full_is_said() -> None:
     with pytest.raises(OutputError, match="No space left on device"):
-        write_text(tmp_path / "a.txt", "new")
-    assert not list(tmp_path.iterdir())
+        write_text("/dev/full", "new")
+
+
+def test_the_mode_of_what_is_replaced_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    assert path.stat().st_mode & 0o777 == 0o666 & ~_umask()
+    path.chmod(0o640)
+    write_text(path, "new")
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with atomic_write(path) as one:
+        one.write(b"one")
+        with atomic_write(path) as other:
+            other.write(b"other")
+        assert path.read_bytes() == b"other"
+    assert path.read_bytes() == b"one"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_part_is_never_written_through_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = iter(["0" * 8, "1" * 8])
+    monkeypatch.setattr("secrets.token_hex", lambda _: next(names))
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / f"a.txt.{'0' * 8}.part").symlink_to("mine.txt")
+    write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").read_text() == "new"
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_a_long_name_is_written(tmp_path: Path) -> None:
+    path = tmp_path / ("顔" * 85)
+    write_text(path, "new")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_library_may_open_the_part_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(b"old")
+    with atomic_path(tmp_path / "a.bin") as part:
+        part.write_bytes(b"new")
+        assert (tmp_path / "a.bin").read_bytes() == b"old"
+    assert (tmp_path / "a.bin").read_bytes() == b"new"
+    with pytest.raises(ValueError, match="early"), atomic_path(tmp_path / "a.bin"):
+        raise ValueError("early")
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("a.bin", b"new")]
 
 
 def test_a_folder_that_is_none_is_said(tmp_path: Path) -> None:
@@ -79,7 +131,7 @@ def test_a_folder_that_is_none_is_said(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
-def test_a_killed_writer_leaves_what_was_there_and_does_not_block_the_next(tmp_path: Path) -> None:
+def test_a_killed_writer_leaves_what_was_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
     killed = f"""
@@ -94,7 +146,9 @@ with atomic_write({str(path)!r}) as file:
     assert path.read_text() == "old"
     write_text(path, "newer")
     assert path.read_text() == "newer"
-    assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
+    (left,) = find_parts(path)
+    require_writable(path)
+    assert caplog.messages == [f"{left} is of a command that was stopped, or that still runs"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
@@ -142,9 +196,27 @@ def test_what_could_not_be_written_is_refused_before_the_work(tmp_path: Path) ->
     (tmp_path / "in.txt").write_text("")
     (tmp_path / "link.txt").symlink_to("in.txt")
     require_writable(tmp_path / "out.txt", None, inputs=(tmp_path / "in.txt", None, tmp_path / "none.txt"))
-    for place, said in (("no/a.txt", "there is no folder"), (".", "a folder"), ("link.txt", "it is what is read")):
+    for place, said in (("no/a.txt", "there is no folder"), (".", "a folder"), ("link.txt", "it is an input")):
         with pytest.raises(OutputError, match=said):
             require_writable(tmp_path / place, inputs=(tmp_path / "in.txt",))
+
+
+def test_no_file_of_an_input_folder_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    for name in ("last.safetensors", "model.onnx"):
+        (tmp_path / "run" / name).touch()
+    (tmp_path / "same.safetensors").hardlink_to(tmp_path / "run" / "last.safetensors")
+    for place in ("run/last.safetensors", "same.safetensors"):
+        with pytest.raises(OutputError, match="it is an input"):
+            require_writable(tmp_path / place, inputs=(tmp_path / "run",))
+    require_writable(tmp_path / "run" / "model.onnx", tmp_path / "run" / "new.png", inputs=(tmp_path / "run",))
+
+
+def test_no_two_outputs_are_one_file(tmp_path: Path) -> None:
+    (tmp_path / "link.png").symlink_to("a.png")
+    for other in ("a.png", "link.png"):
+        with pytest.raises(OutputError, match="two outputs"):
+            require_writable(tmp_path / "a.png", tmp_path / other)
 
 
 def test_what_a_link_leads_to_is_looked_at_before_the_work(tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
 import csv
 import json
+import os
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +14,15 @@ import pytest
 from pyarrow import parquet
 
 from mien.errors import ExtraError, MienError, OutputError
-from mien.io.row_writers import plain_row, row_writer, unfinished_path
+from mien.io.atomic_write import find_parts
+from mien.io.row_writers import RowSchema, row_writer
 from mien.labels import EXPRESSIONS
 from mien.types import Detections, Prediction, Scores
 
 COLUMNS = ["source", "face", "left", "top", "right", "bottom", "detection", "quality", "expression", "confidence"]
 COLUMNS += EXPRESSIONS
 SUFFIXES = [".csv", ".jsonl", ".parquet"]
+PICTURES, VIDEO = RowSchema.of_predictions(), RowSchema.of_predictions(video=True)
 
 
 def prediction(source: str, faces: int, seed: int = 0) -> Prediction:
@@ -45,7 +51,7 @@ def read(path: Path) -> list[dict[str, object]]:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_rows_come_back_as_they_were(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"Tabelle größer{suffix}"
-    with row_writer(path) as write:
+    with row_writer(path, PICTURES) as write:
         for each in PREDICTIONS:
             write(each.rows())
     assert read(path) == ROWS
@@ -55,21 +61,21 @@ def test_rows_come_back_as_they_were(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize(("suffix", "reader"), [(".csv", pd.read_csv), (".parquet", pd.read_parquet)])
 def test_a_table_without_rows_has_its_columns(tmp_path: Path, suffix: str, reader: object) -> None:
-    with row_writer(tmp_path / f"a{suffix}") as write:
+    with row_writer(tmp_path / f"a{suffix}", PICTURES) as write:
         write([])
     table = reader(tmp_path / f"a{suffix}")
     assert (list(table.columns), len(table)) == (COLUMNS, 0)
-    assert list(plain_row()) == COLUMNS
+    assert PICTURES.columns == COLUMNS
 
 
 def test_json_lines_without_rows_are_an_empty_file(tmp_path: Path) -> None:
-    with row_writer(tmp_path / "a.jsonl"):
+    with row_writer(tmp_path / "a.jsonl", PICTURES):
         pass
     assert (tmp_path / "a.jsonl").read_bytes() == b""
 
 
 def test_parquet_is_written_in_groups_with_small_types(tmp_path: Path) -> None:
-    with row_writer(tmp_path / "a.parquet") as write:
+    with row_writer(tmp_path / "a.parquet", PICTURES) as write:
         for _ in range(40):
             write(MANY)
     file = parquet.ParquetFile(tmp_path / "a.parquet")
@@ -77,13 +83,13 @@ def test_parquet_is_written_in_groups_with_small_types(tmp_path: Path) -> None:
     assert file.metadata.num_row_groups > 1
     kinds = {str(field.type) for field in file.schema_arrow}
     assert kinds == {"string", "int32", "float"}
-    with row_writer(tmp_path / "b.parquet", moving=True) as write:
+    with row_writer(tmp_path / "b.parquet", VIDEO) as write:
         write([{**MANY[0], "seconds": 36_000.041, "track": 1}])
     assert read(tmp_path / "b.parquet")[0]["seconds"] == 36_000.041
 
 
 def test_a_carriage_return_ends_no_row(tmp_path: Path) -> None:
-    with row_writer(tmp_path / "a.csv") as write:
+    with row_writer(tmp_path / "a.csv", PICTURES) as write:
         write([{**MANY[0], "source": "a\rb,c\nd.png"}])
     (row,) = pd.read_csv(tmp_path / "a.csv").to_dict("records")
     assert row["source"] == "a\N{REPLACEMENT CHARACTER}b,c\nd.png"
@@ -96,9 +102,10 @@ def test_an_error_leaves_what_was_there_and_the_rows_so_far_beside_it(
 ) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_text("old")
+    told: list[Path] = []
 
     def fail() -> None:
-        with row_writer(path) as write:
+        with row_writer(path, PICTURES, on_unfinished=told.append) as write:
             for _ in range(17):
                 write(MANY)
             raise error
@@ -106,7 +113,8 @@ def test_an_error_leaves_what_was_there_and_the_rows_so_far_beside_it(
     with pytest.raises(error):
         fail()
     assert path.read_text() == "old"
-    grown = unfinished_path(path)
+    (grown,) = find_parts(path)
+    assert told == [grown]
     assert set(tmp_path.iterdir()) == {path, grown}
     kind = ".csv" if suffix == ".csv" else ".jsonl"
     assert read(grown.rename(tmp_path / f"b{kind}")) == MANY * 17
@@ -116,10 +124,11 @@ def test_an_error_leaves_what_was_there_and_the_rows_so_far_beside_it(
 def test_rows_can_be_read_while_more_are_to_come(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     kind = ".csv" if suffix == ".csv" else ".jsonl"
-    with row_writer(path) as write:
+    with row_writer(path, PICTURES) as write:
         for count, each in enumerate(PREDICTIONS):
             write(each.rows())
-            (tmp_path / f"copy{kind}").write_bytes(unfinished_path(path).read_bytes())
+            (grown,) = find_parts(path)
+            (tmp_path / f"copy{kind}").write_bytes(grown.read_bytes())
             expected = [row for earlier in PREDICTIONS[: count + 1] for row in earlier.rows()]
             assert read(tmp_path / f"copy{kind}") == expected
         assert not path.exists()
@@ -127,7 +136,7 @@ def test_rows_can_be_read_while_more_are_to_come(tmp_path: Path, suffix: str) ->
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_without_rows_an_error_leaves_nothing(tmp_path: Path, suffix: str) -> None:
-    with pytest.raises(ValueError, match="early"), row_writer(tmp_path / f"a{suffix}"):
+    with pytest.raises(ValueError, match="early"), row_writer(tmp_path / f"a{suffix}", PICTURES):
         raise ValueError("early")
     assert list(tmp_path.iterdir()) == []
 
@@ -140,13 +149,13 @@ def test_videos_have_two_more_columns_and_pictures_leave_them_empty(
     moving = replace(prediction("a.mp4", 2, seed=3), seconds=1.25, tracks=np.array([7, 9]))
     both = [moving, PREDICTIONS[0]] if video_first else [PREDICTIONS[0], moving]
     path = tmp_path / f"a{suffix}"
-    with row_writer(path, moving=True) as write:
+    with row_writer(path, VIDEO) as write:
         for each in both:
             write(each.rows())
     readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".jsonl": lambda path: pd.read_json(path, lines=True)}
     table = readers[suffix](path)
     if suffix != ".jsonl":
-        assert list(table.columns) == ["source", "seconds", "track", *COLUMNS[1:]] == list(plain_row(moving=True))
+        assert list(table.columns) == ["source", "seconds", "track", *COLUMNS[1:]] == VIDEO.columns
     of_video = table["source"] == "a.mp4"
     assert table[of_video]["track"].tolist() == [7, 9]
     assert table[of_video]["seconds"].tolist() == [1.25, 1.25]
@@ -154,31 +163,58 @@ def test_videos_have_two_more_columns_and_pictures_leave_them_empty(
     assert len(table) == 5
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+@contextmanager
+def files_of_at_most(count: int) -> Iterator[None]:
+    """Let the system take no more bytes a file than this, as a disk that is full."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_full_disk_is_an_output_error(tmp_path: Path, suffix: str) -> None:
-    unfinished_path(tmp_path / f"a{suffix}").symlink_to("/dev/full")
+def test_a_full_disk_leaves_whole_rows_only(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    told: list[Path] = []
 
     def fill() -> None:
-        with row_writer(tmp_path / f"a{suffix}") as write:
+        with row_writer(path, PICTURES, on_unfinished=told.append) as write:
             for _ in range(40):
                 write(MANY)
 
-    with pytest.raises(OutputError, match="No space left on device"):
+    with files_of_at_most(1_000_000), pytest.raises(OutputError, match=r"cannot write .*a\..*: File too large"):
         fill()
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == told
+    rows = read(told[0].rename(tmp_path / ("b.csv" if suffix == ".csv" else "b.jsonl")))
+    assert len(rows) > 1000
+    assert rows == (MANY * 40)[: len(rows)]
+
+
+def test_a_pipe_is_written_to_as_the_rows_come(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    os.mkfifo(path)
+    with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as reader:
+        with row_writer(path, PICTURES) as write:
+            write(ROWS)
+        assert [json.loads(line) for line in reader.communicate()[0].splitlines()] == ROWS
+    assert path.is_fifo()
 
 
 @pytest.mark.parametrize("name", ["a.xlsx", "a", "folder/a.csv", "a.csv.gz"])
 def test_what_cannot_be_written_is_said_before_any_work(tmp_path: Path, name: str) -> None:
-    with pytest.raises(OutputError, match=r"a\.?\w*"), row_writer(tmp_path / name):
+    with pytest.raises(OutputError, match=r"a\.?\w*"), row_writer(tmp_path / name, PICTURES):
         pytest.fail("the block must not run")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ExtraError, match=r"mien\[parquet\]"), row_writer(tmp_path / "a.parquet"):
+    with pytest.raises(ExtraError, match=r"mien\[parquet\]"), row_writer(tmp_path / "a.parquet", PICTURES):
         pytest.fail("the block must not run")
     assert issubclass(ExtraError, MienError)
     assert list(tmp_path.iterdir()) == []

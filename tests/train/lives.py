@@ -32,7 +32,7 @@ def live(recipe: str, faces: str, out: str, moment: str) -> None:
             die()
 
     def sync(number: int) -> None:
-        name = Path(f"/proc/self/fd/{number}").readlink().name.removesuffix(".part")
+        name = Path(f"/proc/self/fd/{number}").readlink().name.removesuffix(".part").rpartition(".")[0]
         if moment == f"half {name}":
             os.ftruncate(number, os.fstat(number).st_size // 2)
             die()

@@ -50,8 +50,6 @@ def audit(
     from mien.io.atomic_write import require_writable, write_text
 
     require_writable(out, page, inputs=(faces, scores))
-    if page is not None and page.resolve() == out.resolve():
-        raise typer.BadParameter("must be another file than --out", param_hint="--page")
     if scores is not None and model is not None:
         raise typer.BadParameter("goes without --scores: labels are judged by one of them", param_hint="--model")
     wanted = _kinds(kinds)

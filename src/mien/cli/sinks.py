@@ -25,24 +25,19 @@ def table(output: Path | None, names: list[str], *, moving: bool, class_names: t
 
     from mien.cli.console import on_terminal, stdout
     from mien.cli.terminal_table import Lines
-    from mien.io.atomic_write import exists
-    from mien.io.row_writers import csv_writer, row_writer, unfinished_path
+    from mien.io.row_writers import RowSchema, csv_writer, row_writer
 
     if output is None and on_terminal(stdout):
         lines = Lines(names, moving=moving)
         yield lambda _frame, prediction: lines.show(prediction)
         return
+    schema = RowSchema.of_predictions(class_names, video=moving)
     if output is None:
-        writer = csv_writer(sys.stdout, moving=moving, class_names=class_names)
+        writer = csv_writer(sys.stdout, schema)
     else:
-        writer = row_writer(output, moving=moving, class_names=class_names)
-    try:
-        with writer as write:
-            yield lambda _frame, prediction: write(prediction.rows())
-    except BaseException:
-        if output is not None and exists(unfinished_path(output)):
-            remark(f"the rows so far are in {unfinished_path(output)}")
-        raise
+        writer = row_writer(output, schema, on_unfinished=lambda part: remark(f"the rows so far are in {part}"))
+    with writer as write:
+        yield lambda _frame, prediction: write(prediction.rows())
 
 
 @contextmanager
@@ -80,10 +75,10 @@ def _print(rows: "list[Row]") -> None:
     from rich.text import Text
 
     from mien.cli.console import on_terminal, plain, stdout
-    from mien.io.row_writers import csv_writer
+    from mien.io.row_writers import RowSchema, csv_writer
 
     if not on_terminal(stdout):
-        with csv_writer(sys.stdout) as write:
+        with csv_writer(sys.stdout, RowSchema.of_rows(rows)) as write:
             write(rows)
         return
     names = list(rows[0]) if rows else []

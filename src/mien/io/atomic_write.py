@@ -1,97 +1,172 @@
-"""Files are written whole or not at all: to a neighbour named `.part`, synced, then renamed."""
+"""Files that are written whole or not at all: first under a name of their own in the same folder, then renamed."""
 
+import logging
 import os
+import re
+import secrets
+import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from mien.errors import OutputError
+from mien.errors import OutputError, explain_write_errors
+
+_log = logging.getLogger(__name__)
+
+_LONGEST = 220  # bytes of a target's name that the name of its part begins with: systems take 255
+
+# Tables, pages, face sets and models in an input folder are results of earlier commands, which may be replaced.
+_NEVER_READ_FROM_FOLDERS = (".csv", ".jsonl", ".html", ".npz", ".onnx")
 
 
 def exists(path: Path | str) -> bool:
-    """Whether there is such a file, folder or device; False where a locked folder or a long name keeps it from telling,
-    where `Path.exists` raises, as the next two do."""
+    """Return whether there is such a file, folder or device; False where a locked folder hides it.
+
+    `Path.exists`, `Path.is_file` and `Path.is_dir` raise PermissionError there, and for names that are too long.
+    """
     return os.path.exists(path)  # noqa: PTH110
 
 
 def is_file(path: Path | str) -> bool:
-    """Whether there is such a file."""
+    """Return whether there is such a file; False where a locked folder hides it."""
     return os.path.isfile(path)  # noqa: PTH113
 
 
 def is_dir(path: Path | str) -> bool:
-    """Whether there is such a folder."""
+    """Return whether there is such a folder; False where a locked folder hides it."""
     return os.path.isdir(path)  # noqa: PTH112
 
 
 def require_writable(*paths: Path | None, inputs: Iterable[Path | None] = ()) -> None:
-    """Refuse, before a minute goes into it, files that could not be written, or would replace one of those in `inputs`.
+    """Refuse outputs that cannot be written or would replace an input, before the work begins.
 
-    None is no file. Raises OutputError.
+    Parameters
+    ----------
+    paths
+        The outputs. None stands for an output that nobody asked for.
+    inputs
+        The files that are read. Of a folder, each file in it counts.
+
+    Raises
+    ------
+    OutputError
+        Where an output's folder is missing or takes no new file, where an output is a folder, an input, or another
+        output.
     """
-    read = [path for path in inputs if path is not None and exists(path)]
-    for path in paths:
-        if path is None:
-            continue
-        as_it_is = _takes_what_comes(path)
-        target = path if as_it_is else resolve_link(path)
-        if not is_dir(target.parent):
-            raise OutputError(f"cannot write {path}: there is no folder {target.parent}")
-        if is_dir(path):
-            raise OutputError(f"cannot write {path}: it is a folder")
-        if not os.access(path if as_it_is else target.parent, os.W_OK):
-            raise OutputError(
-                f"cannot write {path}: {'Permission denied' if as_it_is else 'the folder takes no new file'}"
-            )
-        if exists(path) and any(path.samefile(other) for other in read):
-            raise OutputError(f"cannot write {path}: it is what is read; choose another file")
+    outputs = [Path(path) for path in paths if path is not None]
+    for path in outputs:
+        _require_place(path)
+        for part in find_parts(path):
+            _log.warning("%s is of a command that was stopped, or that still runs", part)
+    _require_distinct(outputs)
+    read = [Path(path) for path in inputs if path is not None and exists(path)]
+    for path in outputs:
+        if exists(path) and not is_stream(path) and any(_is_or_holds(other, path) for other in read):
+            raise OutputError(f"cannot write {path}: it is an input; choose another file")
 
 
 @contextmanager
 def atomic_write(path: Path | str) -> Iterator[BinaryIO]:
-    """A binary file to write; `path` appears, or is replaced, only once the block has ended without an error.
+    """Open a binary file to write; `path` appears, or is replaced, when the block ends without an error.
 
-    A link stays, and what it leads to is replaced. What is no file to replace, such as a pipe or `/dev/stdout`, is
-    written to as it is. Raises OutputError where the folder does not exist, cannot be written or is full.
+    A link stays, and the file behind it is replaced and keeps its mode. A pipe, a device and `/dev/stdout` are written
+    to as they are.
+
+    Raises
+    ------
+    OutputError
+        Where the folder does not exist, cannot be written or is full.
     """
     path = Path(path)
-    if is_dir(path):
-        raise OutputError(f"cannot write {path}: it is a folder")
-    try:
-        if _takes_what_comes(path):
+    with explain_write_errors(path):
+        if is_stream(path):
             with path.open("ab") as file:
                 yield file
             return
-        target = resolve_link(path)
-        part = target.with_name(target.name + ".part")
+        with _part_of(path) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Make an empty file to open by its name; it becomes `path` when the block ends without an error.
+
+    The file lies in the same folder under a name of its own. Raises OutputError as `atomic_write` does.
+    """
+    with explain_write_errors(path), _part_of(Path(path)) as file:
+        file.close()
+        yield Path(file.name)
+
+
+@contextmanager
+def atomic_folder(path: Path | str) -> Iterator[Path]:
+    """Make a folder to fill; it becomes `path` when the block ends without an error, and is removed otherwise.
+
+    Raises
+    ------
+    OutputError
+        Where `path` is a file or a folder with something in it, or cannot be written.
+    """
+    path = Path(path)
+    if not path.name:
+        raise OutputError(f"cannot write {path}: give the folder by its name")
+    target = resolve_link(path)
+    part = _part_name(target)
+    try:
+        with explain_write_errors(path):
+            if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+                raise OutputError(f"{path} must be a new or an empty folder; choose another, or remove it first")
+            part.mkdir()
+            yield part
+            _move_folder(part, target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def create_part(target: Path, *, suffix: str = "", buffering: int = -1) -> BinaryIO:
+    """Create the file in which `target` grows: in the same folder, under a random name, never through a link.
+
+    suffix: stands before the `.part` at the name's end. The file has the target's mode, or else a new file's.
+    """
+    with suppress(FileNotFoundError):
+        target.lstat()  # a name that is too long must fail before the work
+    while True:
         try:
-            with part.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(target)
-        except BaseException:
-            with suppress(OSError):  # where the folder is none, there is nothing to remove
-                part.unlink()
-            raise
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+            file = _part_name(target, suffix).open("xb", buffering)
+        except FileExistsError:  # the random name is taken: draw another
+            continue
+        with suppress(OSError):  # there is no target yet, or the system has no modes
+            Path(file.name).chmod(stat.S_IMODE(target.stat().st_mode))
+        return file
+
+
+def find_parts(path: Path | str) -> list[Path]:
+    """Return the parts of a file or folder that lie beside it: those of writers that were killed, or still write."""
+    target = resolve_link(path)
+    name = re.compile(re.escape(truncate_utf8(target.name, _LONGEST)) + r"\.[0-9a-f]{8}(\.\w+)?\.part")
+    with suppress(OSError):
+        return sorted(each for each in target.parent.iterdir() if name.fullmatch(each.name))
+    return []
 
 
 def resolve_link(path: Path | str) -> Path:
-    """Where a file is that is to be replaced: what a link leads to, or else the path as it is."""
+    """Return the file that is to be replaced: the one behind a link, or else the path itself."""
     return Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)  # noqa: PTH114  # is_symlink may raise
 
 
-def _takes_what_comes(path: Path) -> bool:
-    """Whether it is a pipe, a device, or a name that the system has for an open file."""
+def is_stream(path: Path | str) -> bool:
+    """Return whether an output is a pipe, a device or the system's name for an open file: written to, not replaced."""
+    path = Path(path)
     names_open_files = path.parent in (Path("/dev"), Path("/dev/fd")) or path.is_relative_to("/proc")
-    return exists(path) and (not is_file(path) or names_open_files)
+    return exists(path) and not is_dir(path) and (not is_file(path) or names_open_files)
 
 
 def truncate_utf8(name: str, count: int) -> str:
-    """The beginning of a file's name, in at most so many bytes: systems take 255, with suffixes."""
+    """Return the beginning of a file's name that fits into `count` bytes."""
     return name.encode("utf-8", "replace")[:count].decode("utf-8", "ignore")
 
 
@@ -99,3 +174,73 @@ def write_text(path: Path | str, text: str) -> None:
     """Write a UTF-8 text file, whole or not at all. Raises OutputError."""
     with atomic_write(path) as file:
         file.write(text.encode())
+
+
+@contextmanager
+def _part_of(path: Path) -> Iterator[BinaryIO]:
+    """Open a part; it replaces `path` when the block ends without an error, and is removed otherwise."""
+    if is_dir(path):
+        raise OutputError(f"cannot write {path}: it is a folder")
+    target = resolve_link(path)
+    file = create_part(target)
+    part = Path(file.name)
+    try:
+        with file:
+            yield file
+        part.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+
+
+def _part_name(target: Path, suffix: str = "") -> Path:
+    return target.with_name(f"{truncate_utf8(target.name, _LONGEST)}.{secrets.token_hex(4)}{suffix}.part")
+
+
+def _move_folder(part: Path, target: Path) -> None:
+    """Put a finished folder in its place, which is free or an empty folder."""
+    if target.exists():
+        try:
+            target.rmdir()
+        except OSError:  # another disk may be mounted there
+            if any(target.iterdir()):
+                raise
+            for child in sorted(part.iterdir()):
+                shutil.move(child, target / child.name)
+            return
+    part.rename(target)
+
+
+def _require_place(path: Path) -> None:
+    target = path if is_stream(path) else resolve_link(path)
+    if not is_dir(target.parent):
+        raise OutputError(f"cannot write {path}: there is no folder {target.parent}")
+    if is_dir(path):
+        raise OutputError(f"cannot write {path}: it is a folder")
+    if is_stream(path) and not os.access(path, os.W_OK):
+        raise OutputError(f"cannot write {path}: Permission denied")
+    if not is_stream(path) and not os.access(target.parent, os.W_OK):
+        raise OutputError(f"cannot write {path}: the folder takes no new file")
+
+
+def _require_distinct(outputs: list[Path]) -> None:
+    places = [Path(os.path.realpath(path)) for path in outputs if not is_stream(path)]
+    for path in places:
+        if places.count(path) > 1:
+            raise OutputError(f"cannot write {path}: two outputs have this name; give each its own")
+
+
+def _is_or_holds(read: Path, output: Path) -> bool:
+    """Return whether an input is the same file as an output, or a folder with a file in it that is."""
+    if not is_dir(read):
+        return read.samefile(output)
+    if output.suffix.lower() in _NEVER_READ_FROM_FOLDERS:
+        return False
+    there = output.stat()
+    for place, _, names in os.walk(read):
+        for name in names:
+            with suppress(OSError):
+                if os.path.samestat(Path(place, name).stat(), there):
+                    return True
+    return False

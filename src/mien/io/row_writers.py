@@ -4,160 +4,253 @@ import csv
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from importlib.util import find_spec
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any, TextIO
+from types import SimpleNamespace
+from typing import BinaryIO, TextIO
 
-import numpy as np
+from mien.errors import ExtraError, OutputError, explain_write_errors
+from mien.io.atomic_write import atomic_write, create_part, is_dir, is_stream, resolve_link
+from mien.labels import EXPRESSIONS
+from mien.types import COLUMNS
 
-from mien.errors import ExtraError, OutputError
-from mien.io.atomic_write import atomic_write, is_dir, resolve_link
-from mien.types import Detections, Prediction, Scores
-
-SUFFIXES = (".csv", ".jsonl", ".parquet")
+TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 Row = dict[str, str | int | float]
-Write = Callable[[Sequence[Row]], None]  # writes some rows, all with the same columns
+WriteRows = Callable[[Sequence[Row]], None]
 
-_GROUP = 16_384  # rows: of a Parquet row group
-_OVER_TIME = ("seconds", "track")  # columns that rows of a video have and those of a picture do not
+_GROUP = 16_384  # rows of a Parquet row group
+_TEXT = ("source", "quality", "expression")
+_WHOLE_NUMBERS = ("track", "face")
+_OF_VIDEOS = ("seconds", "track")
 
 
-def plain_row(*, moving: bool = False, class_names: tuple[str, ...] = Scores.class_names) -> Row:
-    """A row as a picture's face has it, or one of a video: the columns, and their types, of a table without a row."""
-    box, one = np.array([[0, 0, 1, 1]], np.float32), np.ones(1, np.float32)
-    probs = np.eye(1, len(class_names), dtype=np.float32)
-    tracks = np.zeros(1, np.int64) if moving else None
-    return Prediction("", 0.0, Detections(box, one), Scores(probs, class_names), tracks, ("good",)).rows()[0]
+@dataclass(frozen=True)
+class RowSchema:
+    """The columns of a table and their types: str, int or float. A row may leave columns out, which are then empty.
+
+    types: the type of each column by its name, in the order of the columns.
+    """
+
+    types: dict[str, type] = field(default_factory=dict)
+
+    @staticmethod
+    def of_predictions(class_names: Sequence[str] = EXPRESSIONS, *, video: bool = False) -> "RowSchema":
+        """Return the columns of `Prediction.rows`.
+
+        video: whether they include `seconds` and `track`, which frames of videos have; in rows of pictures they are
+        empty.
+        """
+        names = [name for name in COLUMNS if video or name not in _OF_VIDEOS]
+        types: dict[str, type] = {
+            name: str if name in _TEXT else int if name in _WHOLE_NUMBERS else float for name in names
+        }
+        return RowSchema(types | dict.fromkeys(class_names, float))
+
+    @staticmethod
+    def of_rows(rows: Sequence[Row]) -> "RowSchema":
+        """Return the columns that the first row has; none where there is no row."""
+        return RowSchema({name: type(value) for row in rows[:1] for name, value in row.items()})
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns, in order."""
+        return list(self.types)
 
 
 @contextmanager
 def row_writer(
-    path: Path | str, *, moving: bool = False, class_names: tuple[str, ...] = Scores.class_names
-) -> Iterator[Write]:
-    """A function that adds rows, as `Prediction.rows` gives them, to a file: .csv, .jsonl or .parquet by its suffix.
+    path: Path | str, schema: RowSchema, *, on_unfinished: Callable[[Path], None] | None = None
+) -> Iterator[WriteRows]:
+    """Give a function that adds rows to a file: .csv, .jsonl or .parquet by its suffix.
 
-    moving: whether the table has the columns `seconds` and `track`, as it must where there are videos among the
-            sources; in rows of pictures they are empty.
-    class_names: the columns of the probabilities, for a table in which no face was found.
+    The file appears, or is replaced, when the block ends without an error; without rows it has its columns only. Until
+    then the rows grow in a file beside it, whose name ends in `.part`, and can be read there: CSV of CSV, JSON Lines
+    otherwise, since nobody can read half a Parquet file. A pipe or device is written to as the rows come.
 
-    The file appears, or is replaced, once the block has ended without an error; without rows it has its columns only.
-    Until then its rows grow, each batch handed to the system at once, in a neighbour: `rows.csv.part`,
-    `rows.jsonl.part`, and for `rows.parquet`, since half a Parquet file cannot be read, `rows.parquet.jsonl.part`, from
-    which it is made at the end. When the block ends with an error, or the program is killed, rows that are there stay
-    there.
-    Raises OutputError for other suffixes and where the file cannot be written; ExtraError for Parquet without pyarrow.
+    Parameters
+    ----------
+    path
+        The table. A link stays, and the file behind it is replaced.
+    schema
+        The columns.
+    on_unfinished
+        Is called with the name of the growing file when the block ends with an error and rows remain in it. They are
+        whole rows, even where the disk is full.
+
+    Raises
+    ------
+    OutputError
+        For another suffix, and where the file cannot be written.
+    ExtraError
+        For Parquet without pyarrow.
     """
     path = Path(path)
+    _require_table(path)
+    encode = _encoder(path, schema)
+    with explain_write_errors(path):
+        if is_stream(path) and path.suffix.lower() != ".parquet":
+            with path.open("a", encoding="utf-8", newline="") as stream, _text_writer(stream, encode) as write:
+                yield write
+            return
+        with _growing(path, encode, on_unfinished) as grown:
+            yield grown.add
+            grown.finish(schema)
+
+
+@contextmanager
+def csv_writer(file: TextIO, schema: RowSchema) -> Iterator[WriteRows]:
+    """Give a function that adds rows to an open text file as CSV; what is written can be read at once."""
+    with _text_writer(file, _CsvLines(schema)) as write:
+        yield write
+
+
+@contextmanager
+def _text_writer(file: TextIO, encode: "_CsvLines | _JsonLines") -> Iterator[WriteRows]:
+    """Write to an open file; the header comes with the first rows, or at the end if there are none."""
+    header = list(encode.header)
+
+    def write(rows: Sequence[Row]) -> None:
+        if rows:
+            file.writelines([*header, *encode(rows)])
+            file.flush()
+            header.clear()
+
+    yield write
+    file.writelines(header)
+
+
+class _CsvLines:
+    """Encodes rows as lines of CSV."""
+
+    def __init__(self, schema: RowSchema) -> None:
+        self._lines: list[str] = []
+        self._writer = csv.DictWriter(
+            SimpleNamespace(write=self._lines.append), schema.columns, restval="", lineterminator="\n"
+        )
+        if schema.types:
+            self._writer.writeheader()
+        self.header = self._taken()
+
+    def __call__(self, rows: Sequence[Row]) -> list[str]:
+        self._writer.writerows(map(_quotable, rows))
+        return self._taken()
+
+    def _taken(self) -> list[str]:
+        lines = list(self._lines)
+        self._lines.clear()
+        return lines
+
+
+class _JsonLines:
+    """Encodes rows as lines of JSON."""
+
+    header: Sequence[str] = ()
+
+    def __call__(self, rows: Sequence[Row]) -> list[str]:
+        return [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
+
+
+def _encoder(path: Path, schema: RowSchema) -> _CsvLines | _JsonLines:
+    return _CsvLines(schema) if path.suffix.lower() == ".csv" else _JsonLines()
+
+
+def _quotable(row: Row) -> Row:
+    """Return a row without carriage returns, which the csv module of older Pythons leaves outside of quotes."""
+    mark = "\N{REPLACEMENT CHARACTER}"
+    return {name: value.replace("\r", mark) if isinstance(value, str) else value for name, value in row.items()}
+
+
+class _GrowingTable:
+    """A table in the file in which it grows; made by `_growing`."""
+
+    def __init__(self, path: Path, encode: _CsvLines | _JsonLines, file: BinaryIO) -> None:
+        self._path = path
+        self._encode = encode
+        self._file = file
+        self._add(self._encode.header)
+        self.header_bytes = file.tell()
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Hand rows to the system, so that others can read them."""
+        self._add(self._encode(rows))
+
+    def _add(self, lines: Sequence[str]) -> None:
+        _append_lines(self._file, [line.encode() for line in lines])
+
+    def finish(self, schema: RowSchema) -> None:
+        """Put the table in its place."""
+        os.fsync(self._file.fileno())
+        self._file.close()
+        part = Path(self._file.name)
+        if self._path.suffix.lower() == ".parquet":
+            _write_parquet(part, self._path, schema)
+            part.unlink()
+        else:
+            part.replace(resolve_link(self._path))
+
+
+@contextmanager
+def _growing(
+    path: Path, encode: _CsvLines | _JsonLines, on_unfinished: Callable[[Path], None] | None
+) -> Iterator[_GrowingTable]:
+    """Give the growing table. When the block fails, its file stays if it has rows."""
+    suffix = ".jsonl" if path.suffix.lower() == ".parquet" else ""
+    with create_part(resolve_link(path), suffix=suffix, buffering=0) as file:
+        part = Path(file.name)
+        table = None
+        try:
+            table = _GrowingTable(path, encode, file)
+            yield table
+        except BaseException:
+            with suppress(OSError):
+                if table is None or part.stat().st_size <= table.header_bytes:
+                    part.unlink()
+                elif on_unfinished:
+                    on_unfinished(part)
+            raise
+
+
+def _append_lines(file: BinaryIO, lines: Sequence[bytes]) -> None:
+    """Append lines to an unbuffered file; where an error stops it, cut off the half of a line."""
+    start = file.tell()
+    content = memoryview(b"".join(lines))
+    written = 0
+    try:
+        while written < len(content):
+            written += file.write(content[written:])
+    except BaseException:
+        with suppress(OSError):
+            ends = accumulate(map(len, lines), initial=start)
+            reached = os.fstat(file.fileno()).st_size
+            file.truncate(max(end for end in ends if end <= reached))
+        raise
+
+
+def _require_table(path: Path) -> None:
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise OutputError(f"a table's name must end in {', '.join(SUFFIXES)}, got {path}")
+    if suffix not in TABLE_SUFFIXES:
+        raise OutputError(f"a table's name must end in {', '.join(TABLE_SUFFIXES)}, got {path}")
     if is_dir(path):
         raise OutputError(f"cannot write {path}: it is a folder")
     if suffix == ".parquet" and find_spec("pyarrow") is None:
         raise ExtraError("Parquet", extra="parquet")
-    grown = unfinished_path(path)
-    try:
-        with _growing(grown) as file, _writer(file, suffix, moving=moving, class_names=class_names) as write:
-            yield write
-        if suffix == ".parquet":
-            _convert(grown, path, moving=moving, class_names=class_names)
-            grown.unlink()
-        else:
-            grown.replace(resolve_link(path))
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def unfinished_path(path: Path | str) -> Path:
-    """The file in which the rows of a table are until it is whole."""
-    path = resolve_link(path)
-    return path.with_name(f"{path.name}{'.jsonl' if path.suffix.lower() == '.parquet' else ''}.part")
-
-
-def _writer(file: TextIO, suffix: str, *, moving: bool, class_names: tuple[str, ...]) -> AbstractContextManager[Write]:
-    return csv_writer(file, moving=moving, class_names=class_names) if suffix == ".csv" else _jsonl_writer(file)
-
-
-@contextmanager
-def _growing(part: Path) -> Iterator[TextIO]:
-    """A text file that stays when the block fails, unless it is empty."""
-    try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        with suppress(OSError):
-            if not part.is_file() or not part.stat().st_size:
-                part.unlink()
-        raise
-
-
-@contextmanager
-def csv_writer(
-    file: TextIO, *, moving: bool = False, class_names: tuple[str, ...] = Scores.class_names
-) -> Iterator[Write]:
-    """A function that adds rows to an open text file as CSV, with a header; what is written can be read at once."""
-    writer: csv.DictWriter[str] | None = None
-
-    def write(rows: Sequence[Row]) -> None:
-        nonlocal writer
-        if rows and writer is None:
-            writer = csv.DictWriter(file, _columns(rows[0], moving=moving), restval="", lineterminator="\n")
-            writer.writeheader()
-        if rows and writer is not None:
-            writer.writerows(map(_quotable, rows))
-            file.flush()
-
-    yield write
-    if writer is None:
-        csv.DictWriter(file, list(plain_row(moving=moving, class_names=class_names)), lineterminator="\n").writeheader()
-
-
-def _quotable(row: Row) -> Row:
-    """A row without carriage returns, which the csv module of older Pythons leaves outside of quotes."""
-    returns = "\N{REPLACEMENT CHARACTER}"
-    return {name: value.replace("\r", returns) if isinstance(value, str) else value for name, value in row.items()}
-
-
-@contextmanager
-def _jsonl_writer(file: TextIO) -> Iterator[Write]:
-    def write(rows: Sequence[Row]) -> None:
-        if rows:
-            file.writelines(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-            file.flush()
-
-    yield write
-
-
-def _columns(row: Row, *, moving: bool) -> list[str]:
-    """The columns of a table that starts with this row."""
-    names = list(row)
-    if moving and not set(_OVER_TIME) <= set(names):
-        names[1:1] = _OVER_TIME
-    return names
-
-
-def _convert(lines: Path, path: Path, *, moving: bool, class_names: tuple[str, ...]) -> None:
-    """Make a Parquet file from JSON Lines."""
-    import pyarrow as pa
+def _write_parquet(lines: Path, path: Path, schema: RowSchema) -> None:
+    """Make a Parquet file of JSON Lines."""
+    import pyarrow as pa  # heavy, and an extra
     from pyarrow import parquet
 
-    with lines.open(encoding="utf-8") as file, atomic_write(path) as target:
-        rows = map(json.loads, file)
-        group = list(islice(rows, _GROUP))
-        schema = _schema(pa, (group or [plain_row(moving=moving, class_names=class_names)])[0], moving=moving)
-        with parquet.ParquetWriter(target, schema) as writer:
-            writer.write_table(pa.Table.from_pylist(group, schema))
-            while group := list(islice(rows, _GROUP)):
-                writer.write_table(pa.Table.from_pylist(group, schema))
-
-
-def _schema(pa: Any, row: Row, *, moving: bool) -> Any:
     kinds = {str: pa.string(), int: pa.int32(), float: pa.float32()}
     exact = {"seconds": pa.float64()}  # of hours, 32 bits leave milliseconds
-    types = {name: type(value) for name, value in (plain_row(moving=True) | row).items()}
-    return pa.schema([(name, exact.get(name, kinds[types[name]])) for name in _columns(row, moving=moving)])
+    columns = pa.schema([(name, exact.get(name, kinds[kind])) for name, kind in schema.types.items()])
+    with lines.open(encoding="utf-8") as file, atomic_write(path) as target:
+        rows = map(json.loads, file)
+        with parquet.ParquetWriter(target, columns) as writer:
+            writer.write_table(pa.Table.from_pylist(list(islice(rows, _GROUP)), columns))
+            while group := list(islice(rows, _GROUP)):
+                writer.write_table(pa.Table.from_pylist(group, columns))

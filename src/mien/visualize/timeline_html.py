@@ -2,14 +2,13 @@
 
 import base64
 import io
-import json
-from importlib import resources
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mien.io.html import fill_page
 from mien.visualize.timeline import Band, Chart
 
 _QUALITY = 85  # of the thumbnails
@@ -29,9 +28,7 @@ def timeline_page(chart: Chart) -> str:
         "ticks": [{"at": (seconds - chart.start) / span, "text": text} for seconds, text in chart.ticks()],
         "bands": [_band(chart, band) for band in chart.bands],
     }
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    template = (resources.files("mien.io") / "templates" / "timeline.html").read_text(encoding="utf-8")
-    return template.replace('"CONTENT"', text, 1)
+    return fill_page("timeline.html", content=content)
 
 
 def _band(chart: Chart, band: Band) -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 import base64
 import io
-import json
 from collections import defaultdict
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ from PIL import Image
 
 from mien.data.audit.duplicates import connected
 from mien.data.audit.findings import KINDS, Audit, Finding
+from mien.io.html import fill_page
 from mien.labels import COLOURS, EXPRESSIONS, SPLITS, VOTES
 from mien.types import FACE_SIDE, FaceSet, Progress, batches
 
@@ -48,9 +47,7 @@ def audit_page(audit: Audit, faces: FaceSet, *, title: str = "faces", progress: 
         "columns": _COLUMNS,
         "sheets": _sheets(faces, shown, progress),
     }
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    template = (resources.files("mien.io") / "templates" / "audit.html").read_text(encoding="utf-8")
-    return template.replace('"CONTENT"', text, 1)
+    return fill_page("audit.html", content=content)
 
 
 def _cards(audit: Audit) -> list[list[int]]:

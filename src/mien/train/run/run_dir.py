@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mien.errors import OutputError, RunError
-from mien.io.atomic_write import write_text
+from mien.io.atomic_write import find_parts, write_text
 from mien.train.recipe_toml import parse_recipe
 from mien.train.run.checkpoint import Checkpoint, Epoch, library_versions, load_checkpoint, save_checkpoint
 from mien.train.run.plots import RunPlots
@@ -50,6 +50,7 @@ class RunDir:
         with lock_folder(self.path / "run.lock"):
             if epochs is not None and list(epochs) != (load_checkpoint(last).epochs if last.exists() else []):
                 raise RunError(f"the run in {self.path} has gone on since: take it up again by resume")
+            self._remove_parts()
             yield
 
     def open(self, *, resume: bool, computer: dict[str, Any]) -> Checkpoint | None:
@@ -82,6 +83,12 @@ class RunDir:
         write_text(about, json.dumps(facts, indent=2) + "\n")  # the first: it makes the folder a run's
         write_text(self.path / "recipe.toml", self.facts["recipe"])
         return None
+
+    def _remove_parts(self) -> None:
+        """Remove what a process that was killed in this folder had begun to write: no other process writes here."""
+        for name in ("last.safetensors", "best.safetensors", "metrics.csv", "curve.png", "run.json", "recipe.toml"):
+            for part in find_parts(self.path / name):
+                part.unlink(missing_ok=True)
 
     def save(self, saved: Checkpoint) -> None:
         """Write a finished epoch down: as the best, if it is, and as the last. Raises OutputError."""
