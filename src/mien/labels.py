@@ -9,6 +9,12 @@ EXPRESSIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "sur
 # What a FER+ annotator could vote for (Barsoum et al., 2016): the seven expressions, then what FER2013 has no name for.
 VOTES: tuple[str, ...] = (*EXPRESSIONS, "contempt", "unknown", "nonface")
 
+# What a model answers, by the key in its card. The two differ: FER2013's labels call many neutral faces sad or angry.
+QUESTIONS: dict[str, str] = {
+    "ferplus": "which expression would people name?",
+    "fer2013": "which label would FER2013 give?",
+}
+
 SPLITS: tuple[str, ...] = ("train", "valid", "test")
 
 # One colour an expression (red, green, blue), distinguishable for colour-blind readers: after Okabe and Ito (2008).

@@ -26,6 +26,12 @@ class ModelCard:
         Pixels; the model takes (N, side, side) uint8.
     temperature
         The logits are divided by this before the softmax.
+    question
+        Which question it answers, a key of `mien.labels.QUESTIONS`; "": it is not known.
+    prior, priors
+        The name of the prior inside the model, and the numbers of that and of each other prior that it can be given by
+        name: how often each class is expected before a face is seen. They stand in the order of the classes, and sum to
+        1. "" and none: it is not known.
     parameters
         How many numbers were learned.
     recipe
@@ -44,6 +50,9 @@ class ModelCard:
     class_names: tuple[str, ...]
     side: int = FACE_SIDE
     temperature: float = 1.0
+    question: str = ""
+    prior: str = ""
+    priors: dict[str, tuple[float, ...]] = field(default_factory=dict)
     parameters: int = 0
     recipe: str = ""
     faces_hash: str = ""
@@ -57,7 +66,9 @@ class ModelCard:
         return f"<ModelCard {self.name}: {len(self.class_names)} classes, {self.parameters:,} parameters>"
 
     def _repr_html_(self) -> str:
-        facts = {name: value for name, value in asdict(self).items() if name not in ("recipe", "scores") and value}
+        facts = {
+            name: value for name, value in asdict(self).items() if name not in ("recipe", "scores", "priors") and value
+        }
         rows = [[name, ", ".join(value) if isinstance(value, tuple) else str(value)] for name, value in facts.items()]
         return titled_html(repr(self), table_html(["", ""], rows + [[k, f"{v:.4g}"] for k, v in self.scores.items()]))
 
@@ -72,7 +83,8 @@ class ModelCard:
             content = {_OLD_KEYS.get(key, key): value for key, value in json.loads(text).items()}
             if not isinstance(content["class_names"], list):
                 raise TypeError("class_names must be a list of names")
-            card = ModelCard(**{**content, "class_names": tuple(content["class_names"])})
+            priors = {name: tuple(numbers) for name, numbers in content.get("priors", {}).items()}
+            card = ModelCard(**{**content, "class_names": tuple(content["class_names"]), "priors": priors})
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ModelError(f"the model's card is not one that this version of mien reads: {error}") from error
         if not _values_are_sound(card):
@@ -89,6 +101,12 @@ def _values_are_sound(card: ModelCard) -> bool:
     return (
         all(isinstance(name, str) for name in card.class_names)
         and all(isinstance(getattr(card, each.name), _KINDS[each.type]) for each in fields(card) if each.type in _KINDS)
+        and all(_is_prior(numbers, len(card.class_names)) for numbers in card.priors.values())
         and isinstance(card.scores, dict)
         and all(isinstance(figure, int | float) for figure in card.scores.values())
     )
+
+
+def _is_prior(numbers: tuple[Any, ...], classes: int) -> bool:
+    """Whether these are a positive number for each class."""
+    return len(numbers) == classes and all(isinstance(number, int | float) and number > 0 for number in numbers)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mien.classify.card import ModelCard
 from mien.classify.file_type import kind_of
+from mien.classify.prior import Prior, corrected, prior_ratio
 from mien.errors import ModelError
 from mien.io.atomic_write import exists
 from mien.types import COLUMNS, FACE_SIDE, Scores, batches, require_faces
@@ -29,6 +30,8 @@ class OnnxClassifier:
     threads:   that compute one batch; 0: as many as there are CPUs for this process.
     batch:     faces that are computed at a time, whatever is asked for at once; so memory stays flat.
     providers: of ONNX Runtime, best first.
+    prior:     how often each class is expected before a face is seen, where it is not as the file says: the name of one
+               in its card (`uniform`), or a number for each class.
     Safe to call from several threads. Raises ModelError where the file is no model of mien.
     """
 
@@ -39,6 +42,7 @@ class OnnxClassifier:
         threads: int = 0,
         batch: int = 256,
         providers: Sequence[str] = _CPU,
+        prior: Prior | None = None,
     ) -> None:
         if threads < 0:
             raise ModelError(f"threads must be 0 (as many as there are CPUs) or more, got {threads}")
@@ -52,7 +56,10 @@ class OnnxClassifier:
         self._session = _session(content, self._where, self.threads, providers)
         self.card = _card(self._session, self._where)
         _check_ends(self._session, self.card, self._where)
+        self._ratio: NDArray[np.float64] | None = None  # what is in the file is tried as it is
         self(np.zeros((2, FACE_SIDE, FACE_SIDE), np.uint8))
+        if prior is not None:
+            self._ratio = prior_ratio(self.card, prior)
 
     @property
     def name(self) -> str:
@@ -84,19 +91,21 @@ class OnnxClassifier:
             raise ModelError(f"{self._where} failed on {len(images)} faces at once: {_line(error)}") from error
         if probs.shape != wanted:
             raise ModelError(f"{self._where} must return probs of shape {wanted}, one a label, got {probs.shape}")
-        return np.asarray(probs, np.float32)
+        probs = np.asarray(probs, np.float32)
+        return probs if self._ratio is None else corrected(probs, self._ratio)
 
 
-def load(model: Path | str, *, threads: int = 0) -> OnnxClassifier:
+def load(model: Path | str, *, threads: int = 0, prior: Prior | None = None) -> OnnxClassifier:
     """The classifier of a model that ships, by its name (`swift`), or of a model file, by its path (`./swift.onnx`).
 
-    Raises ModelError where there is no such model, with the names there are.
+    prior: how often each class is expected before a face is seen; None: as the model's card says.
+    Raises ModelError where there is no such model, with the names there are, or the prior is none of that model's.
     """
     ships = shipped()
     if str(model) in ships:
-        return OnnxClassifier(ships[str(model)].read_bytes(), threads=threads)
+        return OnnxClassifier(ships[str(model)].read_bytes(), threads=threads, prior=prior)
     if exists(model):
-        return OnnxClassifier(model, threads=threads)
+        return OnnxClassifier(model, threads=threads, prior=prior)
     near = difflib.get_close_matches(str(model), ships, n=1)
     guess = f"; did you mean {near[0]}?" if near else ""
     raise ModelError(f"no file and no model that ships is named {model}{guess} ({_ships(ships)})")
