@@ -1,0 +1,66 @@
+"""People's answers: which faces count, and the figures of four that are worked out by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mien.errors import DataError
+from mien.evaluation.ferplus import ferplus_report
+from mien.labels import EXPRESSIONS, VOTES
+from mien.types import FaceSet
+from support import random_faces
+
+HAPPY, SAD, NEUTRAL = (EXPRESSIONS.index(name) for name in ("happy", "sad", "neutral"))
+
+
+def voted(*faces: dict[str, int]) -> FaceSet:
+    votes = np.array([[face.get(kind, 0) for kind in VOTES] for face in faces], np.float32)
+    return replace(random_faces(len(faces)), votes=votes)
+
+
+def said(*answers: tuple[int, float]) -> np.ndarray:
+    """Rows with this confidence in this expression, the rest spread evenly."""
+    probs = np.zeros((len(answers), len(EXPRESSIONS)), np.float32)
+    for row, (answer, confidence) in zip(probs, answers, strict=True):
+        row[:] = (1 - confidence) / 6
+        row[answer] = confidence
+    return probs
+
+
+def test_figures_worked_out_by_hand() -> None:
+    faces = voted(
+        {"happy": 9, "neutral": 1},  # sure, right
+        {"sad": 8, "neutral": 2},  # sure, wrong
+        {"happy": 5, "sad": 4, "fear": 1},  # clear, right
+        {"neutral": 4, "sad": 3, "fear": 3},  # clear, right
+    )
+    report = ferplus_report(said((HAPPY, 0.9), (NEUTRAL, 0.5), (HAPPY, 0.6), (NEUTRAL, 0.4)), faces)
+    assert (report.accuracy.right, report.accuracy.count) == (3, 4)
+    assert report.mean_recall == pytest.approx((1 + 0 + 1) / 3)
+    assert report.confidence == pytest.approx(0.6)
+    assert report.sure is not None
+    assert (report.sure.right, report.sure.count) == (1, 2)
+    assert report.sure_confidence == pytest.approx(0.7)
+    scores = report.card_scores("valid")
+    assert scores["valid_people_accuracy"] == 0.75
+    assert scores["valid_people_sure_accuracy"] == 0.5
+
+
+def test_ties_contempt_unknown_and_no_face_do_not_count() -> None:
+    faces = voted(
+        {"happy": 5, "sad": 5},
+        {"contempt": 9, "sad": 1},
+        {"unknown": 6, "sad": 4},
+        {"nonface": 9, "sad": 1},
+        {"sad": 6},
+    )
+    report = ferplus_report(said(*[(SAD, 0.8)] * 5), faces)
+    assert (report.accuracy.right, report.accuracy.count) == (1, 1)
+
+
+def test_faces_without_votes_are_refused() -> None:
+    with pytest.raises(DataError, match="only be measured on faces with FER\\+ votes"):
+        ferplus_report(said((SAD, 0.5)), replace(random_faces(1), votes=None))
+    with pytest.raises(DataError, match="none of the faces has an expression that most annotators named"):
+        ferplus_report(said((SAD, 0.5)), voted({"happy": 5, "sad": 5}))
