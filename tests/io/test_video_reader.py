@@ -1,7 +1,9 @@
+import io
 import os
 import struct
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,8 +15,9 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
-from clips import Actor, Clip, at, write_clip
+from clips import Actor, Clip, at, scene, write_clip
 from mien.errors import DataError, ExtraError
 from mien.io import video_reader as video
 from mien.io.frame import Frame, FrameSelection
@@ -64,13 +67,6 @@ def test_all_frames_come_with_their_times(clip: Clip) -> None:
     assert count_frames(str(clip.path)) == len(frames)
 
 
-def test_a_variable_frame_rate_is_told_as_it_is(tmp_path: Path) -> None:
-    times = [0, 0.04, 0.05, 0.3, 0.31, 1.0, 1.5, 1.51]
-    clip = write_clip(tmp_path / "a.mp4", [Actor(at(160, 120))], times=times)
-    frames, _ = read(clip.path)
-    assert [frame.seconds for frame in frames] == pytest.approx(times, abs=1e-3)
-
-
 @pytest.mark.parametrize("rotation", [90, 180, 270])
 def test_frames_are_turned_upright(tmp_path: Path, rotation: int) -> None:
     clip = write_clip(tmp_path / "a.mp4", [Actor(at(80, 90))], duration=0.2, rotation=rotation)
@@ -90,6 +86,23 @@ def test_a_phone_held_upright_is_understood(tmp_path: Path) -> None:
     path.write_bytes(content)
     frames, _ = read(path)
     assert difference(frames[0].picture, np.rot90(clip.pictures[0], -1)) < 4
+
+
+@pytest.mark.parametrize("flip", ["hflip", "vflip"])
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_frames_are_mirrored_as_players_show_them(tmp_path: Path, rotation: int, flip: str) -> None:
+    shown = scene([Actor(at(80, 90))], 0)
+    undone = shown[:, ::-1] if flip == "hflip" else shown[::-1]
+    stored = np.ascontiguousarray(np.rot90(undone, -rotation // 90))
+    with av.open(str(tmp_path / "a.mov"), "w") as file:
+        stream = file.add_stream("libx264", rate=25)
+        stream.height, stream.width = stored.shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.set_display_rotation(rotation, hflip=flip == "hflip", vflip=flip == "vflip")
+        file.mux(stream.encode(av.VideoFrame.from_ndarray(stored, "rgb24")))
+        file.mux(stream.encode())
+    frames, _ = read(tmp_path / "a.mov")
+    assert difference(frames[0].picture, shown) < 4
 
 
 @pytest.mark.parametrize(
@@ -198,7 +211,10 @@ def test_videos_without_a_frame(clip: Clip, tmp_path: Path) -> None:
             if packet.dts is not None:
                 packet.stream = stream
                 new.mux(packet)
-    assert read(tmp_path / "sound.mp4")[1] == f"{tmp_path / 'sound.mp4'} must be a video, got a file without pictures"
+    assert (
+        read(tmp_path / "sound.mp4")[1]
+        == f"{tmp_path / 'sound.mp4'} must be a video, got a file without moving pictures"
+    )
     (tmp_path / "none.y4m").write_bytes(b"YUV4MPEG2 W64 H48 F25:1 Ip A1:1 C420jpeg\n")
     assert read(tmp_path / "none.y4m")[1] == f"{tmp_path / 'none.y4m'} holds no frame that can be read"
 
@@ -213,6 +229,82 @@ def test_frames_that_are_too_large_are_refused_before_they_are_made(tmp_path: Pa
     assert frames == []
     assert "a.y4m" in error
     assert len(error.splitlines()) == 1
+
+
+def test_later_frames_that_are_too_large_are_left_out(tmp_path: Path) -> None:
+    """The header of a video says how large its first frame is."""
+    with av.open(str(tmp_path / "a.avi"), "w") as file:
+        stream = file.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 192, 176, "yuvj420p"
+        for number, (width, height) in enumerate([(192, 176)] * 3 + [(16000, 16000)] + [(192, 176)] * 2):
+            content = io.BytesIO()
+            Image.new("L", (width, height), 90).save(content, "JPEG")
+            packet = av.Packet(content.getvalue())
+            packet.stream, packet.pts, packet.dts, packet.time_base = stream, number, number, Fraction(1, 25)
+            file.mux(packet)
+    frames, error = read(tmp_path / "a.avi")
+    assert [frame.picture.shape for frame in frames] == [(176, 192, 3)] * 5
+    assert error.endswith("was not read whole: 1 broken frame left out")
+
+
+@pytest.mark.parametrize(
+    ("aspect", "message"),
+    [
+        (Fraction(20000), "must have frames of at most 67,108,864 pixels"),
+        (Fraction(1, 100_000), "has pixels 100,000 times as high as wide, and so no picture"),
+    ],
+)
+def test_odd_shapes_of_pixels_are_refused_in_a_line(tmp_path: Path, aspect: Fraction, message: str) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w") as file:
+        stream = file.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = 3
+        file.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((120, 160, 3), 90, np.uint8), "rgb24")))
+        file.mux(stream.encode())
+    content = (tmp_path / "a.mp4").read_bytes()
+    stated = struct.pack(">4s2I", b"pasp", aspect.numerator, aspect.denominator)
+    (tmp_path / "a.mp4").write_bytes(content.replace(struct.pack(">4s2I", b"pasp", 3, 1), stated))
+    frames, error = read(tmp_path / "a.mp4")
+    assert frames == []
+    assert message in error
+
+
+def test_an_unknown_codec_is_refused_in_a_line(clip: Clip, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(clip.path.read_bytes().replace(b"avc1", b"qqqq"))
+    assert read(path) == ([], f"{path} cannot be read: its pictures are coded in a way that FFmpeg does not know")
+    with pytest.raises(DataError, match="FFmpeg does not know"):
+        count_frames(str(path))
+
+
+def test_the_cover_of_a_song_is_no_video(clip: Clip, tmp_path: Path) -> None:
+    song, cover = tmp_path / "song.mp4", io.BytesIO()
+    Image.new("RGB", (64, 64)).save(cover, "PNG")
+    with av.open(str(clip.path)) as old, av.open(str(song), "w") as new:
+        sound = new.add_stream_from_template(old.streams.audio[0])
+        picture = new.add_stream("png", rate=1)
+        picture.width = picture.height = 64
+        picture.pix_fmt, picture.disposition = "rgb24", av.stream.Disposition.attached_pic
+        packet = av.Packet(cover.getvalue())
+        packet.stream, packet.pts, packet.dts, packet.time_base = picture, 0, 0, Fraction(1)
+        new.mux(packet)
+        for packet in old.demux(audio=0):
+            if packet.dts is not None:
+                packet.stream = sound
+                new.mux(packet)
+    assert read(song) == ([], f"{song} must be a video, got a file without moving pictures")
+
+
+@pytest.mark.parametrize("start", [1e15, 1e300])
+def test_a_start_beyond_all_time_is_over(clip: Clip, start: float) -> None:
+    assert read(clip.path, start=start) == ([], f"{clip.path} is over before {start} seconds, where it should start")
+    assert count_frames(str(clip.path), selection=FrameSelection(start=start)) == 0
+
+
+@pytest.mark.parametrize("every", [1e-9, 1e-300])
+def test_steps_shorter_than_frames_give_all_frames(clip: Clip, every: float) -> None:
+    assert len(read(clip.path, every=every)[0]) == 50
+    assert count_frames(str(clip.path), selection=FrameSelection(every=every)) == 50
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
@@ -231,8 +323,8 @@ class Unplugged:
     def __init__(self, clip: Clip, packets: int) -> None:
         self._container = av.open(str(clip.path))
         self._packets = packets
-        self.streams = self._container.streams
-        self.duration = None
+        self.streams, self.format = self._container.streams, self._container.format
+        self.duration, self.size = None, -1
 
     def __enter__(self) -> Self:
         return self
@@ -312,30 +404,3 @@ def test_without_pyav_the_extra_is_named(clip: Clip, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ExtraError, match=r"mien\[video\]"):
         next(read_video(str(clip.path)))
-
-
-def test_recordings_put_end_to_end_are_one(tmp_path: Path) -> None:
-    """Their clocks begin anew in the middle; what is told goes on."""
-    write_clip(tmp_path / "a.ts", [Actor(at(160, 120))], duration=0.8)
-    write_clip(tmp_path / "b.ts", [Actor(at(100, 120))], duration=0.4)
-    both = tmp_path / "both.ts"
-    both.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
-    seconds = [frame.seconds for frame in read_video(str(both))]
-    assert len(seconds) == 30
-    assert seconds == pytest.approx([number / 25 for number in range(30)], abs=0.02)
-    assert len(list(read_video(str(both), selection=FrameSelection(every=0.1)))) == 12
-
-
-def test_frames_out_of_order_shift_nothing(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two that come the wrong way round the second is told at the time of the first; what follows is in time."""
-    upcoming = video._Reading._upcoming
-
-    def swapped(reading: video._Reading) -> Iterator[object]:
-        frames = list(upcoming(reading))
-        frames[3], frames[4] = frames[4], frames[3]
-        yield from frames
-
-    monkeypatch.setattr(video._Reading, "_upcoming", swapped)
-    seconds = [frame.seconds for frame in read_video(str(clip.path))]
-    assert seconds[:3] + seconds[5:] == pytest.approx(clip.seconds[:3] + clip.seconds[5:], abs=1e-3)
-    assert seconds[3] == seconds[4] == pytest.approx(clip.seconds[4], abs=1e-3)

@@ -1,4 +1,6 @@
 import sys
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -73,6 +75,96 @@ def test_the_sound_is_copied_bit_for_bit(clip: Clip, tmp_path: Path) -> None:
     before, after = sounds(clip.path), sounds(tmp_path / "out.mp4")
     assert len(after) >= len(before) - 2
     assert after == [(pytest.approx(at, abs=1e-3), content) for at, content in before[: len(after)]]
+
+
+def film(path: Path, codec: str, *, rate: int = 44_100, stamp: Callable[[int], int] | None = None) -> Path:
+    """Two seconds of pictures and a tone, its packets' times in milliseconds changed where `stamp` gives others."""
+    picture = np.full((48, 64, 3), 90, np.uint8)
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        tone = file.add_stream(codec, rate=rate, layout="stereo")
+        for _ in range(50):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        file.mux(stream.encode())
+        wave = (8000 * np.sin(2 * np.pi * 440 * np.arange(2 * rate) / rate)).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(wave.repeat(2)[None], format="s16", layout="stereo")
+        frame.sample_rate, frame.pts = rate, 0
+        resampler = av.AudioResampler(tone.format, tone.layout, rate, frame_size=tone.frame_size or 1024)
+        packets = [packet for part in [*resampler.resample(frame), None] for packet in tone.encode(part)]
+        for number, packet in enumerate(packets):
+            if stamp is not None:
+                packet.pts = packet.dts = stamp(number)
+                packet.time_base = Fraction(1, 1000)
+            file.mux(packet)
+    return path
+
+
+def drawn(source: Path, target: Path) -> list[str]:
+    """Write a copy of a film, and return what was said of its sound."""
+    said: list[str] = []
+    with video_writer(target, sound=str(source), warn=said.append) as writer:
+        for frame in read_video(str(source)):
+            writer.write(frame.picture, seconds=frame.seconds)
+    return said
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate"),
+    [
+        ("a.mp4", "libmp3lame", 44_100),
+        ("a.avi", "libmp3lame", 44_100),
+        ("a.avi", "aac", 44_100),
+        ("a.avi", "ac3", 48_000),
+        ("a.mkv", "flac", 44_100),
+        ("a.mkv", "alac", 44_100),
+        ("a.mkv", "libopus", 48_000),
+        ("a.ts", "aac", 44_100),
+        ("a.mkv", "eac3", 48_000),
+    ],
+)
+def test_sound_that_browsers_play_is_kept(tmp_path: Path, name: str, codec: str, rate: int) -> None:
+    assert drawn(film(tmp_path / name, codec, rate=rate), tmp_path / "out.mp4") == []
+    before, after = sounds(tmp_path / name), sounds(tmp_path / "out.mp4")
+    assert len(after) >= len(before) - 3
+    assert 1.8 < after[-1][0] < 2.05
+    assert len(frames(tmp_path / "out.mp4")) == 50
+
+
+def test_packets_of_sound_at_one_time_follow_one_another(tmp_path: Path) -> None:
+    """As containers give them that count time in steps longer than a packet."""
+    source = film(tmp_path / "a.mkv", "aac", stamp=lambda number: number * 1024 * 1000 // 44_100 // 100 * 100)
+    assert len({at for at, _ in sounds(source)}) < len(sounds(source)) / 3
+    assert drawn(source, tmp_path / "out.mp4") == []
+    after = sounds(tmp_path / "out.mp4")
+    assert [content for _, content in after] == [content for _, content in sounds(source)][: len(after)]
+    assert np.diff([at for at, _ in after]).min() > 0
+    assert [at for at, _ in after] == pytest.approx([n * 1024 / 44_100 for n in range(len(after))], abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "message"),
+    [("a.avi", "pcm_s16le", "MP4 does not take pcm_s16le"), ("a.wmv", "wmav2", "MP4 does not take wmav2")],
+)
+def test_other_sound_is_left_out_with_a_remark(tmp_path: Path, name: str, codec: str, message: str) -> None:
+    source = film(tmp_path / name, codec)
+    assert drawn(source, tmp_path / "out.mp4") == [f"{source}: its sound is left out, since {message}"]
+    assert len(frames(tmp_path / "out.mp4")) == 50
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["out.mp4", name])
+
+
+def test_sound_that_fails_costs_no_picture(tmp_path: Path) -> None:
+    """AAC whose description is missing, so that no player knows it."""
+    source = film(tmp_path / "a.avi", "aac")
+    content = bytearray(source.read_bytes())
+    extra = content.rindex(b"strf") + 8 + 16  # how long the description is
+    assert content[extra : extra + 2] == b"\x05\x00"
+    content[extra] = 0
+    source.write_bytes(content)
+    (remark,) = drawn(source, tmp_path / "out.mp4")
+    assert remark.startswith(f"{source}: its sound is left out, since it cannot be copied: ")
+    assert len(frames(tmp_path / "out.mp4")) == 50
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.avi", "out.mp4"]
 
 
 def test_a_part_keeps_picture_and_sound_together(clip: Clip, tmp_path: Path) -> None:

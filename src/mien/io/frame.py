@@ -1,7 +1,7 @@
-"""One frame of a source, and which frames of a video are wanted."""
+"""One frame of a source, and the choice of frames of a video."""
 
+import math
 from dataclasses import dataclass, replace
-from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,19 +9,29 @@ from PIL import Image
 
 from mien.errors import DataError
 
+CLOSE = 0.001  # seconds: some containers round times by this much
 _SMALLEST = 48  # pixels: the least `max_side`, the side of a face
+_MOST_STEPS = 2.0**52  # beyond, steps of `every` no longer tell times apart
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Frame:
     """One picture of a source.
 
-    source:  its name, as it was given or found.
-    seconds: from the start of a video; 0 for a picture.
-    picture: (H, W, 3) uint8 RGB.
-    moving:  whether it is one of a video, camera or stream.
-    live:    whether it shows what is going on now: it is worth nothing any more when there is a newer one.
-    arrived: when it was read, on the clock of `time.monotonic`.
+    Attributes
+    ----------
+    source
+        Its name, as it was given or found.
+    seconds
+        When it is, from the start of a video; 0 for a picture.
+    picture
+        (H, W, 3) uint8 RGB.
+    moving
+        True if it is a frame of a video, camera or stream.
+    live
+        True if it shows what is going on now: a newer frame makes it worthless.
+    arrived
+        When it was read, on the clock of `time.monotonic`.
     """
 
     source: str
@@ -31,20 +41,33 @@ class Frame:
     live: bool = False
     arrived: float = 0.0
 
+    def __repr__(self) -> str:
+        height, width = self.picture.shape[:2]
+        when = f" at {self.seconds:.2f} s" if self.moving else ""
+        return f"<Frame {self.source}{when}, {width}x{height}>"
+
     def without_picture(self) -> "Frame":
-        """The same without its picture, to hold on to."""
+        """Return the same frame with an empty picture, to keep in memory."""
         return replace(self, picture=np.zeros((0, 0, 3), np.uint8))
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameSelection:
-    """Which frames are wanted, and how large.
+    """The frames of a video that are wanted, and how large they may be.
 
-    every:    seconds from one frame to the next; None: all frames.
-    start, end: seconds from the start of the video; frames from `start` on, and before `end`. None: to its end.
-    max_side: pixels; larger pictures and frames are made smaller than this. None: no limit.
+    Parameters
+    ----------
+    every
+        Seconds: the first frame of each such step is taken. None: all frames.
+    start, end
+        Seconds from the start of the video: frames from `start` on and before `end` are taken. None: to its end.
+    max_side
+        Pixels: larger pictures and frames are made smaller. None: no limit. For pictures, the rest does not count.
 
-    Only `max_side` says something of pictures. Raises DataError where a value is out of range.
+    Raises
+    ------
+    DataError
+        If a value is out of range.
     """
 
     every: float | None = None
@@ -53,24 +76,31 @@ class FrameSelection:
     max_side: int | None = None
 
     def __post_init__(self) -> None:
-        if self.every is not None and not (isfinite(self.every) and self.every > 0):
+        if self.every is not None and not (math.isfinite(self.every) and self.every > 0):
             raise DataError(f"every must be more than 0 seconds, got {self.every}")
-        if not (isfinite(self.start) and self.start >= 0):
+        if not (math.isfinite(self.start) and self.start >= 0):
             raise DataError(f"start must be 0 seconds or more, got {self.start}")
         if self.end is not None and not self.end > self.start:
             raise DataError(f"end must be later than start, {self.start} seconds, got {self.end}")
         if self.max_side is not None and self.max_side < _SMALLEST:
             raise DataError(f"max_side must be {_SMALLEST} pixels or more, got {self.max_side}")
 
+    def next_due(self, seconds: float) -> float:
+        """Return from when on the next frame is wanted, after one that was taken at `seconds`."""
+        if self.every is None:
+            return self.start
+        steps = (seconds + CLOSE - self.start) / self.every
+        return seconds if steps > _MOST_STEPS else self.start + (math.floor(steps) + 1) * self.every
+
     def fit(self, width: int, height: int) -> tuple[int, int]:
-        """The width and height that a picture of this size gets."""
+        """Return the width and height that a picture of this size gets."""
         if self.max_side is None or max(width, height) <= self.max_side:
             return width, height
         scale = self.max_side / max(width, height)
         return max(1, round(width * scale)), max(1, round(height * scale))
 
     def shrink(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """A picture, (H, W, 3) uint8, no larger than wanted."""
+        """Make a picture, (H, W, 3) uint8, no larger than `max_side`."""
         height, width = picture.shape[:2]
         size = self.fit(width, height)
         if size == (width, height):

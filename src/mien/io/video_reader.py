@@ -8,52 +8,68 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from mien.errors import DataError, ExtraError
-from mien.io.frame import ALL_FRAMES, Frame, FrameSelection
+from mien.errors import DataError, ExtraError, MienError
+from mien.io.frame import ALL_FRAMES, CLOSE, Frame, FrameSelection
 from mien.io.source import CAMERA, display_name, is_live
+from mien.io.video_clock import VideoClock
 
+MOST_PIXELS = 1 << 26  # of a frame: 8192 x 8192, more than any camera has; decoders refuse more, too
 _PATIENCE = 10.0  # seconds: how long a stream may take to open, and to send something
+_FURTHEST = 2.0**62  # ticks: FFmpeg counts no further
 _SLACK = 0.5  # seconds: by how much a video may be shorter than it says
-_JUMP = 0.5  # seconds: how far back a clock must go to have begun anew; by less, frames are out of order
-_CLOSE = 0.001  # seconds: times are rounded by this much in some containers
 
 
 def read_video(name: str, *, selection: FrameSelection = ALL_FRAMES) -> Iterator[Frame]:
-    """The frames of a video file, of a camera, `webcam:0`, or of a stream, such as `rtsp://...`, as they come.
+    """Read the frames of a video file, a camera or a stream, as they come.
 
-    Times count from the first frame, as the container states them, whatever the frame rate. Frames are turned upright
-    as the container says, and stretched where its pixels are not square. Broken frames are left out.
-    Raises DataError where nothing can be read, and, after all frames that can be, where some were broken or the video
-    ends before it should. Raises ExtraError without PyAV.
+    Times count from the first frame, as the container states them, whatever the frame rate. Frames are turned and
+    mirrored as the container says, and stretched where its pixels are not square. Broken frames are left out.
+
+    Parameters
+    ----------
+    name
+        A file, a camera such as `webcam:0`, or a stream such as `rtsp://host/path`.
+    selection
+        Which frames are wanted, and how large.
+
+    Raises
+    ------
+    DataError
+        If nothing can be read. If some frames are broken, or the video ends before it should: after all frames that
+        can be read.
+    ExtraError
+        If PyAV is not installed.
     """
-    with open_video(name) as container:
-        reading = _Reading(name, container, selection)
-        yield from reading.frames()
-    reading.require_whole()
+    try:
+        with open_video(name) as container:
+            reading = _Reading(name, container, selection)
+            yield from reading.frames()
+        reading.require_whole()
+    except MienError:
+        raise
+    except Exception as error:  # FFmpeg and PyAV raise whatever an odd file leads them to
+        raise DataError(f"{display_name(name)} cannot be read: {_reason(error)}") from error
 
 
 def count_frames(name: str, *, selection: FrameSelection = ALL_FRAMES) -> int:
-    """About how many frames of a video file there will be; 0: not known. Raises as `read_video` does."""
+    """Estimate how many frames of a video file `read_video` gives; 0 if that is not known. Raises as it does."""
     if is_live(name):
         return 0
     with open_video(name) as container:
-        stream = _stream(name, container)
+        stream = _picture_stream(name, container)
         length = _length(container, stream)
         if length is None or not stream.average_rate:
             return 0
         seconds = max(0.0, min(length, selection.end or length) - selection.start)
-        return round(seconds * float(stream.average_rate) if selection.every is None else seconds / selection.every)
+        rate = float(stream.average_rate)
+        return round(seconds * (rate if selection.every is None else min(rate, 1 / selection.every)))
 
 
 @contextmanager
 def open_video(name: str) -> Iterator[Any]:
-    """A container of PyAV for a video file, a camera or a stream. Raises DataError, ExtraError."""
-    try:
-        import av
-    except ImportError as error:
-        raise ExtraError("reading videos", extra="video") from error
+    """Open a video file, a camera or a stream as a container of PyAV. Raises DataError, ExtraError."""
+    av = import_pyav("reading videos")
     try:
         container = _open(name)
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -62,14 +78,17 @@ def open_video(name: str) -> Iterator[Any]:
         yield container
 
 
-def start_seconds(stream: Any) -> float:
-    """Seconds: the time in the container at which a stream starts."""
-    return float(stream.start_time * stream.time_base) if stream.start_time is not None else 0.0
+def import_pyav(feature: str) -> Any:
+    """Import PyAV. Raises ExtraError, naming the feature that needs it, where it is not installed."""
+    try:
+        import av  # an extra, and heavy: only videos need it
+    except ImportError as error:
+        raise ExtraError(feature, extra="video") from error
+    return av
 
 
 def _open(name: str) -> Any:
-    import av
-
+    av = import_pyav("reading videos")
     if name.startswith(CAMERA):
         device, form, options = _camera(name.removeprefix(CAMERA))
         return av.open(device, format=form, options=options, timeout=_PATIENCE)
@@ -80,7 +99,7 @@ def _open(name: str) -> Any:
 
 
 def _camera(which: str) -> tuple[str, str, dict[str, str]]:
-    """The device, the format and the options by which PyAV opens a camera, given by its number or its name."""
+    """Return the device, the format and the options by which PyAV opens a camera, given its number or its name."""
     if sys.platform == "darwin":
         return which, "avfoundation", {"framerate": "30"}
     if sys.platform == "win32":
@@ -91,8 +110,7 @@ def _camera(which: str) -> tuple[str, str, dict[str, str]]:
 def _windows_camera(which: str) -> str:
     if not which.isdigit():
         return which
-    import av
-
+    av = import_pyav("reading videos")
     cameras = [each.name for each in av.enumerate_input_devices("dshow") if "video" in each.media_types]
     if int(which) >= len(cameras):
         raise DataError(f"{CAMERA}{which} must be one of {len(cameras)} cameras, counted from 0")
@@ -100,32 +118,45 @@ def _windows_camera(which: str) -> str:
 
 
 def _refusal(name: str, error: Exception) -> str:
-    reason = getattr(error, "strerror", None) or str(error)
-    name = display_name(name)
+    reason, shown = _reason(error), display_name(name)
     if name.startswith(CAMERA):
-        return f"{name}: the camera cannot be opened: {reason}"
+        return f"{shown}: the camera cannot be opened: {reason}"
     if is_live(name):
-        return f"{name}: the stream cannot be opened: {reason}"
+        return f"{shown}: the stream cannot be opened: {reason}"
     if isinstance(error, FileNotFoundError):
-        return f"{name}: there is no such file"
+        return f"{shown}: there is no such file"
     if isinstance(error, OSError) and not isinstance(error, ValueError):
-        return f"{name} cannot be read: {reason}"
-    return f"{name} cannot be read: it is no video, is cut short, or is broken at its start"
+        return f"{shown} cannot be read: {reason}"
+    return f"{shown} cannot be read: it is no video, is cut short, or is broken at its start"
 
 
-def _stream(name: str, container: Any) -> Any:
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _picture_stream(name: str, container: Any) -> Any:
+    """Return the stream of moving pictures. Raises DataError where there is none that can be read."""
     name = display_name(name)
-    if not container.streams.video:
-        raise DataError(f"{name} must be a video, got a file without pictures")
-    stream = container.streams.video[0]
-    limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-    if limit and stream.codec_context.width * stream.codec_context.height > limit:
-        raise DataError(f"{name} must have frames of at most {limit:,} pixels; make it smaller first")
-    return stream
+    covers = import_pyav("reading videos").stream.Disposition.attached_pic
+    streams = [stream for stream in container.streams.video if not stream.disposition & covers]
+    if not streams:
+        raise DataError(f"{name} must be a video, got a file without moving pictures")
+    readable = [stream for stream in streams if stream.codec_context is not None]
+    if not readable:
+        raise DataError(f"{name} cannot be read: its pictures are coded in a way that FFmpeg does not know")
+    context = readable[0].codec_context
+    _require_size(name, context.width, context.height)
+    context.options = {"max_pixels": str(MOST_PIXELS)}  # later frames may be larger than the first
+    return readable[0]
+
+
+def _require_size(name: str, width: float, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise DataError(f"{name} must have frames of at most {MOST_PIXELS:,} pixels; make it smaller first")
 
 
 def _length(container: Any, stream: Any) -> float | None:
-    """Seconds that the pictures last, as far as the file says."""
+    """Return the seconds that the pictures last, as far as the file says."""
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
     alone = len(container.streams) == 1 and container.duration is not None
@@ -133,53 +164,44 @@ def _length(container: Any, stream: Any) -> float | None:
 
 
 class _Reading:
-    """The reading of one container: which frames are due, and what went wrong on the way."""
+    """Reads one container: decodes, selects frames, and keeps count of what went wrong."""
 
     def __init__(self, name: str, container: Any, selection: FrameSelection) -> None:
         self._name = display_name(name)
         self._container = container
         self._selection = selection
-        self._stream = _stream(name, container)
+        self._stream = _picture_stream(name, container)
         self._length = _length(container, self._stream)
-        self._live = is_live(name) and container.duration is None  # a file that is fetched has a duration
-        self._start = None if self._live else start_seconds(self._stream)
-        self._pause = 1 / float(self._stream.average_rate or 25)  # seconds from frame to frame, where none are stated
-        self._seconds = -self._pause  # of the last frame
+        self._live = is_live(name) and container.duration is None and container.size <= 0  # a fetched file has both
+        self._clock = VideoClock(container, self._stream, live=self._live)
         self._decoded = self._given = self._broken = 0
         self._stop = ""  # why it ended early
-        self._ended = False  # whether it ended where it was asked to
+        self._ended = False  # it ended where it was asked to
 
     def frames(self) -> Iterator[Frame]:
-        due = self._selection.start
-        self._seek()
-        for frame in self._upcoming():
-            seconds = self._time(frame)
-            if self._selection.end is not None and seconds >= self._selection.end - _CLOSE:
+        """Give the selected frames."""
+        due, sought = self._selection.start, self._seek()
+        for frame in self._decode():
+            seconds = self._clock.read(frame, sought=sought)
+            if self._selection.end is not None and seconds >= self._selection.end - CLOSE:
                 self._ended = True
                 return
-            if seconds < due - _CLOSE:
+            if seconds < due - CLOSE:
                 continue
-            while self._selection.every is not None and due <= seconds + _CLOSE:
-                due += self._selection.every
+            due = self._selection.next_due(seconds)
             self._given += 1
-            yield Frame(
-                self._name,
-                max(seconds, 0.0),
-                self._picture(frame),
-                moving=True,
-                live=self._live,
-                arrived=time.monotonic(),
-            )
+            picture = self._picture(frame)
+            yield Frame(self._name, seconds, picture, moving=True, live=self._live, arrived=time.monotonic())
 
     def require_whole(self) -> None:
         """Raise DataError where something could not be read."""
         if not self._decoded:
             raise DataError(f"{self._name} holds no frame that can be read{self._stop and f': {self._stop}'}")
-        wrong = []
+        wrong, seconds = [], max(self._clock.seconds, 0.0)
         if self._stop:
-            wrong.append(f"it stopped after {max(self._seconds, 0):.1f} seconds: {self._stop}")
-        elif not self._ended and self._length is not None and self._seconds + _SLACK < self._length - self._pause:
-            wrong.append(f"it ends after {self._seconds:.1f} of {self._length:.1f} seconds")
+            wrong.append(f"it stopped after {seconds:.1f} seconds: {self._stop}")
+        elif self._ends_early():
+            wrong.append(f"it ends after {seconds:.1f} of {self._length:.1f} seconds")
         elif not self._given:
             raise DataError(f"{self._name} is over before {self._selection.start} seconds, where it should start")
         if self._broken:
@@ -187,21 +209,26 @@ class _Reading:
         if wrong:
             raise DataError(f"{self._name} was not read whole: {', '.join(wrong)}")
 
-    def _seek(self) -> None:
-        """Go to the last key frame before the start, where the source can."""
-        import av
+    def _ends_early(self) -> bool:
+        """Return whether the frames end before the container says; False where clocks of several make it up."""
+        if self._ended or self._length is None or self._clock.was_set:
+            return False
+        return self._clock.seconds + _SLACK < self._length - self._clock.pause
 
-        if self._selection.start and self._start is not None:
-            place = round((self._selection.start + self._start) / self._stream.time_base)
-            try:
-                self._container.seek(place, stream=self._stream)
-            except av.FFmpegError:  # then all frames from the first on are read, and left out
-                return
+    def _seek(self) -> bool:
+        """Go to the last key frame before the start. Return False where the source stays at its first frame."""
+        if not self._selection.start or self._clock.origin is None:
+            return False
+        place = (self._selection.start + self._clock.origin) / self._stream.time_base
+        try:
+            self._container.seek(round(min(place, _FURTHEST)), stream=self._stream)
+        except import_pyav("reading videos").FFmpegError:
+            return False
+        return True
 
-    def _upcoming(self) -> Iterator[Any]:
-        """All frames that can be decoded."""
-        import av
-
+    def _decode(self) -> Iterator[Any]:
+        """Give all frames that can be decoded."""
+        av = import_pyav("reading videos")
         self._stream.thread_type = "AUTO"
         packets = self._container.demux(self._stream)
         while True:
@@ -210,8 +237,9 @@ class _Reading:
             except StopIteration:
                 return
             except (av.FFmpegError, OSError) as error:
-                self._stop = getattr(error, "strerror", None) or str(error)
+                self._stop = _reason(error)
                 return
+            self._clock.note(packet)
             try:
                 frames = packet.decode()
             except av.FFmpegError:
@@ -223,26 +251,32 @@ class _Reading:
                 if not frame.is_corrupt:
                     yield frame
 
-    def _time(self, frame: Any) -> float:
-        """Seconds from the first frame; they never go back."""
-        if frame.time is None:
-            self._seconds += self._pause
-        else:
-            if self._start is None:
-                self._start = frame.time
-            seconds = frame.time - self._start
-            if self._decoded > 1 and seconds < self._seconds - _JUMP:  # recordings were put end to end
-                seconds = self._seconds + self._pause
-                self._start = frame.time - seconds
-            self._seconds = max(seconds, self._seconds)
-        return self._seconds
-
     def _picture(self, frame: Any) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB, upright, with square pixels, no larger than wanted."""
+        """Return a frame as (H, W, 3) uint8 RGB, upright, with square pixels, no larger than wanted."""
         stretch = self._stream.sample_aspect_ratio or 1
-        width, height = self._selection.fit(round(frame.width * stretch), frame.height)
+        stretched = round(frame.width * stretch)
+        if not stretched:
+            raise DataError(
+                f"{self._name} has pixels {float(1 / stretch):,.0f} times as high as wide, and so no picture"
+            )
+        _require_size(self._name, stretched, frame.height)
+        width, height = self._selection.fit(stretched, frame.height)
         same = (width, height) == (frame.width, frame.height)
         sized = {} if same else {"width": width, "height": height, "interpolation": "AREA"}
-        picture = frame.to_ndarray(format="rgb24", **sized)
-        turns = round(frame.rotation / 90) % 4  # counter-clockwise
-        return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+        return _upright(frame.to_ndarray(format="rgb24", **sized), frame.side_data.get("DISPLAYMATRIX"))
+
+
+def _upright(picture: NDArray[np.uint8], display_matrix: Any) -> NDArray[np.uint8]:
+    """Turn and mirror a picture by its display matrix, to the nearest quarter turn.
+
+    The matrix takes x, y as stored to a x + c y, b x + d y as shown; a, b are its first two numbers, c, d its fourth
+    and fifth.
+    """
+    if display_matrix is None:
+        return picture
+    a, b, _, c, d = np.frombuffer(display_matrix, np.int32)[:5].tolist()
+    turned = abs(a) + abs(d) < abs(b) + abs(c)
+    if turned:
+        picture = picture.swapaxes(0, 1)
+    mirrored, upside_down = (c < 0, b < 0) if turned else (a < 0, d < 0)
+    return np.ascontiguousarray(picture[:: -1 if upside_down else 1, :: -1 if mirrored else 1])

@@ -1,67 +1,75 @@
 """Writing videos that browsers play: H.264 in MP4, with the sound of the video that was read."""
 
-from collections.abc import Iterator
+import heapq
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
-from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.errors import ExtraError, OutputError
+from mien.errors import DataError, OutputError
 from mien.io.atomic_write import resolve_link
-from mien.io.video_reader import open_video, start_seconds
+from mien.io.source import display_name
+from mien.io.video_clock import start_seconds
+from mien.io.video_reader import import_pyav, open_video
 
 SUFFIXES = (".mp4", ".m4v", ".mov")
 
 _CLOCK = Fraction(1, 90_000)  # seconds: what times are rounded to
 _RATE = 30  # frames a second: a hint to the encoder, and what the last frame is shown for
-_SOUNDS = frozenset(("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"))  # what MP4 holds; others are left out
+_SOUND_CODECS = frozenset(("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"))  # what browsers and MP4 take
 _BT709 = 1  # the colours of HD video, as H.264 numbers them
+_MP4 = {"format": "mp4", "options": {"movflags": "+faststart"}}
+
+_log = logging.getLogger(__name__)
 
 
 class VideoWriter:
-    """Writes the frames of one video, made by `video_writer`."""
+    """Writes the frames of one video; made by `video_writer`.
 
-    def __init__(self, path: Path, sound: str | None) -> None:
-        import av
+    Attributes
+    ----------
+    begun
+        True once there was a frame.
+    start, end
+        Seconds: when the first frame is shown, and until when the last one is.
+    """
 
-        self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
-        self._sound = sound
+    def __init__(self, part: Path) -> None:
+        self._av = import_pyav("writing videos")
+        self._container = self._av.open(str(part), "w", **_MP4)
         self._stream: Any = None
-        self._copier: Iterator[float] = iter(())
-        self._heard = 0.0  # seconds of the video that is read: the sound up to there is written
-        self._first = 0.0
         self._last = -1  # ticks of the clock
-
-    def write(self, picture: NDArray[np.uint8], *, seconds: float) -> None:
-        """Add a frame, (H, W, 3) uint8 RGB, that is shown from then on; all later ones get the size of the first."""
-        import av
-
-        if self._stream is None:
-            self._first = seconds
-            self._begin(picture)
-        picture = np.ascontiguousarray(picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2])
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
-            self._stream.width, self._stream.height, "yuv420p", dst_colorspace="ITU709"
-        )
-        self._last = max(round((seconds - self._first) / _CLOCK), self._last + 1)
-        frame.pts, frame.time_base = self._last, _CLOCK
-        self._container.mux(self._stream.encode(frame))
-        self._copy_sound(seconds)
+        self.start = 0.0
 
     @property
     def begun(self) -> bool:
-        """Whether there was a frame."""
         return self._stream is not None
 
-    def finish(self) -> None:
-        """Write what is left."""
+    @property
+    def end(self) -> float:
+        return self.start + float(self._last * _CLOCK) + 1 / _RATE
+
+    def write(self, picture: NDArray[np.uint8], *, seconds: float) -> None:
+        """Add a frame, (H, W, 3) uint8 RGB, that is shown from then on; all later ones get the size of the first."""
+        if self._stream is None:
+            self._begin(picture, seconds)
+        picture = np.ascontiguousarray(picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2])
+        frame = self._av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
+            self._stream.width, self._stream.height, "yuv420p", dst_colorspace="ITU709"
+        )
+        self._last = max(round((seconds - self.start) / _CLOCK), self._last + 1)
+        frame.pts, frame.time_base = self._last, _CLOCK
+        self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Write the frames that the encoder still holds, and close the file."""
         if self._stream is not None:
             self._container.mux(self._stream.encode())
-            self._copy_sound(self._first + float(self._last * _CLOCK) + 1 / _RATE)
         self._container.close()
 
     def abandon(self) -> None:
@@ -69,8 +77,8 @@ class VideoWriter:
         with suppress(Exception):  # it is to be removed
             self._container.close()
 
-    def _begin(self, picture: NDArray[np.uint8]) -> None:
-        """The streams, which must all be there before the first frame."""
+    def _begin(self, picture: NDArray[np.uint8], seconds: float) -> None:
+        self.start = seconds
         options = {"preset": "veryfast", "crf": "21"}
         self._stream = self._container.add_stream("libx264", rate=_RATE, options=options)
         self._stream.height, self._stream.width = (max(2, side // 2 * 2) for side in picture.shape[:2])
@@ -78,69 +86,131 @@ class VideoWriter:
         context = self._stream.codec_context
         context.time_base = _CLOCK
         context.colorspace = context.color_primaries = context.color_trc = _BT709
-        if self._sound is not None:
-            self._copier = _sound_into(self._container, self._sound, self._first)
-        self._heard = next(self._copier, inf)
-
-    def _copy_sound(self, seconds: float) -> None:
-        """Copy the sound up to a time of the video that is read."""
-        while self._heard < seconds:
-            self._heard = next(self._copier, inf)
-
-
-def _sound_into(container: Any, name: str, start: float) -> Iterator[float]:
-    """Copy the sound of a video into a container, packet by packet, from `start` seconds on, and say how far that is.
-
-    What it gives first comes before any sound is copied, but after the container knows of it.
-    """
-    with open_video(name) as source:
-        sounds = [stream for stream in source.streams.audio if stream.codec_context.name.split("_")[0] in _SOUNDS]
-        if not sounds:
-            return
-        copy = container.add_stream_from_template(sounds[0])
-        yield start
-        zero = start_seconds(source.streams.video[0])
-        ticks = round((start + zero) / sounds[0].time_base)
-        for packet in source.demux(sounds[0]):
-            if packet.dts is None or packet.pts is None or (start and packet.pts < ticks):
-                continue  # what comes before the start; before that of the video, it is what decoders begin with
-            seconds = float(packet.pts * sounds[0].time_base) - zero
-            packet.pts -= ticks
-            packet.dts -= ticks
-            packet.stream = copy
-            container.mux(packet)
-            yield seconds
 
 
 @contextmanager
-def video_writer(path: Path | str, *, sound: str | None = None) -> Iterator[VideoWriter]:
-    """What takes frames and writes them to an MP4 file, which appears, or is replaced, once the block has ended well.
+def video_writer(
+    path: Path | str, *, sound: str | None = None, warn: Callable[[str], None] = _log.warning
+) -> Iterator[VideoWriter]:
+    """Write frames to an MP4 file, which appears, or is replaced, once the block has ended well.
 
-    sound: a video file whose sound is copied, from the first frame's time to the last one's; None: silence.
-    Without frames there is no file. Raises OutputError where the file cannot be written or has another suffix;
-    ExtraError without PyAV.
+    Parameters
+    ----------
+    path
+        The file. Without a frame it is not made.
+    sound
+        A video file whose sound is copied, from the first frame's time to the last one's; None: silence. Sound that
+        cannot be copied is left out.
+    warn
+        Is called with a line that says why sound was left out; by default it is logged.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written, or has another suffix.
+    ExtraError
+        If PyAV is not installed.
     """
-    try:
-        import av
-    except ImportError as error:
-        raise ExtraError("writing videos", extra="video") from error
+    av = import_pyav("writing videos")
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise OutputError(f"a video's name must end in {', '.join(SUFFIXES)}, got {path}")
     target = resolve_link(path)
     part = target.with_name(target.name + ".part")
+    writer = None
     try:
         part.touch()  # to fail at once where the container would only with the first frame
-        writer = VideoWriter(part, sound)
-    except (av.FFmpegError, OSError) as error:
-        raise OutputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
-    try:
+        writer = VideoWriter(part)
         yield writer
-        writer.finish()
+        writer.close()
         if writer.begun:
+            if sound is not None:
+                _add_sound(part, sound, writer, warn)
             part.replace(target)
     except (av.FFmpegError, OSError) as error:
         raise OutputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
     finally:
-        writer.abandon()
+        if writer is not None:
+            writer.abandon()
         part.unlink(missing_ok=True)
+
+
+def _add_sound(video: Path, name: str, writer: VideoWriter, warn: Callable[[str], None]) -> None:
+    """Put the sound of a video file beside the pictures in `video`; leave that as it is where this fails."""
+    both = video.with_name(video.name + ".sound")
+    try:
+        with open_video(name) as source:
+            stream = _copyable(source)
+            if stream is not None:
+                _join(both, video, source, stream, writer)
+                _require_sound(both)
+                both.replace(video)
+            elif source.streams.audio:
+                warn(f"{display_name(name)}: its sound is left out, since MP4 does not take {_codec_names(source)}")
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with the sound, the pictures are there
+        reason = str(error) if isinstance(error, DataError) else getattr(error, "strerror", None) or str(error)
+        warn(f"{display_name(name)}: its sound is left out, since it cannot be copied: {reason}")
+    finally:
+        both.unlink(missing_ok=True)
+
+
+def _copyable(source: Any) -> Any:
+    """Return the first stream of sound that MP4 takes, or None. Codecs count, not the decoders that FFmpeg picks."""
+    known = [stream for stream in source.streams.audio if stream.codec_context is not None]
+    return next((each for each in known if each.codec_context.codec.canonical_name in _SOUND_CODECS), None)
+
+
+def _codec_names(source: Any) -> str:
+    contexts = [stream.codec_context for stream in source.streams.audio]
+    return ", ".join("an unknown codec" if each is None else each.codec.canonical_name for each in contexts)
+
+
+def _join(path: Path, video: Path, source: Any, sound: Any, writer: VideoWriter) -> None:
+    """Copy the pictures of one file and the sound of another into a third, packet by packet in the order of time."""
+    av = import_pyav("writing videos")
+    with av.open(str(video)) as pictures, av.open(str(path), "w", **_MP4) as target:
+        shown = target.add_stream_from_template(pictures.streams.video[0])
+        shown.time_base = _CLOCK
+        heard = target.add_stream_from_template(sound)
+        packets = ((float(packet.dts * packet.time_base), shown, packet) for packet in _stamped(pictures))
+        for _, stream, packet in heapq.merge(packets, _sound(source, sound, heard, writer), key=lambda each: each[0]):
+            packet.stream = stream
+            target.mux(packet)
+
+
+def _require_sound(path: Path) -> None:
+    """Raise an error of FFmpeg where the sound of a file, if it has any, does not play."""
+    with open_video(str(path)) as container:
+        packets = container.demux(container.streams.audio[0]) if container.streams.audio else ()
+        next((packet for packet in packets if packet.decode()), None)
+
+
+def _stamped(container: Any) -> Iterator[Any]:
+    """Give the packets of a file's pictures."""
+    yield from (packet for packet in container.demux(video=0) if packet.dts is not None)
+
+
+def _sound(source: Any, stream: Any, copy: Any, writer: VideoWriter) -> Iterator[tuple[float, Any, Any]]:
+    """Give the packets of sound from the first frame of a video to its last, at times that count from the first frame.
+
+    Some containers state times so coarsely that several packets have the same. MP4 wants each later than the one
+    before, so such a packet follows the one before by its own length.
+    """
+    zero = writer.start + start_seconds(source.streams.video[0])
+    rate = stream.codec_context.sample_rate or _CLOCK.denominator
+    length = max(stream.codec_context.frame_size or 0, 1)  # samples of a packet
+    last: int | None = None
+    for packet in source.demux(stream):
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if packet.dts is None:
+            continue
+        seconds = float(stamp * stream.time_base) - zero
+        if writer.start and seconds < 0:
+            continue  # before the first frame; where that is the video's first, decoders need these packets
+        if seconds >= writer.end - writer.start:
+            return
+        ticks = round(seconds * rate)
+        last = ticks if last is None or ticks > last else last + length
+        packet.pts = packet.dts = last
+        packet.time_base = Fraction(1, rate)
+        yield last / rate, copy, packet
