@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError, OutputError
-from mien.io.atomic_write import resolve_link
+from mien.io.atomic_write import atomic_path
 from mien.io.source import display_name
 from mien.io.video_clock import start_seconds
 from mien.io.video_reader import import_pyav, open_video
@@ -115,43 +115,40 @@ def video_writer(
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise OutputError(f"a video's name must end in {', '.join(SUFFIXES)}, got {path}")
-    target = resolve_link(path)
-    part = target.with_name(target.name + ".part")
-    writer = None
     try:
-        part.touch()  # to fail at once where the container would only with the first frame
-        writer = VideoWriter(part)
-        yield writer
-        writer.close()
-        if writer.begun:
+        with suppress(_NoFrameError), atomic_path(path) as part:
+            writer = VideoWriter(part)
+            try:
+                yield writer
+                writer.close()
+            finally:
+                writer.abandon()
+            if not writer.begun:
+                raise _NoFrameError
             if sound is not None:
                 _add_sound(part, sound, writer, warn)
-            part.replace(target)
-    except (av.FFmpegError, OSError) as error:
+    except av.FFmpegError as error:
         raise OutputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
-    finally:
-        if writer is not None:
-            writer.abandon()
-        part.unlink(missing_ok=True)
+
+
+class _NoFrameError(Exception):
+    """Ends the writing of a video that has no frame, so that there is no file."""
 
 
 def _add_sound(video: Path, name: str, writer: VideoWriter, warn: Callable[[str], None]) -> None:
     """Put the sound of a video file beside the pictures in `video`; leave that as it is where this fails."""
-    both = video.with_name(video.name + ".sound")
     try:
         with open_video(name) as source:
             stream = _copyable(source)
             if stream is not None:
-                _join(both, video, source, stream, writer)
-                _require_sound(both)
-                both.replace(video)
+                with atomic_path(video) as both:
+                    _join(both, video, source, stream, writer)
+                    _require_sound(both)
             elif source.streams.audio:
                 warn(f"{display_name(name)}: its sound is left out, since MP4 does not take {_codec_names(source)}")
     except Exception as error:  # noqa: BLE001  # whatever is wrong with the sound, the pictures are there
         reason = str(error) if isinstance(error, DataError) else getattr(error, "strerror", None) or str(error)
         warn(f"{display_name(name)}: its sound is left out, since it cannot be copied: {reason}")
-    finally:
-        both.unlink(missing_ok=True)
 
 
 def _copyable(source: Any) -> Any:
