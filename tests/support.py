@@ -46,19 +46,33 @@ def fill_disk(patch: pytest.MonkeyPatch, name: str) -> None:
     patch.setattr(Path, "replace", replace)
 
 
-def run_mien(*arguments: str | Path) -> Outcome:
-    """Run the command line `mien ARGUMENTS...` in this process."""
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def run_mien(*arguments: str | Path, columns: int = 0) -> Outcome:
+    """Run the command line `mien ARGUMENTS...` in this process.
+
+    columns: of a terminal that is standard output, whose codes for colours are left out; 0: it is none.
+    """
     from mien.cli.main import main
 
-    out, err = io.StringIO(), io.StringIO()
+    out, err = _Terminal() if columns else io.StringIO(), io.StringIO()
     argv = ["mien", *map(str, arguments)]
-    with redirect_stdout(out), redirect_stderr(err), mock.patch.object(sys, "argv", argv):
+    variables = {"COLUMNS": str(columns), "LINES": "40", "TERM": "xterm-256color"} if columns else {}
+    with (
+        redirect_stdout(out),
+        redirect_stderr(err),
+        mock.patch.object(sys, "argv", argv),
+        mock.patch.dict(os.environ, variables),
+    ):
         try:
             main()
             code = 0
         except SystemExit as end:
             code = int(end.code or 0)
-    return Outcome(code, out.getvalue(), err.getvalue())
+    return Outcome(code, re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()), err.getvalue())
 
 
 def python_of(page: str) -> str:

@@ -57,10 +57,15 @@ def _audit(file: Path, *options: str | Path) -> Outcome:
 
 
 def test_audit_says_what_it_found_and_writes_it(file: Path, faces: FaceSet) -> None:
-    done = _audit(file, "--page", file.with_name("audit.html"))
+    done = _audit(file, "--html", file.with_name("audit.html"))
     assert done.code == 0, done.err
     words = " ".join(done.out.split())
-    for line in ("35 faces", "groups of twins 2 0", "test faces with a twin in train 1 0", "blank 2, of which 2"):
+    for line in (
+        "35 faces",
+        "groups of duplicates 2 0",
+        "test faces with a duplicate in train 1 0",
+        "blank 2, 2 of them",
+    ):
         assert line in words
     assert "no --scores or --model" in words
     content = json.loads(file.with_name("audit.json").read_text())
@@ -123,7 +128,7 @@ def test_clean_relabels(file: Path, faces: FaceSet) -> None:
 def test_the_cleaning_of_the_report_in_one_command(file: Path, faces: FaceSet) -> None:
     """Pixels that deviate by less than 10, then a person's choice, here: drop the first, keep the second."""
     with mock.patch.object(sys, "stdin", io.StringIO("y\nn\n")):
-        done = run_mien("data", "clean", file, "-o", file.with_name("clean.npz"), "--drop", "blank", "--ask")
+        done = run_mien("data", "clean", file, "-o", file.with_name("clean.npz"), "--drop", "blank", "--interactive")
     assert done.code == 0, done.err
     assert done.err.count("▀") == 2 * 24 * 48
     assert f"1/2 {faces.ids[0]} (train, angry): blank. Drop it?" in " ".join(done.err.split())
@@ -134,17 +139,17 @@ def test_the_cleaning_of_the_report_in_one_command(file: Path, faces: FaceSet) -
     ("arguments", "code", "message"),
     [
         (("audit", "FACES", "-o", "nowhere/a.json"), 1, "there is no folder"),
-        (("audit", "FACES", "-o", "a.json", "--page", "nowhere/a.html"), 1, "there is no folder"),
+        (("audit", "FACES", "-o", "a.json", "--html", "nowhere/a.html"), 1, "there is no folder"),
         (("audit", "FACES", "-o", "a.json", "--kinds", "blnk"), 1, "got blnk"),
         (("audit", "FACES", "-o", "a.json", "--scores", "none.npz"), 1, "cannot read none.npz"),
         (("audit", "FACES", "-o", "a.json", "--scores", "s.npz", "--model", "swift"), 2, "goes without --scores"),
         (("audit", "FACES", "-o", "FACES"), 1, "it is an input"),
-        (("audit", "FACES", "-o", "a.json", "--page", "FACES"), 1, "it is an input"),
-        (("audit", "FACES", "-o", "a.json", "--page", "a.json"), 1, "two outputs have this name"),
+        (("audit", "FACES", "-o", "a.json", "--html", "FACES"), 1, "it is an input"),
+        (("audit", "FACES", "-o", "a.json", "--html", "a.json"), 1, "two outputs have this name"),
         (("audit", "FACES", "-o", "a.json", "--kinds", "blank", "--model", "swift"), 2, "must have label among them"),
         (("audit", "FACES", "-o", "a.json", "--near", "0.5"), 2, "greater than or equal to 0.6"),
-        (("clean", "FACES", "a.json", "r.json", "-o", "c.npz", "--ask"), 2, "goes without a REVIEW"),
-        (("clean", "FACES", "a.json", "-o", "c.npz", "--relabel", "0.9", "--ask"), 2, "goes without --relabel"),
+        (("clean", "FACES", "a.json", "r.json", "-o", "c.npz", "--interactive"), 2, "goes without a REVIEW"),
+        (("clean", "FACES", "a.json", "-o", "c.npz", "--relabel", "0.9", "--interactive"), 2, "goes without --relabel"),
         (("clean", "FACES", "-o", "c.npz"), 2, "there is nothing to do"),
         (("clean", "FACES", "-o", "FACES", "--drop", "blank"), 1, "it is an input"),
         (("clean", "FACES", "-o", "c.csv", "--drop", "blank"), 1, "must end in .npz"),
@@ -193,7 +198,7 @@ def test_interrupted_it_leaves_nothing(tmp_path: Path) -> None:
 def test_a_person_chooses_on_the_page_and_cleans_with_it(file: Path, faces: FaceSet, tmp_path: Path) -> None:
     scores = _scores(faces, file.with_name("s.npz"))
     page = tmp_path / "audit.html"
-    assert _audit(file, "--page", page, "--scores", scores).code == 0
+    assert _audit(file, "--html", page, "--scores", scores).code == 0
     ids = faces.ids.tolist()
     with browsing(tmp_path) as browser:
         browser.get(page.as_uri())

@@ -64,11 +64,11 @@ def test_import_says_what_the_library_says(suffix: str) -> None:
 def test_every_form_goes_out_and_in(form: str, said: bool) -> None:
     mien.save_faces(FACES, "f.npz")
     name = {"fer2013": "out.csv", "parquet": "out.parquet"}.get(form, "out")
-    outcome = run_mien("data", "export", "f.npz", "-o", name, "--as", form)
+    outcome = run_mien("data", "export", "f.npz", "-o", name, "--format", form)
     assert (outcome.code, outcome.out) == (0, f"{name}: 30 faces\n")
     lost = {"fer2013": "ids", "flat": "labels and splits"}.get(form)
     assert outcome.err == (f"this form has no place for {lost}\n" if lost else "")
-    assert run_mien("data", "import", name, "-o", "g.npz", *(["--as", form] if said else [])).code == 0
+    assert run_mien("data", "import", name, "-o", "g.npz", *(["--format", form] if said else [])).code == 0
     assert sorted(face.tobytes() for face in mien.load_faces("g.npz").images) == sorted(
         f.tobytes() for f in FACES.images
     )
@@ -121,7 +121,7 @@ def test_train_faces_can_be_split(text: str, valid: float, stratified: bool) -> 
         (["fer2013.csv", "-o", "f.csv"], 1, "the file of faces must end in .npz or .parquet, got f.csv"),
         (["fer2013.csv", "-o", "none/f.npz"], 1, "there is no folder none"),
         (["none.csv", "-o", "f.npz"], 1, "none.csv must be a file or folder"),
-        (["fer2013.csv", "-o", "f.npz", "--as", "folder"], 1, "cannot read the folder fer2013.csv"),
+        (["fer2013.csv", "-o", "f.npz", "--format", "folder"], 1, "cannot read the folder fer2013.csv"),
         (["fer2013new.csv", "-o", "f.npz"], 1, "fer2013new.csv line 1 must name the columns emotion, pixels and Usage"),
         (
             ["folders", "--votes", "fer2013new.csv", "-o", "f.npz"],
@@ -133,7 +133,7 @@ def test_train_faces_can_be_split(text: str, valid: float, stratified: bool) -> 
         (["fer2013.csv", "-o", "f.npz", "--seed", "5"], 2, "--split-valid: is needed"),
         (["fer2013.csv", "-o", "f.npz", "--no-stratified"], 2, "--split-valid: is needed"),
         (["fer2013.csv", "-o", "f.npz", "--names", "sad"], 2, "goes with Parquet files"),
-        (["fer2013.csv", "-o", "f.npz", "--as", "csv"], 2, "--as"),
+        (["fer2013.csv", "-o", "f.npz", "--format", "csv"], 2, "--format"),
         (["fer2013.csv"], 2, "--out"),
     ],
 )
@@ -214,7 +214,7 @@ def test_drawing_what_training_sees_needs_the_extra(monkeypatch: pytest.MonkeyPa
     Path("r.toml").write_text("seed = 1")
     for name in [name for name in sys.modules if name == "mien.train" or name.startswith("mien.train.")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     outcome = run_mien("data", "show", "f.npz", "--recipe", "r.toml", "--draw", "a.png")
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err == "mien: mien.train needs more packages; install them with: pip install 'mien[train]'\n"
@@ -236,7 +236,7 @@ def test_show_what_has_no_label_and_what_is_not_there() -> None:
 
 def test_an_export_never_touches_what_is_there() -> None:
     mien.save_faces(FACES, "f.npz")
-    outcome = run_mien("data", "export", "f.npz", "-o", "folders", "--as", "flat")
+    outcome = run_mien("data", "export", "f.npz", "-o", "folders", "--format", "flat")
     assert outcome.code == 1
     assert "folders must be a new or an empty folder" in outcome.err
     assert mien.read_folder("folders").labels.size == 30
@@ -284,10 +284,10 @@ def test_the_documentation_runs() -> None:
 @pytest.mark.parametrize("form", ["fer2013", "parquet"])
 def test_an_export_does_not_replace_what_is_read(form: str) -> None:
     mien.save_faces(FACES, "f.npz")
-    outcome = run_mien("data", "export", "f.npz", "-o", "f.npz", "--as", form)
+    outcome = run_mien("data", "export", "f.npz", "-o", "f.npz", "--format", form)
     assert (outcome.code, outcome.err) == (1, "mien: cannot write f.npz: it is an input; choose another file\n")
     assert mien.load_faces("f.npz").hash == FACES.hash
-    assert "give the folder by its name" in run_mien("data", "export", "f.npz", "-o", ".", "--as", "flat").err
+    assert "give the folder by its name" in run_mien("data", "export", "f.npz", "-o", ".", "--format", "flat").err
 
 
 def test_where_every_row_is_bad_they_are_listed() -> None:

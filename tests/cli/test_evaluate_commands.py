@@ -56,13 +56,13 @@ def _in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def _ships(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "swift.onnx").write_bytes((folder / "tiny.onnx").read_bytes())
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "swift.onnx").write_bytes((folder / "tiny.onnx").read_bytes())
     monkeypatch.setattr(home.resources, "files", lambda _: tmp_path)
 
 
 def test_evaluate_says_what_the_library_says(folder: Path, tmp_path: Path) -> None:
-    outcome = run_mien("evaluate", "tiny.onnx", "faces.npz", "--json", tmp_path / "r.json")
+    outcome = run_mien("evaluate", "tiny.onnx", "faces.npz", "--out", tmp_path / "r.json")
     faces = mien.load_faces(folder / "faces.npz")
     report = mien.evaluate(
         mien.load(folder / "tiny.onnx"), faces[faces.splits == "valid"], seen=faces[faces.splits == "train"]
@@ -83,7 +83,9 @@ def test_evaluate_says_what_the_library_says(folder: Path, tmp_path: Path) -> No
 
 
 def test_evaluate_several_models_mirrored(folder: Path, tmp_path: Path) -> None:
-    outcome = run_mien("evaluate", "tiny.onnx", "other.onnx", "faces.npz", "--mirror", "--json", tmp_path / "r.json")
+    outcome = run_mien(
+        "evaluate", "tiny.onnx", "other.onnx", "faces.npz", "--tta", "mirror", "--out", tmp_path / "r.json"
+    )
     assert outcome.code == 0
     content = json.loads((tmp_path / "r.json").read_text())
     both = mien.Mirrored(mien.Ensemble(mien.load(folder / "tiny.onnx"), mien.load(folder / "other.onnx")))
@@ -103,13 +105,13 @@ def test_the_documented_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_evaluate_ten_crops(folder: Path, tmp_path: Path) -> None:
-    said = run_mien("evaluate", "tiny.onnx", "faces.npz", "--mirror", "--five-crop", "--json", tmp_path / "r.json")
+    said = run_mien("evaluate", "tiny.onnx", "faces.npz", "--tta", "ten-crop", "--out", tmp_path / "r.json")
     assert said.code == 0
     content = json.loads((tmp_path / "r.json").read_text())
     faces = mien.load_faces("faces.npz")
     ten = mien.Mirrored(mien.FiveCrop(mien.load(folder / "tiny.onnx")))
     wanted = mien.evaluate(ten, faces[faces.splits == "valid"])
-    assert content["model"] == "tiny five-crop mirrored"
+    assert content["model"] == "tiny ten-crop"
     assert content["confusion"] == wanted.confusion.tolist()
     assert len(content["model_hashes"]) == 1
 
@@ -125,14 +127,14 @@ def test_evaluate_takes_the_split_that_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["faces.npz"], 2, "Missing argument 'MODEL...'"),
+        (["faces.npz"], 2, "Missing argument 'MODEL'"),
         (["tiny.onnx", "faces.npz", "--split", "dev"], 2, "--split"),
         (["tiny.onnx", "nothing.npz"], 1, "mien: cannot read nothing.npz"),
         (["tiny.onnx", "other.onnx"], 1, "mien: other.onnx is no file of faces"),
         (["faces.npz", "faces.npz"], 1, "mien: faces.npz must be a model file, got what is a zip archive"),
         (["tinny", "faces.npz"], 1, "mien: no file and no model that ships is named tinny"),
         (["tiny.onnx", "faces.npz", "--split", "test"], 1, "mien: faces.npz has no labels for --split test"),
-        (["tiny.onnx", "faces.npz", "--json", "no/r.json"], 1, "mien: cannot write no/r.json"),
+        (["tiny.onnx", "faces.npz", "--out", "no/r.json"], 1, "mien: cannot write no/r.json"),
     ],
 )
 def test_evaluate_says_what_is_wrong(arguments: list[str], code: int, said: str) -> None:
@@ -153,7 +155,7 @@ def test_evaluate_names_the_splits_there_are(tmp_path: Path) -> None:
 )
 def test_a_report_that_cannot_be_written_is_refused_at_once(path: str, said: str) -> None:
     before = Path("faces.npz").read_bytes()
-    outcome = run_mien("evaluate", "tiny.onnx", "faces.npz", "--json", path)
+    outcome = run_mien("evaluate", "tiny.onnx", "faces.npz", "--out", path)
     assert (outcome.code, outcome.out, said in outcome.err) == (1, "", True), outcome.err
     assert Path("faces.npz").read_bytes() == before
 

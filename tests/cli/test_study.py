@@ -18,7 +18,6 @@ def _study(folder: Path) -> tuple[Path, Path, Path]:
     """Two recipes and a file of faces."""
     faces = train_and_valid(48, 14)
     save_faces(faces, folder / "faces.npz")
-    save_faces(faces[np.arange(len(faces)) >= 14], folder / "fewer.npz")
     (folder / "one.toml").write_text(ONE, encoding="utf-8")
     (folder / "wild.toml").write_text('# Too fast.\nbase = "one.toml"\n[optim]\nlr = 1e30\nwarmup = 0\n')
     return folder / "one.toml", folder / "wild.toml", folder / "faces.npz"
@@ -26,13 +25,14 @@ def _study(folder: Path) -> tuple[Path, Path, Path]:
 
 def test_a_study_prints_its_table_and_goes_on(tmp_path: Path) -> None:
     one, _, faces = _study(tmp_path)
-    command = ("study", one, f"{one}@{tmp_path / 'fewer.npz'}", "--faces", faces, "-o", tmp_path / "s", "--seeds", "1")
+    (tmp_path / "two.toml").write_text('# Twice as fast.\nbase = "one.toml"\n[optim]\nlr = 0.02\n', encoding="utf-8")
+    command = ("study", one, tmp_path / "two.toml", "--faces", faces, "-o", tmp_path / "s", "--seeds", "1")
     changes = ("--set", "optim.epochs=1")
     ended = run_mien(*command, *changes)
     assert ended.code == 0, ended.err
     assert ended.out == (tmp_path / "s/table.md").read_text(encoding="utf-8")
     assert "| one | 1 of 1 |" in ended.out
-    assert "A small net. On the 34 train faces of fewer.npz. |" in ended.out
+    assert "Twice as fast. |" in ended.out
     assert "trial 1 of 2: one, seed 1: last 0." in ended.err
     assert "minutes left" in ended.err
     written = (tmp_path / "s/one/seed-1/last.safetensors").stat().st_mtime_ns
@@ -45,57 +45,58 @@ def test_a_study_prints_its_table_and_goes_on(tmp_path: Path) -> None:
     assert "holds a study of one with another recipe" in other.err
 
 
-def test_a_recipe_may_have_settings_of_its_own(tmp_path: Path) -> None:
+def test_what_differs_needs_a_file(tmp_path: Path) -> None:
     one, _, faces = _study(tmp_path)
-    varied = f"{one}@{tmp_path / 'fewer.npz'}+optim.lr=2e-3+net.widths=[4, 6]"
-    command = ("study", one, varied, "--faces", faces, "-o", tmp_path / "s", "--seeds", "1")
-    ended = run_mien(*command, "--set", "optim.lr=0.05", "--set", "optim.epochs=1")
-    assert ended.code == 0, ended.err
-    about = "A small net. On the 34 train faces of fewer.npz. With optim.lr=2e-3. With net.widths=[4, 6]. |"
-    assert "| one@fewer+optim.lr=2e-3+net.widths=_4_6_ | 1 of 1 |" in ended.out
-    assert about in ended.out
-    own, other = (
-        (tmp_path / "s" / name / "seed-1" / "recipe.toml").read_text(encoding="utf-8")
-        for name in ("one@fewer+optim.lr=2e-3+net.widths=_4_6_", "one")
-    )
-    assert "lr = 0.002\n" in own
-    assert "widths = [4, 6]\n" in own
-    assert "epochs = 1\n" in own
-    assert "lr = 0.05\n" in other
-    wrong = run_mien("study", f"{one}+optim.epoch=1", "--faces", faces, "-o", tmp_path / "t")
-    assert wrong.code == 1
-    assert "did you mean optim.epochs" in wrong.err
+    for old in (f"{one}@{faces}", f"{one}+optim.lr=2e-3", f"{one}@{faces}+net.widths=[4, 6]"):
+        ended = run_mien("study", one, old, "--faces", faces, "-o", tmp_path / "s")
+        assert (ended.code, ended.err.count("\n")) == (2, 1)
+        assert 'write what differs into a recipe with base = "OTHER.toml"' in ended.err
+    assert not (tmp_path / "s").exists()
 
 
-def test_one_file_of_faces_does_for_several_recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Named from below, as in docs/report-study.md: recipe@../faces.npz is no path, though it looks like one."""
+def test_a_recipe_that_is_named_twice_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, _, faces = _study(tmp_path)
     (tmp_path / "two.toml").write_text('base = "one.toml"\n[optim]\nlr = 0.01\n', encoding="utf-8")
     (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path / "below")
-    named = [f"{tmp_path / name}@../fewer.npz" for name in ("one.toml", "two.toml")]
-    command = ("study", one, *named, "../one.toml", "--faces", faces, "-o", "s", "--seeds", "1", "--workers", "2")
+    command = (
+        "study",
+        one,
+        "../two.toml",
+        "../one.toml",
+        "--faces",
+        faces,
+        "-o",
+        "s",
+        "--seeds",
+        "1",
+        "--workers",
+        "2",
+    )
     ended = run_mien(*command)
     assert ended.code == 0, ended.err
-    assert [line.split(" | ")[0] for line in ended.out.splitlines()[2:5]] == ["| one", "| one@fewer", "| two@fewer"]
+    assert [line.split(" | ")[0] for line in ended.out.splitlines()[2:4]] == ["| one", "| two"]
 
 
 def test_a_killed_study_takes_its_processes_with_it_and_is_gone_on_with(tmp_path: Path) -> None:
     """The first trial is short, the other would take hours."""
     one, _, faces = _study(tmp_path)
-    command = ["study", str(one), f"{one}+net.widths=[4, 6]", "--faces", str(faces), "-o", str(tmp_path / "s")]
+    two = tmp_path / "two.toml"
+    two.write_text('base = "one.toml"\n[optim]\nepochs = 1000000\n', encoding="utf-8")
+    command = ["study", str(one), str(two), "--faces", str(faces), "-o", str(tmp_path / "s")]
     command += ["--seeds", "1", "--workers", "2"]
-    endless = [*command[:2], f"{one}+optim.epochs=1000000", *command[3:]]
     mien = [sys.executable, "-c", "from mien.cli.main import main; main()"]
-    with subprocess.Popen([*mien, *endless], stderr=subprocess.PIPE, text=True) as study:
+    with subprocess.Popen([*mien, *command], stderr=subprocess.PIPE, text=True) as study:
         assert study.stderr is not None
         assert study.stderr.readline().startswith("trial 1 of 2: one, seed 1: last")
         study.kill()
         study.communicate(timeout=60)  # until no process has hold of its standard error
     assert study.returncode
-    ended = run_mien(*command)
+    two.rename(tmp_path / "three.toml")
+    (tmp_path / "three.toml").write_text('base = "one.toml"\n[net]\nwidths = [4, 6]\n', encoding="utf-8")
+    ended = run_mien(*(word.replace("two.toml", "three.toml") for word in command))
     assert ended.code == 0, ended.err
-    assert "| one+net.widths=_4_6_ | 1 of 1 |" in ended.out
+    assert "| three | 1 of 1 |" in ended.out
 
 
 def test_two_studies_in_one_folder(tmp_path: Path) -> None:
@@ -160,10 +161,8 @@ def test_the_pages_python_runs(
     assert capsys.readouterr().out.startswith("plain 1 0.")
 
 
-@pytest.mark.parametrize("own", [True, False])
-def test_seeds_are_the_studys(tmp_path: Path, own: bool) -> None:
+def test_seeds_are_the_studys(tmp_path: Path) -> None:
     one, _, faces = _study(tmp_path)
-    recipe, more = (f"{one}+seed=7", []) if own else (one, ["--set", "seed=7"])
-    ended = run_mien("study", recipe, "--faces", faces, "-o", tmp_path / "s", *more)
+    ended = run_mien("study", one, "--faces", faces, "-o", tmp_path / "s", "--set", "seed=7")
     assert (ended.code, "leave seed=... out" in " ".join(ended.err.split())) == (2, True), ended.err
     assert not (tmp_path / "s").exists()

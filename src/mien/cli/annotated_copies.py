@@ -1,120 +1,166 @@
-"""What was seen, drawn into copies of what was read: pictures into a folder, videos into files."""
+"""Copies of what was read with the predictions drawn in: one file, or a folder that keeps the tree of the sources."""
 
 import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mien.io.frame import Frame
-    from mien.io.video_writer import VideoWriter
-    from mien.types import Prediction
+from mien.cli.console import remark
+from mien.cli.stats import count
+from mien.errors import OutputError
+from mien.io.atomic_write import is_dir, require_writable, truncate_utf8
+from mien.io.frame import Frame
+from mien.io.source import STDIN, display_name, is_live, is_video
+from mien.io.video_writer import SUFFIXES as VIDEO_SUFFIXES
+from mien.io.video_writer import VideoWriter, video_writer
+from mien.types import Prediction
+from mien.visualize.annotate import draw, save_picture
 
 _JPEG = (".jpg", ".jpeg")
+_PICTURES = (*_JPEG, ".png")
+_LONGEST = 200  # bytes of a copy's name without its suffix
 
 
 @contextmanager
-def marking(target: Path, names: list[str], sources: Sequence[str] = ()) -> "Iterator[Marker]":
-    """What draws into copies: in a folder, or, where the name is that of a video, the only source in that file.
+def annotated_copies(target: str, names: Sequence[str], sources: Sequence[str] = ()) -> "Iterator[AnnotatedCopies]":
+    """Give what draws predictions into copies, and say at the end what was written.
 
-    names: of what is read; sources: what they were found by, of which folders count.
-    Raises OutputError where the folder cannot be made, something that is read would be overwritten, or a file is to
-    take what does not fit.
+    target:  a folder; or a file, .jpg or .png for one picture and .mp4 for one video.
+    names:   of all that is read; sources: what they were found by, whose folders count.
+
+    Raises OutputError where the target fits neither, cannot be written, or would overwrite what is read.
     """
-    from mien.io.video_writer import SUFFIXES
-
-    alone = target.suffix.lower() in SUFFIXES
+    path = Path(target)
+    alone = _is_file(target)
     if alone:
-        _require_one_video(target, names)
-    else:
-        _prepare(target, names, sources)
+        _require_one(path, names)
     with ExitStack() as stack:
-        yield Marker(target, stack, names, alone=alone)
+        copies = AnnotatedCopies(path, stack, names, sources, alone=alone)
+        if not alone:
+            copies.prepare()
+        yield copies
+    copies.report()
 
 
-class Marker:
-    """Draws into copies, as they come; made by `marking`."""
+class AnnotatedCopies:
+    """Draws into copies, as they come; made by `annotated_copies`."""
 
-    def __init__(self, target: Path, stack: ExitStack, names: list[str], *, alone: bool) -> None:
-        from mien.io.source import display_name
-
+    def __init__(
+        self, target: Path, stack: ExitStack, names: Sequence[str], sources: Sequence[str], *, alone: bool
+    ) -> None:
         self._target = target
-        # A frame's source is the one, a file's name the other.
-        self._spelt = {display_name(name): name for name in names}
+        self._names = {display_name(name): name for name in names}  # a frame bears the one, a file the other
+        self._sources = sources
         self._stack = stack
         self._alone = alone
+        self._root = _common_folder(names, sources)
         self._taken: set[str] = set()
         self._video: VideoWriter | None = None
         self._last: Frame | None = None  # the latest frame of the video that is being written
 
-    def add(self, frame: "Frame", prediction: "Prediction") -> None:
-        """Draw a picture, or a frame of a video."""
-        from mien.visualize.annotate import draw, save_picture
+    def prepare(self) -> None:
+        """Make the folder, unless a copy would lie where something is read: now, or the next time."""
+        try:
+            self._target.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the folder {self._target}: {error.strerror}") from error
+        if not os.access(self._target, os.W_OK):
+            raise OutputError(f"cannot write into the folder {self._target}: Permission denied")
+        files = [name for name in self._names.values() if _is_path(name)]
+        read = {os.path.realpath(source) for source in self._sources if is_dir(source)}
+        for file in files:  # a link lies in one folder, and its file in another
+            read |= {os.path.realpath(Path(file).parent), str(Path(os.path.realpath(file)).parent)}
+        written = {os.path.realpath(self._target)}
+        written |= {os.path.realpath(self._target / self._below(file).parent) for file in files}
+        if written & read:
+            raise OutputError(f"--draw must be another folder than that of the pictures, got {self._target}")
 
+    def add(self, frame: Frame, prediction: Prediction) -> None:
+        """Draw a picture, or a frame of a video."""
         drawn = draw(frame.picture, prediction)
         if not frame.moving:
-            save_picture(drawn, self._target / self._name(frame.source))
+            save_picture(drawn, self._path(frame.source))
             return
         last, self._last = self._last, frame.without_picture()
         if last is None or self._video is None or last.source != frame.source or frame.seconds < last.seconds:
             self._video = self._next(frame.source)
         self._video.write(drawn, seconds=frame.seconds)
 
-    def _next(self, source: str) -> "VideoWriter":
+    def report(self) -> None:
+        """Say what was written."""
+        if self._alone:
+            remark(f"wrote {self._target}: drawn")
+        else:
+            remark(f"wrote {self._target}{os.sep}: {count(len(self._taken), 'drawn file')}")
+
+    def _next(self, source: str) -> VideoWriter:
         """Finish the video before, and begin another."""
-        from mien.io.source import is_live
-        from mien.io.video_writer import video_writer
-
         self._stack.close()
-        path = self._target if self._alone else self._target / self._name(source, ".mp4")
-        return self._stack.enter_context(video_writer(path, sound=None if is_live(source) else self._spelt[source]))
+        path = self._path(source, ".mp4")
+        return self._stack.enter_context(video_writer(path, sound=None if is_live(source) else self._names[source]))
 
-    def _name(self, source: str, suffix: str = "") -> str:
-        """A name for a copy that no other has: JPEG stays JPEG, any other picture becomes PNG."""
-        from mien.io.atomic_write import truncate_utf8
-        from mien.io.source import STDIN, is_live
-
-        path = Path("stdin" if source == STDIN else source)
-        if is_live(source):
-            path = Path(re.sub(r"\W+", "-", source))
-        suffix = suffix or (path.suffix if path.suffix.lower() in _JPEG else ".png")
-        stem = truncate_utf8(path.stem, 200)
-        name, number = f"{stem}{suffix}", 1
-        while name.lower() in self._taken:
+    def _path(self, source: str, suffix: str = "") -> Path:
+        """Choose a name for a copy that no other has: JPEG stays JPEG, any other picture becomes PNG."""
+        if self._alone:
+            return self._target
+        below = self._below(self._names.get(source, source))
+        suffix = suffix or (below.suffix if below.suffix.lower() in _JPEG else ".png")
+        stem = truncate_utf8(display_name(below.stem), _LONGEST)
+        path, number = below.with_name(f"{stem}{suffix}"), 1
+        while str(path).lower() in self._taken:
             number += 1
-            name = f"{stem}-{number}{suffix}"
-        self._taken.add(name.lower())
-        return name
+            path = below.with_name(f"{stem}-{number}{suffix}")
+        self._taken.add(str(path).lower())
+        whole = self._target / path
+        try:
+            whole.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the folder {whole.parent}: {error.strerror}") from error
+        return whole
+
+    def _below(self, name: str) -> Path:
+        """Where the copy lies below the target: as its source lies below the folder that all have in common."""
+        if name == STDIN:
+            return Path("stdin")
+        if is_live(name):
+            return Path(re.sub(r"\W+", "-", display_name(name)))
+        path = Path(os.path.abspath(name))  # noqa: PTH100  # a link stays the name that it has
+        return path.relative_to(self._root) if path.is_relative_to(self._root) else Path(path.name)
 
 
-def _prepare(folder: Path, names: list[str], sources: Sequence[str]) -> None:
-    """Make the folder for copies, unless what is read lies in it: it would be overwritten, or read the next time."""
-    from mien.errors import OutputError
-    from mien.io.atomic_write import is_dir
-    from mien.io.source import STDIN, is_live
+def _is_file(target: str) -> bool:
+    """Whether copies go into one file, rather than into a folder. Raises OutputError for a suffix of neither."""
+    suffix = Path(target).suffix.lower()
+    if is_dir(target) or target.endswith(("/", os.sep)) or not suffix:
+        return False
+    if suffix not in (*_PICTURES, *VIDEO_SUFFIXES):
+        known = ", ".join((*_PICTURES, *VIDEO_SUFFIXES))
+        raise OutputError(f"--draw must be a folder ({target}/) or a file that ends in {known}, got {target}")
+    return True
 
+
+def _require_one(path: Path, names: Sequence[str]) -> None:
+    """Refuse a file that is to take more than one source, another kind, or the place of what is read."""
+    moving = path.suffix.lower() in VIDEO_SUFFIXES
+    if len(names) != 1 or is_video(names[0]) != moving:
+        what = "video" if moving else "picture"
+        raise OutputError(f"--draw {path} takes one {what}; for anything else, name a folder")
+    require_writable(path, inputs=[Path(name) for name in names if _is_path(name)])
+
+
+def _common_folder(names: Sequence[str], sources: Sequence[str]) -> str:
+    """The folder in which all that is read lies: a folder that was named counts, of a file its folder."""
+    folders = {os.path.abspath(source) for source in sources if is_dir(source)}  # noqa: PTH100
+    for name in filter(_is_path, names):
+        path = os.path.abspath(name)  # noqa: PTH100
+        if not any(Path(path).is_relative_to(folder) for folder in folders):
+            folders.add(os.path.dirname(path))  # noqa: PTH120
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"cannot write into the folder {folder}: Permission denied")
-    files = [Path(name) for name in names if name != STDIN and not is_live(name)]
-    read = {Path(os.path.realpath(parent)) for parent in {file.parent for file in files}}
-    read |= {Path(os.path.realpath(file)).parent for file in files}  # elsewhere, where a file is a link
-    read |= {Path(os.path.realpath(source)) for source in sources if is_dir(source)}
-    if Path(os.path.realpath(folder)) in read:
-        raise OutputError(f"--draw must be another folder than that of the pictures, got {folder}")
+        return os.path.commonpath(folders) if folders else os.sep
+    except ValueError:  # on several drives
+        return os.sep
 
 
-def _require_one_video(path: Path, names: list[str]) -> None:
-    from mien.errors import OutputError
-    from mien.io.atomic_write import exists
-    from mien.io.source import is_video
-
-    if len(names) != 1 or not is_video(names[0]):
-        raise OutputError(f"--draw {path} takes one video; for anything else, name a folder")
-    if exists(path) and exists(names[0]) and path.samefile(names[0]):
-        raise OutputError(f"--draw must be another file than the video, got {path}")
+def _is_path(name: str) -> bool:
+    return name != STDIN and not is_live(name)

@@ -1,24 +1,53 @@
-"""What the commands share: results on stdout, progress and remarks on stderr."""
+"""What the commands share: results on stdout, progress and remarks on stderr, and no text that a terminal obeys."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from unicodedata import category
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-from mien.types import Progress as ProgressCall
+from rich.table import Table
+from rich.text import Text
 
 stdout = Console(highlight=False, emoji=False)
 stderr = Console(stderr=True, highlight=False, emoji=False)
 
 
-def plain(text: str) -> str:
-    """Text that a terminal shows and does not obey: a file's name may hold anything."""
+def plain(text: object) -> str:
+    """Text that a terminal shows and does not obey: the name of a file or a model may hold anything."""
     return "".join(
         letter if letter.isprintable() or letter in "\n\t" or category(letter) == "Zs" else "\N{REPLACEMENT CHARACTER}"
-        for letter in text
+        for letter in str(text)
     )
+
+
+def say(text: object = "") -> None:
+    """Print a result on standard output."""
+    stdout.print(plain(text), markup=False, soft_wrap=True)
+
+
+def remark(text: object) -> None:
+    """Print what is no result on standard error."""
+    stderr.print(plain(text), markup=False, soft_wrap=True)
+
+
+def number(value: float) -> str:
+    """A number in at most 4 significant digits, without an exponent where it is no smaller than a thousandth."""
+    return f"{value:.4g}" if value and abs(value) < 1e6 else f"{value:.0f}"
+
+
+def table(*columns: str, text: int = 1) -> Table:
+    """A table without lines; the first columns, as many as `text`, are aligned left and the others right."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for place, column in enumerate(columns):
+        made.add_column(plain(column), justify="left" if place < text else "right", no_wrap=True)
+    return made
+
+
+def add_row(to: Table, cells: Sequence[object], *, bold: int | None = None, end_section: bool = False) -> None:
+    """Add a row of foreign text to a table, the cell at the place `bold` in bold."""
+    shown = [Text(plain(cell), style="bold" if place == bold else "") for place, cell in enumerate(cells)]
+    to.add_row(*shown, end_section=end_section)
 
 
 def on_terminal(console: Console) -> bool:
@@ -27,23 +56,38 @@ def on_terminal(console: Console) -> bool:
     return bool(asked and asked())
 
 
+class ProgressBar:
+    """A bar on a terminal; call it with what is done and the total, 0 where that is not known."""
+
+    def __init__(self, bar: Progress, title: str) -> None:
+        self._bar = bar
+        self._task = bar.add_task(plain(title), total=None)
+
+    def __call__(self, done: float, total: float) -> None:
+        self._bar.update(self._task, completed=done, total=total or None)
+
+    def title(self, text: str) -> None:
+        """Show another title."""
+        self._bar.update(self._task, description=plain(text))
+
+
 @contextmanager
-def progress_bar(title: str) -> Iterator[ProgressCall]:
-    """A bar on stderr (where it is a terminal) for a function that reports `progress(done, total)`."""
+def progress_bar(title: str) -> Iterator[ProgressBar]:
+    """A bar on stderr, where it is a terminal, while the block runs."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TextColumn("left"),
         TimeRemainingColumn(),
     )
     bar = Progress(
         *columns,
         console=stderr,
         transient=True,
-        disable=not on_terminal(stderr),
+        disable=stderr.quiet or not on_terminal(stderr),
         redirect_stdout=on_terminal(stdout),  # results go above the bar, but never from a file to the terminal
     )
     with bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total or None)
+        yield ProgressBar(bar, title)

@@ -1,38 +1,117 @@
-"""The command line: a verb is the public function of the same name. Nothing heavy is imported before a command runs."""
+"""The command line: a table of commands. The module of a command is loaded when the command is called."""
 
+import inspect
 import io
 import os
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from mien._version import __version__
-from mien.cli.audit import audit, clean
-from mien.cli.data import data
-from mien.cli.evaluate import bench, evaluate, models, show
-from mien.cli.export import export, join
-from mien.cli.predict import demo, predict
-from mien.cli.study import study
-from mien.cli.train import train
+from mien.cli.console import plain
 from mien.errors import MienError
 
-app = typer.Typer(
-    name="mien",
-    help="Facial expression recognition: the expression that a face shows, in pictures, folders and data sets.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+_LOOK, _DATA, _TRAIN = "Look at faces", "Prepare faces", "Train and export"  # the panels of `mien --help`
+_SETTINGS: dict[str, Any] = {"rich_markup_mode": "rich", "pretty_exceptions_enable": False}
+
+# What an option of earlier versions is called now.
+_RENAMED = {
+    "--output": "--out",
+    "--raw": "--smooth 0",
+    "--crops": "--cropped",
+    "--plot": "--timeline",
+    "--page": "--html",
+    "--as": "--format",
+    "--ask": "--interactive",
+    "--mirror": "--tta mirror",
+    "--five-crop": "--tta five-crop",
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A row of the table. The module, in mien.cli, has a function of its own name; `line` is its docstring's first."""
+
+    name: str
+    module: str
+    line: str
+    panel: str = _DATA
+
+    def load(self) -> Any:
+        """The command, its module imported. The section `Examples` of its docstring is shown at the end of its help."""
+        function = getattr(import_module(f"mien.cli.{self.module}"), self.module.rpartition(".")[2])
+        text, _, examples = inspect.cleandoc(function.__doc__ or "").partition("\n\nExamples\n--------\n")
+        app = typer.Typer(add_completion=False, **_SETTINGS)
+        app.command(self.name, help=text, epilog=_example(examples))(function)
+        return typer.main.get_command(app)
+
+
+COMMANDS = (
+    Command("predict", "predict", "Read the expressions of the faces in pictures and videos.", _LOOK),
+    Command("demo", "demo", "Read the expression of a portrait that ships, and draw what was seen.", _LOOK),
+    Command("models", "models", "List the models that ship, how good they are and how fast here.", _LOOK),
+    Command("show", "show", "Say what a file is and what it holds: a model, faces or a recipe.", _LOOK),
+    Command("evaluate", "evaluate", "Measure how good a model is on labelled faces.", _LOOK),
+    Command("bench", "bench", "Measure how fast a model is on this machine.", _LOOK),
+    Command("train", "train", "Train a net by a recipe.", _TRAIN),
+    Command("export", "export", "Write a run's best epoch as one self-describing ONNX file.", _TRAIN),
+    Command("join", "join", "Write several models as one, which gives the mean of their probabilities.", _TRAIN),
+    Command("study", "study", "Compare recipes over several seeds.", _TRAIN),
 )
+DATA_COMMANDS = (
+    Command("import", "data.import_faces", "Read faces from any form of FER2013 into one file."),
+    Command("show", "data.show_faces", "Count the faces by expression and split, and look at them."),
+    Command(
+        "audit", "data.audit", "Find what is wrong with faces: blanks, non-faces, duplicates, leaks, wrong labels."
+    ),
+    Command("clean", "data.clean", "Drop and relabel faces by an audit, and by a person's choices."),
+    Command("export", "data.export_faces", "Write faces back in any of the forms that they come in."),
+)
+
+
+def _group(commands: tuple[Command, ...]) -> type[TyperGroup]:
+    """A group whose commands stand for those of the table, and are replaced by them once they are called."""
+    table = {command.name: command for command in commands}
+
+    class Group(TyperGroup):
+        def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+            name, command, rest = super().resolve_command(ctx, args)
+            return name, table[name].load() if name in table else command, rest
+
+    return Group
+
+
+def _fill(app: typer.Typer, commands: tuple[Command, ...]) -> None:
+    for command in commands:
+        app.command(command.name, help=command.line, rich_help_panel=command.panel)(lambda: None)
+
+
+def _example(lines: str) -> str:
+    """The lines as a block that Rich prints as they are."""
+    return "[bold]Examples[/bold]\n" + "\n".join(f"  {line}" for line in lines.splitlines()).replace("[", r"\[")
 
 
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"mien {__version__}")
         raise typer.Exit
+
+
+app = typer.Typer(
+    name="mien",
+    cls=_group(COMMANDS),
+    help="Facial expression recognition: the expression that a face shows, in pictures, videos and data sets.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    **_SETTINGS,
+)
+data = typer.Typer(cls=_group(DATA_COMMANDS), no_args_is_help=True, **_SETTINGS)
 
 
 @app.callback()
@@ -43,41 +122,58 @@ def _root(
 ) -> None: ...
 
 
-app.add_typer(data, name="data")
-data.command()(audit)
-data.command()(clean)
-app.command()(train)
-app.command()(study)
-app.command()(export)
-app.command()(join)
-app.command()(predict)
-app.command()(demo)
-app.command()(evaluate)
-app.command()(bench)
-app.command()(models)
-app.command()(show)
+_fill(app, COMMANDS)
+_fill(data, DATA_COMMANDS)
+app.add_typer(
+    data,
+    name="data",
+    help="Bring faces in from any form, look at them, audit and clean them, write them back.",
+    rich_help_panel=_DATA,
+)
 
 
 def main() -> None:
     """Run the command line. Exits with 0, 1 (one line on stderr says what to do), 2 (usage) or 130 (interrupted)."""
     _prepare_output()
     try:
-        app()
+        _refuse_renamed_options(sys.argv[1:])
+        sys.exit(app(prog_name="mien", standalone_mode=False))
+    except typer.TyperException as error:  # how the command was called
+        message = error.format_message().rstrip(".")
+        _end(f"{message}; see `{_called(error)} --help`" if message else "", error.exit_code)
+    except typer.Abort:
+        _end("stopped: the question was not answered", 1)
     except MienError as error:
-        from mien.cli.console import plain
-
-        sys.stderr.write(f"mien: {plain(str(error))}\n")
-        sys.exit(1)
+        _end(str(error), 1)
     except OSError as error:  # such as a full disk behind standard output
-        from mien.cli.console import plain
-
-        where = "" if error.filename is None else plain(f"{error.filename}: ")
-        sys.stderr.write(f"mien: {where}{error.strerror or error}\n")
+        where = "" if error.filename is None else f"{error.filename}: "
         output = sys.stdout
         if output is sys.__stdout__ and output is not None:
             with suppress(OSError):
                 output.close()  # or Python tries again to write what is left
-        sys.exit(1)
+        _end(f"{where}{error.strerror or error}", 1)
+
+
+def _end(message: str, code: int) -> None:
+    """Exit with this code, the message as a line on standard error."""
+    if message:
+        sys.stderr.write(f"mien: {plain(message)}\n")
+    sys.exit(code)
+
+
+def _called(error: typer.TyperException) -> str:
+    """The command that was called: `mien predict`."""
+    context = getattr(error, "ctx", None)
+    return "mien" if context is None else str(context.command_path)
+
+
+def _refuse_renamed_options(words: list[str]) -> None:
+    """Exit, and name the new option, where an old one is used."""
+    options = words[: words.index("--")] if "--" in words else words
+    for word in options:
+        old = word.partition("=")[0]
+        if old in _RENAMED:
+            _end(f"{old} is now {_RENAMED[old]}", 2)
 
 
 def _prepare_output() -> None:

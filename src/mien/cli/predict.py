@@ -1,232 +1,251 @@
-"""`mien predict` and `mien demo`: expressions read from pictures and videos, as tables, files and annotated copies."""
+"""`mien predict`: expressions read from pictures and videos, as tables, files and annotated copies."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from mien.cli.annotated_copies import marking
-from mien.cli.preview_window import WindowClosed, window
-from mien.cli.sinks import plotted, summed, table
-from mien.cli.stats import Tally
+from mien.classify.ensemble import class_names_of
+from mien.cli.annotated_copies import annotated_copies
+from mien.cli.options import (
+    DEFAULT_MODELS,
+    INPUT,
+    OUTPUT,
+    THRESHOLDS,
+    VIDEO,
+    Json,
+    Models,
+    Quiet,
+    Tta,
+    argument,
+    classifier_of,
+    flag,
+    option,
+    out,
+)
+from mien.cli.preview_window import WindowClosed, preview_window
+from mien.cli.sinks import STDOUT, Sink, faceless_sink, summary_sink, table_sink, timeline_sink
+from mien.cli.stats import PredictionStats
+from mien.detect.whole_image import whole_image
+from mien.detect.yunet import YuNet
+from mien.errors import DataError, MienError
+from mien.io.atomic_write import require_writable
+from mien.io.frame import Frame, FrameSelection
+from mien.io.source import LIST, find_sources, is_live, is_video
+from mien.io.video_reader import count_frames
+from mien.pipeline.predictor import MIN_FACE, Predictor, threads_beside
+from mien.track.smoothing import SMOOTHING_SECONDS
+from mien.types import Prediction
 
-if TYPE_CHECKING:
-    from mien.classify.tta import Tta
-    from mien.io.frame import Frame, FrameSelection
-    from mien.types import Classifier, Prediction
 
-    Take = Callable[[Frame, Prediction], None]
-
-
-def _seconds(text: str) -> float:
-    """Seconds, as `90`, `90s`, `1:30` or `0:01:30.5` spell them."""
+def _seconds(text: object) -> float:
+    """Parse seconds, as `90`, `90s`, `1:30` or `0:01:30.5` spell them."""
     seconds = 0.0
     try:
-        for part in text.removesuffix("s").split(":"):
+        for part in str(text).removesuffix("s").split(":"):
             seconds = seconds * 60 + float(part)
     except ValueError as error:
         raise typer.BadParameter(f"must be seconds, such as 0.2, 90s or 1:30, got {text}") from error
     return seconds
 
 
+_SOURCES = (
+    "Pictures, folders of pictures, videos, glob patterns in quotes, @FILE for a list of these, webcam:0, rtsp://... "
+    "or http://..., or - for a picture on standard input."
+)
+_MIN_FACE = (
+    "Leave out faces narrower than this. Big pictures are scaled down to what the smallest wanted face needs before "
+    "faces are searched for, so a larger number is faster."
+)
+
+
 def predict(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SOURCE",
-            help="Pictures, folders of pictures, videos, glob patterns in quotes, @FILE for a list of these, webcam:0, "
-            "rtsp://... or http://..., or - for a picture on standard input.",
-            show_default=False,
-        ),
-    ],
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="A model that ships, by name, or a model file; several are an ensemble.",
-            metavar="MODEL",
-        ),
-    ] = None,
-    crops: Annotated[
-        bool, typer.Option("--crops", help="Each picture is one face, cropped already: no face is searched for.")
+    sources: Annotated[list[str], argument("SOURCE", _SOURCES)],
+    cropped: Annotated[
+        bool, flag("--cropped", panel=INPUT, help="Take each picture as one face, cropped already: search for none.")
     ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Write the table to this file: .csv, .jsonl or .parquet.", metavar="FILE"),
+    max_side: Annotated[
+        int | None,
+        option(
+            "--max-side", panel=INPUT, metavar="PIXELS", help="Make larger pictures and frames smaller first.", min=48
+        ),
     ] = None,
+    out: Annotated[
+        Path | None,
+        out("FILE", "Write the table to this file: .csv, .jsonl or .parquet; - is standard output, as CSV."),
+    ] = None,
+    json: Json = False,
     draw: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write copies, with what was seen drawn in, to this folder; of one video, to this file, .mp4.",
+        str | None,
+        option(
+            "--draw",
+            panel=OUTPUT,
             metavar="DIR|FILE",
+            help="Write copies with what was seen drawn in: into a folder, or to a file of one picture (.jpg, .png) "
+            "or one video (.mp4).",
         ),
     ] = None,
-    plot: Annotated[
+    timeline: Annotated[
         Path | None,
-        typer.Option(
-            help="Write the probabilities of each face over time to this file: .png or .html.", metavar="FILE"
+        option(
+            "--timeline",
+            panel=OUTPUT,
+            metavar="FILE",
+            help="Write a chart of the probabilities of each face over time: .png or .html.",
         ),
+    ] = None,
+    faceless: Annotated[
+        Path | None,
+        option("--faceless", panel=OUTPUT, metavar="FILE", help="List what had no face in this file, as CSV."),
     ] = None,
     summary: Annotated[
-        bool, typer.Option("--summary", help="Print each face's share of time per expression instead of all rows.")
+        bool,
+        flag("--summary", panel=OUTPUT, help="Print each face's share of time per expression instead of all rows."),
     ] = False,
-    show: Annotated[bool, typer.Option("--show", help="Show what is seen in a window; q closes it.")] = False,
+    show: Annotated[bool, flag("--show", panel=OUTPUT, help="Show what is seen in a window; q closes it.")] = False,
+    _quiet: Quiet = False,
+    model: Models = DEFAULT_MODELS,
+    tta: Tta = "none",
     every: Annotated[
         float | None,
-        typer.Option(
-            parser=_seconds, metavar="SECONDS", help="Of a video, take a frame each so many seconds, such as 0.2."
+        option(
+            "--every",
+            panel=VIDEO,
+            metavar="SECONDS",
+            help="Take a frame each so many seconds: 0.2. Default: all frames.",
+            parser=_seconds,
         ),
     ] = None,
     start: Annotated[
-        float | None, typer.Option(parser=_seconds, metavar="SECONDS", help="Begin there in a video: 90 or 1:30.")
+        float, option("--start", panel=VIDEO, metavar="SECONDS", help="Begin there: 90 or 1:30.", parser=_seconds)
+    ] = 0.0,
+    end: Annotated[
+        float | None,
+        option("--end", panel=VIDEO, metavar="SECONDS", help="End there. Default: at the end.", parser=_seconds),
     ] = None,
-    end: Annotated[float | None, typer.Option(parser=_seconds, metavar="SECONDS", help="End there in a video.")] = None,
-    max_side: Annotated[
-        int | None,
-        typer.Option(min=48, metavar="PIXELS", help="Make larger pictures and frames smaller than this first."),
-    ] = None,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Do not average the probabilities of a face in a video over time.")
-    ] = False,
+    smooth: Annotated[
+        float,
+        option(
+            "--smooth",
+            panel=VIDEO,
+            metavar="SECONDS",
+            help="Average the probabilities of a face over about this time; 0: as they come.",
+            min=0,
+        ),
+    ] = SMOOTHING_SECONDS,
     min_confidence: Annotated[
-        float, typer.Option(min=0, max=1, help="Leave out faces whose expression is less certain than this.")
+        float,
+        option(
+            "--min-confidence",
+            panel=THRESHOLDS,
+            metavar="SHARE",
+            help="Leave out faces whose expression is less certain than this.",
+            min=0,
+            max=1,
+        ),
     ] = 0.0,
     min_detection: Annotated[
-        float, typer.Option(min=0, max=1, help="Leave out what is less surely a face than this.")
-    ] = 0.65,
-    min_face: Annotated[
         float,
-        typer.Option(
-            min=1,
-            metavar="PIXELS",
-            help="Leave out faces narrower than this. Big pictures are scaled down to what the smallest wanted face "
-            "needs before faces are searched for, so a larger number is faster.",
+        option(
+            "--min-detection",
+            panel=THRESHOLDS,
+            metavar="SHARE",
+            help="Leave out what is less surely a face than this.",
+            min=0,
+            max=1,
         ),
-    ] = 20.0,
-    mirror: Annotated[bool, typer.Option("--mirror", help="Average over each face and its mirror image.")] = False,
-    five_crop: Annotated[
-        bool, typer.Option("--five-crop", help="Average over each face's corners and middle; with --mirror, ten crops.")
-    ] = False,
+    ] = YuNet.threshold,
+    min_face: Annotated[
+        float, option("--min-face", panel=THRESHOLDS, metavar="PIXELS", help=_MIN_FACE, min=1)
+    ] = MIN_FACE,
 ) -> None:
-    """Read the expressions of the faces in pictures and videos."""
-    from mien.classify.ensemble import class_names_of
-    from mien.detect.whole_image import whole_image
-    from mien.io.atomic_write import require_writable
-    from mien.io.frame import FrameSelection
-    from mien.io.source import LIST, find_sources, is_live, is_video
-    from mien.pipeline.predictor import Predictor, threads_beside
-    from mien.track.smoothing import SMOOTHING_SECONDS
+    """Read the expressions of the faces in pictures and videos.
 
-    selection = FrameSelection(every=every, start=start or 0.0, end=end, max_side=max_side)
-    names: list[str] = list(find_sources(sources))
-    require_writable(
-        output, plot, inputs=[Path(name) for source in sources for name in (source, source.removeprefix(LIST))]
-    )
-    detector = whole_image if crops else None
-    classifier = _classifier(model or [], mirror=mirror, five_crop=five_crop, threads=threads_beside(detector))
+    Examples
+    --------
+    mien predict photo.jpg --draw marked.jpg
+    mien predict photos/ -o faces.csv --draw marked/
+    mien predict party.mp4 --every 0.2 -o rows.csv --timeline faces.html
+    """
+    selection = FrameSelection(every=every, start=start, end=end, max_side=max_side)
+    names, missing = _find(sources)
+    _check_outputs(out, timeline, faceless, sources=sources, as_json=json)
+    detector = whole_image if cropped else None
+    classifier = classifier_of(model, tta=tta, threads=threads_beside(detector))
     predictor = Predictor(
         classifier,
         detector=detector,
         min_face=min_face,
         min_detection=min_detection,
         min_confidence=min_confidence,
-        smooth=0 if raw else SMOOTHING_SECONDS,
+        smooth=smooth,
     )
     moving = any(map(is_video, names))
-    tally = Tally(names, moving=moving, frames=_frames(names, selection))
+    stats = PredictionStats(len(names) + len(missing), moving=moving, expected=_expected(names, selection))
+    for error in missing:
+        stats.add_error("", error)
     with ExitStack() as stack:
-        takers: list[Take] = [tally.add]
+        sinks: list[Sink] = [stats.add]
         if show:
-            takers.append(stack.enter_context(window()))
-        if output is not None or not summary:
-            takers.append(
-                stack.enter_context(table(output, names, moving=moving, class_names=class_names_of(classifier)))
-            )
+            sinks.append(stack.enter_context(preview_window()))
+        if not summary or out is not None:
+            rows = table_sink(out, names, moving=moving, class_names=class_names_of(classifier), as_json=json)
+            sinks.append(stack.enter_context(rows))
         if draw is not None:
-            takers.append(stack.enter_context(marking(draw, names, sources)).add)
-        if plot is not None:
-            takers.append(stack.enter_context(plotted(plot, names)))
+            sinks.append(stack.enter_context(annotated_copies(draw, names, sources)).add)
+        if timeline is not None:
+            sinks.append(stack.enter_context(timeline_sink(timeline, names)))
+        if faceless is not None:
+            sinks.append(stack.enter_context(faceless_sink(faceless)))
         if summary:
-            takers.append(stack.enter_context(summed()))
-        stack.enter_context(tally.progress_bar())
-        seen = predictor.stream_with_frames(
+            sinks.append(stack.enter_context(summary_sink(as_json=json)))
+        stack.enter_context(stats.progress_bar())
+        predictions = predictor.stream_with_frames(
             names,
             every=selection.every,
             start=selection.start,
             end=selection.end,
             max_side=selection.max_side,
-            on_error=tally.refuse,
+            on_error=stats.add_error,
         )
-        _hand_over(seen, takers, live=all(map(is_live, names)))
-        tally.require_some()
-    tally.tell()
-    tally.require_all()
+        _hand_over(predictions, sinks, live=all(map(is_live, names)))
+        stats.require_some()
+    stats.report()
+    stats.require_all()
 
 
-def demo(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The annotated picture to write.", metavar="FILE")
-    ] = Path("mien-demo.png"),
-) -> None:
-    """Read the expression of a portrait that ships, and draw what was seen."""
-    from importlib.resources import files
-
-    from mien.cli.console import stdout
-    from mien.cli.terminal_table import Lines
-    from mien.io.image import read_picture
-    from mien.pipeline.predictor import Predictor
-    from mien.visualize.annotate import draw, save_picture
-
-    with (files("mien") / "assets" / "portrait.jpg").open("rb") as file:
-        picture = read_picture(file)
-    prediction = Predictor()(picture, source="portrait.jpg")
-    Lines([prediction.source]).show(prediction)
-    save_picture(draw(picture, prediction), output)
-    stdout.print(_NEXT.format(output=output), markup=False, soft_wrap=True)
+def _find(sources: Sequence[str]) -> tuple[list[str], list[DataError]]:
+    """What the sources stand for, and what could not be found. A single source that gives nothing is an error."""
+    names: list[str] = []
+    missing: list[DataError] = []
+    for source in sources:
+        try:
+            names += find_sources(source)
+        except DataError as error:
+            missing.append(error)
+    if missing and not names:
+        raise (
+            missing[0] if len(missing) == 1 else DataError(f"none of the {len(missing)} sources is there: {missing[0]}")
+        )
+    return names, missing
 
 
-_NEXT = """
-The picture with the face marked is {output}: the astronaut Eileen Collins, by NASA.
-
-Next, with pictures of your own:
-  mien predict photo.jpg                         the faces of a photo
-  mien predict photos/ --draw marked/            of a folder, and draws into copies
-  mien predict photos/ -o faces.csv              as a table: .csv, .jsonl or .parquet
-  mien predict crops/ --crops                    where each picture is one face already
-  mien models                                    what ships, and how good it is"""
+def _check_outputs(*outputs: Path | None, sources: Sequence[str], as_json: bool) -> None:
+    """Refuse, before the work, what cannot be written, or would be written over what is read."""
+    if as_json and outputs[0] is not None:
+        raise typer.BadParameter("goes without --out: it prints the table", param_hint="--json")
+    files = [None if path == STDOUT else path for path in outputs]
+    inputs = [Path(name) for source in sources for name in (source, source.removeprefix(LIST))]
+    require_writable(*files, inputs=inputs)
 
 
-def _tta(*, mirror: bool, five_crop: bool) -> "Tta":
-    if five_crop:
-        return "ten-crop" if mirror else "five-crop"
-    return "mirror" if mirror else "none"
-
-
-def _classifier(models: list[str], *, mirror: bool, five_crop: bool, threads: int) -> "Classifier":
-    """What the options -m, --mirror and --five-crop ask for."""
-    from mien.classify.ensemble import Ensemble
-    from mien.classify.onnx import load
-    from mien.classify.tta import with_tta
-    from mien.pipeline.predictor import DEFAULT_MODEL
-
-    loaded = [load(model, threads=threads) for model in models or [DEFAULT_MODEL]]
-    classifier: Classifier = loaded[0] if len(loaded) == 1 else Ensemble(*loaded)
-    return with_tta(classifier, _tta(mirror=mirror, five_crop=five_crop))
-
-
-def _frames(names: list[str], selection: "FrameSelection") -> int:
+def _expected(names: Sequence[str], selection: FrameSelection) -> int:
     """About how many pictures and frames there are; 0: not known."""
-    from mien.errors import MienError
-    from mien.io.source import is_video
-
     counts = [1] * len(names)
     for place, name in enumerate(names):
         if is_video(name):
-            from mien.io.video_reader import count_frames
-
             try:
                 counts[place] = count_frames(name, selection=selection)
             except MienError:  # it is told of when its turn comes
@@ -234,13 +253,13 @@ def _frames(names: list[str], selection: "FrameSelection") -> int:
     return sum(counts) if all(counts) else 0
 
 
-def _hand_over(seen: "Generator[tuple[Frame, Prediction]]", takers: "list[Take]", *, live: bool) -> None:
-    """Hand each prediction to all who take them. A live source ends by an interrupt, any by closing the window."""
+def _hand_over(seen: Generator[tuple[Frame, Prediction]], sinks: Sequence[Sink], *, live: bool) -> None:
+    """Hand each prediction to all sinks. A live source ends by an interrupt, any by closing the window."""
     with closing(seen):
         try:
             for frame, prediction in seen:
-                for take in takers:
-                    take(frame, prediction)
+                for sink in sinks:
+                    sink(frame, prediction)
         except WindowClosed:
             return
         except KeyboardInterrupt:

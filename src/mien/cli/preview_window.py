@@ -3,17 +3,19 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from mien.io.frame import Frame
-    from mien.types import Prediction
+from mien.cli.sinks import Sink
+from mien.errors import OutputError
+from mien.io.frame import Frame
+from mien.types import Prediction
+from mien.visualize.annotate import draw
 
 _TITLE = "mien"
 _CLOSING = (ord("q"), ord("Q"), 27)  # the keys that close the window; 27 is Esc
-_HOLD = 0.9  # of the latency and the rate that are shown, what stays from one frame to the next
+_HOLD = 0.9  # the share of the latency and the rate shown that stays from one frame to the next
 
 
 class WindowClosed(Exception):  # noqa: N818  # no error, but an end
@@ -21,28 +23,25 @@ class WindowClosed(Exception):  # noqa: N818  # no error, but an end
 
 
 @contextmanager
-def window() -> "Iterator[Callable[[Frame, Prediction], None]]":
-    """A function that shows a frame with what was seen in it, and how old that is by then.
+def preview_window() -> Iterator[Sink]:
+    """Give a function that shows a frame with what was seen in it, and how old that is by then.
 
     It raises WindowClosed once q was pressed or the window was closed.
-    Raises OutputError where there is no screen; ExtraError where OpenCV is missing or knows no windows.
+    Raises OutputError where there is no screen, or OpenCV is missing or knows no windows.
     """
-    cv2 = _opencv()
-    shown = _Shown(cv2)
+    cv2 = _open_window()
     try:
-        yield shown.show
+        yield _Window(cv2).show
     finally:
         cv2.destroyAllWindows()
 
 
-def _opencv() -> Any:
+def _open_window() -> Any:
     """OpenCV with an open window."""
-    from mien.errors import OutputError
-
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise OutputError("--show needs a screen, and there is none here; --draw out.mp4 writes what it would show")
     try:
-        import cv2
+        import cv2  # optional, and only --show needs it
     except ImportError as error:
         raise OutputError("--show needs OpenCV; install it with: pip install opencv-python") from error
     try:
@@ -55,7 +54,7 @@ def _opencv() -> Any:
     return cv2
 
 
-class _Shown:
+class _Window:
     """An open window. Latency: from when a frame had been read to when it is shown."""
 
     def __init__(self, cv2: Any) -> None:
@@ -63,10 +62,8 @@ class _Shown:
         self._latency = self._pause = 0.0  # seconds
         self._before: float | None = None
 
-    def show(self, frame: "Frame", prediction: "Prediction") -> None:
+    def show(self, frame: Frame, prediction: Prediction) -> None:
         """Show the next frame."""
-        from mien.visualize.annotate import draw
-
         drawn = draw(frame.picture, prediction)[:, :, ::-1].copy()  # OpenCV's order of colours
         self._cv2.putText(drawn, self._figures(frame), (8, drawn.shape[0] - 10), 0, 0.6, (255, 255, 255), 2)
         self._cv2.imshow(_TITLE, drawn)
@@ -74,7 +71,7 @@ class _Shown:
         if pressed in _CLOSING or self._cv2.getWindowProperty(_TITLE, self._cv2.WND_PROP_VISIBLE) < 1:
             raise WindowClosed
 
-    def _figures(self, frame: "Frame") -> str:
+    def _figures(self, frame: Frame) -> str:
         """The latency and the rate, as text."""
         now = time.monotonic()
         latency, pause = now - frame.arrived, now - (self._before or now)

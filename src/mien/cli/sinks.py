@@ -1,92 +1,129 @@
-"""Where the predictions of a command go: a table, a plot, a summary."""
+"""Where the predictions of a command go: a table, a timeline, a summary, a list of what had no face."""
 
-from collections.abc import Callable, Iterator
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TextIO
 
-from mien.cli.stats import remark
+from mien.cli.console import add_row, number, on_terminal, plain, remark, stdout, table
+from mien.cli.stats import count
+from mien.cli.terminal_table import TerminalTable
+from mien.errors import DataError
+from mien.io.atomic_write import write_text
+from mien.io.frame import Frame
+from mien.io.row_writers import Row, RowSchema, WriteRows, csv_writer, row_writer
+from mien.io.source import is_video
+from mien.types import Prediction
+from mien.visualize.summary import Summary
+from mien.visualize.timeline import Timeline, require_timeline
 
-if TYPE_CHECKING:
-    from mien.io.frame import Frame
-    from mien.io.row_writers import Row
-    from mien.types import Prediction
+Sink = Callable[[Frame, Prediction], None]  # takes each picture or frame with its prediction, in order
 
-    Take = Callable[[Frame, Prediction], None]
+STDOUT = Path("-")
 
 
 @contextmanager
-def table(output: Path | None, names: list[str], *, moving: bool, class_names: tuple[str, ...]) -> "Iterator[Take]":
-    """What shows a prediction: in a file, as lines on a terminal, or as CSV where standard output is none.
+def table_sink(
+    out: Path | None, names: Sequence[str], *, moving: bool, class_names: tuple[str, ...], as_json: bool = False
+) -> Iterator[Sink]:
+    """WriteRows the rows: to a file, or to standard output as one JSON document, as lines on a terminal or as CSV.
 
-    names: of all sources; moving: whether one is a video; class_names: of the probabilities' columns.
+    names: of all sources; moving: whether one is a video.
     """
-    import sys
-
-    from mien.cli.console import on_terminal, stdout
-    from mien.cli.terminal_table import Lines
-    from mien.io.row_writers import RowSchema, csv_writer, row_writer
-
-    if output is None and on_terminal(stdout):
-        lines = Lines(names, moving=moving)
-        yield lambda _frame, prediction: lines.show(prediction)
-        return
     schema = RowSchema.of_predictions(class_names, video=moving)
-    if output is None:
-        writer = csv_writer(sys.stdout, schema)
+    if out is not None and out != STDOUT:
+        with _file_sink(out, schema) as sink:
+            yield sink
+    elif out is None and not as_json and on_terminal(stdout):
+        shown = TerminalTable(names, moving=moving)
+        yield lambda _frame, prediction: shown.add(prediction)
     else:
-        writer = row_writer(output, schema, on_unfinished=lambda part: remark(f"the rows so far are in {part}"))
-    with writer as write:
-        yield lambda _frame, prediction: write(prediction.rows())
+        writer = json_writer(sys.stdout) if as_json else csv_writer(sys.stdout, schema)
+        with writer as write:
+            yield lambda _frame, prediction: write(prediction.rows())
 
 
 @contextmanager
-def plotted(path: Path, names: list[str]) -> "Iterator[Take]":
-    """What collects predictions for a plot over time, which is written at the end; names: of all sources."""
-    from mien.errors import DataError
-    from mien.io.source import is_video
-    from mien.visualize.timeline import Timeline, require_timeline
+def _file_sink(out: Path, schema: RowSchema) -> Iterator[Sink]:
+    written = 0
 
+    def add(_frame: Frame, prediction: Prediction) -> None:
+        nonlocal written
+        rows = prediction.rows()
+        write(rows)
+        written += len(rows)
+
+    with row_writer(out, schema, on_unfinished=lambda part: remark(f"the rows so far are in {part}")) as write:
+        yield add
+    remark(f"wrote {out}: {count(written, 'row')}")
+
+
+@contextmanager
+def json_writer(file: TextIO) -> Iterator[WriteRows]:
+    """Give a function that adds rows to one JSON array, which is whole once the block has ended."""
+    begun = False
+
+    def write(rows: Sequence[Row]) -> None:
+        nonlocal begun
+        for row in rows:
+            file.write(f"{',' if begun else '['}\n{json.dumps(row, ensure_ascii=False, allow_nan=False)}")
+            begun = True
+
+    yield write
+    file.write("\n]\n" if begun else "[]\n")
+
+
+@contextmanager
+def timeline_sink(path: Path, names: Sequence[str]) -> Iterator[Sink]:
+    """Collect predictions for a chart over time, which is written at the end; names: of all sources."""
     require_timeline(path)
     still = [name for name in names if not is_video(name)]
     if still:
-        raise DataError(f"--plot is for videos, over whose time it goes, got {still[0]}")
+        raise DataError(f"--timeline is for videos, over whose time it goes, got {still[0]}")
     timeline = Timeline()
     yield lambda frame, prediction: timeline.add(prediction, frame.picture)
     timeline.write(path)
+    remark(f"wrote {path}: a timeline")
 
 
 @contextmanager
-def summed() -> "Iterator[Take]":
-    """What adds up the time of each expression and face, and prints it at the end."""
-    from mien.visualize.summary import Summary
-
+def summary_sink(*, as_json: bool = False) -> Iterator[Sink]:
+    """Add up the time of each expression and face, and print it at the end."""
     total = Summary()
     yield lambda _frame, prediction: total.add(prediction)
-    _print(total.rows())
-
-
-def _print(rows: "list[Row]") -> None:
-    """Rows as a table on a terminal, else as CSV."""
-    import sys
-
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    from mien.cli.console import on_terminal, plain, stdout
-    from mien.io.row_writers import RowSchema, csv_writer
-
-    if not on_terminal(stdout):
-        with csv_writer(sys.stdout, RowSchema.of_rows(rows)) as write:
+    rows = total.rows()
+    if as_json or not on_terminal(stdout):
+        rows = [{name: _short(value) for name, value in row.items()} for row in rows]
+        with json_writer(sys.stdout) if as_json else csv_writer(sys.stdout, RowSchema.of_rows(rows)) as write:
             write(rows)
         return
     names = list(rows[0]) if rows else []
-    shown = Table(box=box.SIMPLE_HEAD)
-    for name in names:
-        shown.add_column(name, justify="left" if isinstance(rows[0][name], str) else "right")
+    shown = table(*names, text=1)
     for row in rows:
-        shown.add_row(
-            *(Text(f"{value:.2f}" if isinstance(value, float) else plain(str(value))) for value in row.values())
-        )
+        add_row(shown, [number(value) if isinstance(value, float) else value for value in row.values()])
     stdout.print(shown)
+
+
+@contextmanager
+def faceless_sink(path: Path) -> Iterator[Sink]:
+    """WriteRows the names of pictures, and the times of frames, in which no face was found, as CSV at the end."""
+    without: list[tuple[str, str]] = []
+
+    def add(frame: Frame, prediction: Prediction) -> None:
+        if not len(prediction.faces):
+            without.append((prediction.source, f"{prediction.seconds:.6g}" if frame.moving else ""))
+
+    yield add
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("source", "seconds"), *without])
+    write_text(path, text.getvalue())
+    remark(f"wrote {path}: {len(without):,} without a face")
+
+
+def _short(value: str | float) -> str | int | float:
+    """A figure in 6 significant digits; a name as it is, without what a terminal obeys."""
+    return float(f"{value:.6g}") if isinstance(value, float) else plain(value) if isinstance(value, str) else value

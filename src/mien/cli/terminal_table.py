@@ -1,25 +1,25 @@
 """Predictions as lines of a table on a terminal, printed as they come, since there may be very many."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from mien.cli.console import plain, stdout
 from mien.labels import COLOURS
-
-if TYPE_CHECKING:
-    from mien.types import Prediction
+from mien.types import Prediction
 
 _SHORTEST, _LONGEST = 12, 40  # characters of a picture's name
 _OVER_TIME = {"seconds": 8, "track": 5}
 _WIDTHS = {"face": 4, "left": 4, "top": 4, "right": 5, "bottom": 6, "detection": 9, "expression": 10, "confidence": 10}
 
 
-class Lines:
-    """Prints predictions as lines below one heading. names: of all sources, for the width of the first column; moving:
-    whether there are columns for the time and the track."""
+class TerminalTable:
+    """Prints predictions as lines below one heading.
+
+    names:  of all sources, for the width of the first column.
+    moving: whether there are columns for the time and the track.
+    """
 
     def __init__(self, names: Iterable[str], *, moving: bool = False) -> None:
         self._widths = (_OVER_TIME if moving else {}) | _WIDTHS
@@ -27,10 +27,10 @@ class Lines:
         longest = max(map(cell_len, names), default=0)
         self._name = max(_SHORTEST, min(longest, _LONGEST, stdout.width - others))
         self._room = stdout.width - self._name - others
-        self._probs: tuple[str, ...] = ()  # columns for all probabilities, where they fit
+        self._probs: tuple[str, ...] = ()  # the columns of all probabilities, where they fit
         self._begun = False
 
-    def show(self, prediction: "Prediction") -> None:
+    def add(self, prediction: Prediction) -> None:
         """Print a line for each face, or one that says that there is none."""
         if not self._begun:
             self._begun = True
@@ -48,7 +48,7 @@ class Lines:
         fields = [
             f"{name:<{width}}" if name == "expression" else f"{name:>{width}}" for name, width in self._widths.items()
         ]
-        fields += [f"{name:>{_width(name)}}" for name in self._probs]
+        fields += [f"{plain(name):>{_width(name)}}" for name in self._probs]
         return Text("  ".join([f"{'source':<{self._name}}", *fields]), style="bold")
 
     def _line(self, row: dict[str, str | int | float]) -> Text:
@@ -61,14 +61,14 @@ class Lines:
         name = str(row["expression"])
         red, green, blue = COLOURS.get(name, (160, 160, 160))
         line.append("\N{BLACK SQUARE} ", style=f"rgb({red},{green},{blue})")
-        line.append(f"{name:<{_WIDTHS['expression'] - 2}}", style="bold")
+        line.append(f"{plain(name):<{_WIDTHS['expression'] - 2}}", style="bold")
         line.append(f"  {row['confidence']:>{_WIDTHS['confidence']}.0%}")
         for name in self._probs:
             line.append(f"  {row[name]:>{_width(name)}.0%}", style="dim")
         return line
 
     def _short(self, source: str) -> str:
-        """The name in the width of its column; of a long one its end, which tells pictures apart."""
+        """Fit a name into its column; keep the end of a long one, which tells pictures apart."""
         text = plain(source).replace("\n", " ").replace("\t", " ")
         if cell_len(text) > self._name:
             text = f"\N{HORIZONTAL ELLIPSIS}{text[1 - self._name :]}"

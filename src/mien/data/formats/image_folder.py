@@ -123,7 +123,7 @@ def _pictures(folder: Path, on_bad: OnBad | None) -> list[Path]:
 
 def _read(root: Path, found: list[_Found], on_bad: OnBad | None, progress: Progress | None) -> FaceSet:
     if not found:
-        raise DataError(f"{root} holds no pictures; it must have a folder for each class, or pictures (--as flat)")
+        raise DataError(f"{root} holds no pictures; it must have a folder for each class, or pictures (--format flat)")
     named = sorted((spelled(file.relative_to(root).as_posix()), file, label, split) for file, label, split in found)
     images, kept = faces_of(len(named), lambda number: face_of(named[number][1]), on_bad=on_bad, progress=progress)
     return FaceSet(

@@ -28,7 +28,7 @@ def layout_of(source: Path | str) -> str:
     layout = {".csv": "fer2013", ".parquet": "parquet"}.get(source.suffix.lower())
     if layout is None:
         hint = "unpack it first" if source.suffix.lower() in (".zip", ".gz", ".tgz", ".tar", ".7z", ".rar") else ""
-        hint = hint or f"say which of {', '.join(READERS)} it is with --as"
+        hint = hint or f"say which of {', '.join(READERS)} it is with --format"
         raise DataError(f"{source} must be a .csv or .parquet file, or a folder; {hint}")
     return layout
 

@@ -1,0 +1,1 @@
+"""The commands `mien data ...`: one file a command."""

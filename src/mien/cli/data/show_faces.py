@@ -1,0 +1,160 @@
+"""`mien data show`: how many faces there are of each kind, and what they look like."""
+
+import json as json_
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from PIL import Image
+from rich import box
+from rich.table import Table
+
+from mien.cli.console import progress_bar, remark, say, stdout
+from mien.cli.options import INPUT, OUTPUT, Changes, Faces, Json, Quiet, option
+from mien.data.contact_sheet import captioned_sheet, contact_sheet
+from mien.data.formats.npz import load_faces, load_history
+from mien.io.atomic_write import atomic_write, require_writable
+from mien.labels import EXPRESSIONS, SPLITS
+from mien.types import FaceSet
+
+if TYPE_CHECKING:
+    from mien.train import Recipe
+
+Split = Literal["train", "valid", "test"]
+Expression = Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "none"]
+
+
+def show_faces(
+    faces: Faces,
+    split: Annotated[
+        Split | None, option("--split", panel=INPUT, metavar="SPLIT", help="Only these: train, valid or test.")
+    ] = None,
+    expression: Annotated[
+        Expression | None,
+        option("--expression", panel=INPUT, metavar="NAME", help="Only these; none: those without a label."),
+    ] = None,
+    draw: Annotated[
+        Path | None, option("--draw", panel=OUTPUT, metavar="FILE", help="Draw the first faces into this PNG file.")
+    ] = None,
+    first: Annotated[
+        int | None,
+        option("--first", panel=OUTPUT, metavar="N", help="How many. Default: 100, or 8 with --recipe.", min=1),
+    ] = None,
+    json: Json = False,
+    _quiet: Quiet = False,
+    recipe: Annotated[
+        Path | None,
+        option(
+            "--recipe", panel=OUTPUT, metavar="RECIPE", help="Draw labelled train faces as this recipe changes them."
+        ),
+    ] = None,
+    changes: Changes = None,
+) -> None:
+    """Count the faces by expression and split, and look at them.
+
+    Examples
+    --------
+    mien data show faces.npz
+    mien data show faces.npz --split test --expression fear --draw fear.png
+    """
+    for name, value in (("--recipe", recipe), ("--first", first)):
+        if value is not None and draw is None:
+            raise typer.BadParameter("needs --draw sheet.png", param_hint=name)
+    if changes and recipe is None:
+        raise typer.BadParameter("needs --recipe", param_hint="--set")
+    require_writable(draw, inputs=(faces, recipe))
+    loaded = None if recipe is None else _load_recipe(recipe, changes or ())
+    chosen = show_counts(faces, split=split, expression=expression, as_json=json)
+    if draw is not None and loaded is not None:
+        trained_on = chosen[(chosen.labels >= 0) & ((split is not None) | (chosen.splits == "train"))][: first or 8]
+        _draw(_training_sheet(trained_on, loaded), draw)
+        remark(f"what training sees of {len(trained_on)} faces is drawn in {draw}")
+    elif draw is not None:
+        drawn = chosen[: first or 100]
+        _draw(contact_sheet(drawn), draw)
+        remark(f"the first {len(drawn)} faces are drawn in {draw}")
+
+
+def show_counts(
+    path: Path, *, split: Split | None = None, expression: Expression | None = None, as_json: bool = False
+) -> FaceSet:
+    """Print how many faces a file holds, or those of a split and an expression; return them."""
+    with progress_bar(f"Reading {path}") as progress:
+        chosen = load_faces(path, progress=progress)
+    if split is not None:
+        chosen = chosen[chosen.splits == split]
+    if expression is not None:
+        chosen = chosen[chosen.labels == (EXPRESSIONS.index(expression) if expression in EXPRESSIONS else -1)]
+    history = load_history(path)
+    if as_json:
+        say(json_.dumps(_facts(chosen, history), indent=2, ensure_ascii=False))
+        return chosen
+    stdout.print(counts(chosen))
+    facts = _facts(chosen, history)
+    if facts["pixel_mean"] is not None:
+        say(f"pixels           mean {facts['pixel_mean']:.2f}, standard deviation {facts['pixel_std']:.2f}")
+    say(f"with FER+ votes  {facts['with_votes']:,}\nhash             {facts['hash']}")
+    for line in history:
+        say(f"came about by     {line}")
+    return chosen
+
+
+def _counted(faces: FaceSet) -> dict[str, list[int]]:
+    """How many faces there are of each expression, `none` and `all`: in each split, then together."""
+    masks = {name: faces.labels == label for label, name in enumerate(EXPRESSIONS)}
+    masks |= {"none": faces.labels < 0, "all": faces.labels >= -1}
+    each = {name: [int((mask & (faces.splits == split)).sum()) for split in SPLITS] for name, mask in masks.items()}
+    return {name: [*numbers, sum(numbers)] for name, numbers in each.items()}
+
+
+def counts(faces: FaceSet) -> Table:
+    """A table of how many faces there are of each expression in each split."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("expression")
+    for name in (*SPLITS, "all"):
+        table.add_column(name, justify="right")
+    for name, numbers in _counted(faces).items():
+        table.add_row(name, *(f"{number:,}" for number in numbers), end_section=name == "none")
+    return table
+
+
+def _facts(faces: FaceSet, history: Sequence[str]) -> dict[str, Any]:
+    """What else there is to know of faces."""
+    voted = 0 if faces.votes is None else int((faces.votes.sum(axis=1) > 0).sum())
+    return {
+        "faces": {name: dict(zip((*SPLITS, "all"), numbers, strict=True)) for name, numbers in _counted(faces).items()},
+        "pixel_mean": round(float(faces.images.mean()), 4) if len(faces) else None,
+        "pixel_std": round(float(faces.images.std()), 4) if len(faces) else None,
+        "with_votes": voted,
+        "hash": faces.hash,
+        "history": list(history),
+    }
+
+
+def _load_recipe(path: Path, changes: Sequence[str]) -> "Recipe":
+    from mien.train import load_recipe  # the extra `train`, and only --recipe needs it
+
+    return load_recipe(path, changes)
+
+
+def _training_sheet(faces: FaceSet, recipe: "Recipe") -> NDArray[np.uint8]:
+    """A row a face: as it is, and several times as training sees it."""
+    from mien.train.inputs.preview import preview  # torch, and only --recipe needs it
+
+    rows = preview(recipe, faces)
+    cells = [[(seen.image, _caption(seen.labels)) for seen in row] for row in rows]
+    return captioned_sheet(cells, heads=["as it is", *(f"{seen.side} pixels" for seen in rows[0][1:])])
+
+
+def _caption(labels: Sequence[tuple[str, float]]) -> str:
+    if len(labels) == 1:
+        return labels[0][0]
+    return "\n".join(f"{share:.2f} {name}" for name, share in labels)
+
+
+def _draw(sheet: NDArray[np.uint8], path: Path) -> None:
+    with atomic_write(path) as file:
+        Image.fromarray(sheet).save(file, "PNG")
