@@ -34,7 +34,7 @@ shift_pixels = 2
 [optim]
 epochs = 9
 lr = 0.1
-sizes = [[32, 1.0]]
+image_sizes = [[32, 1.0]]
 """
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 import mien
-from mien.train.inputs.augment import resized
+from mien.train.inputs.augment import resize
 
 DEGREES, SCALES = (0, -6, 6), (1.0, 0.93, 1.07)
 
@@ -52,7 +52,7 @@ def main() -> None:
 
     tell("as they are", model(valid.images).probs)
     for side in (40, 32):
-        grown = functional.interpolate(resized(images, side=side), size=(48, 48), mode="bilinear")
+        grown = functional.interpolate(resize(images, side=side), size=(48, 48), mode="bilinear")
         tell(f"by {side} pixels and back", model(whole(grown)).probs)
     said = {
         way: mien.Mirrored(model)(moved(images, degrees=way[0], scale=way[1])).probs for way in product(DEGREES, SCALES)

@@ -26,7 +26,6 @@ from mien.labels import EXPRESSIONS
 from mien.train import Recipe, load_recipe, train
 from mien.train.inputs.batch import make_batch
 from mien.train.loss.losses import class_weights
-from mien.train.nets import build_net
 from mien.types import FaceSet
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "report" / "final.toml"
@@ -44,13 +43,13 @@ class PlainFaces(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, row: int) -> tuple[Tensor, int]:
         how, draw = self.how, torch.rand(6).tolist()
         face = Image.fromarray(self.images[row])
-        if draw[0] < how.pad_crop:
+        if draw[0] < how.pad_crop_prob:
             face = ImageOps.expand(face, how.pad)
             left, top = (int(each * (face.width - how.crop + 1)) for each in draw[1:3])
             face = face.crop((left, top, left + how.crop, top + how.crop))
         face = ImageEnhance.Brightness(face).enhance(1 + how.brightness * (2 * draw[3] - 1))
         face = ImageEnhance.Contrast(face).enhance(1 + how.contrast * (2 * draw[4] - 1))
-        if draw[5] < how.mirror:
+        if draw[5] < how.flip_prob:
             face = ImageOps.mirror(face)
         return torch.from_numpy(np.array(face, np.float32))[None], self.labels[row]
 
@@ -74,7 +73,7 @@ def loader(faces: FaceSet, how: Recipe, workers: int) -> DataLoader[tuple[Tensor
 
 def plain_steps(faces: FaceSet, how: Recipe, workers: int) -> float:
     """Faces a second of a second epoch: by then the workers have started."""
-    net = build_net(how, classes=len(EXPRESSIONS)).to(memory_format=torch.contiguous_format).train()
+    net = how.build_net(classes=len(EXPRESSIONS)).to(memory_format=torch.contiguous_format).train()
     weights = class_weights(how.loss, faces, classes=len(EXPRESSIONS))
     optim = torch.optim.SGD(
         net.parameters(), how.optim.lr, momentum=how.optim.momentum, weight_decay=how.optim.weight_decay

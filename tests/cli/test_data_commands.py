@@ -173,7 +173,7 @@ def test_show_counts_and_draws() -> None:
 def test_show_draws_what_training_sees() -> None:
     """Without augmentation every version is the face itself, at each size of the recipe; `--set` brings some in."""
     mien.save_faces(FACES, "f.npz")
-    off = ["mirror", "rotate_degrees", "scale", "shift_pixels", "contrast", "erase"]
+    off = ["flip_prob", "rotate_degrees", "scale", "shift_pixels", "contrast", "erase_prob"]
     Path("r.toml").write_text("[augment]\n" + "\n".join(f"{key} = 0" for key in off))
     drawing = ["data", "show", "f.npz", "--recipe", "r.toml", "--draw", "a.png", "--first", "3"]
     outcome = run_mien(*drawing)
@@ -182,7 +182,7 @@ def test_show_draws_what_training_sees() -> None:
     with Image.open("a.png") as sheet:
         cells = np.asarray(sheet)[20:, :].reshape(3, -1, 9, 104).swapaxes(1, 2)[:, :, 4:100, 4:100]
     assert np.array_equal(cells[:, :, ::2, ::2], trained_on.images[:, None].repeat(9, axis=1))
-    assert run_mien(*drawing, "--set", "augment.mirror=1").code == 0
+    assert run_mien(*drawing, "--set", "augment.flip_prob=1").code == 0
     with Image.open("a.png") as sheet:
         cells = np.asarray(sheet)[20:, :].reshape(3, -1, 9, 104).swapaxes(1, 2)[:, :, 4:100, 4:100]
     assert np.array_equal(cells[:, 1:, ::2, ::2], trained_on.images[:, None, :, ::-1].repeat(8, axis=1))

@@ -97,7 +97,7 @@ def test_the_clock(command: list[str], tmp_path: Path) -> None:
 
 
 def test_an_early_end(command: list[str]) -> None:
-    still = ["--set", "optim.patience=1", "--set", "optim.lr=1e-9", "--set", "optim.ema=0"]
+    still = ["--set", "optim.early_stop_patience=1", "--set", "optim.lr=1e-9", "--set", "optim.ema=0"]
     ended = run_mien(*command, *still)
     assert ended.code == 0
     assert "ended after epoch 2 of 3: the last 1 were no better" in ended.err

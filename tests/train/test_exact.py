@@ -19,11 +19,13 @@ from support import ONE_THREAD, train_and_valid
 
 LIVES = Path(__file__).with_name("lives.py")
 SMALL = "[net]\nwidths = [4, 8]\nblocks = 1\ndropout = 0.1\n[optim]\nepochs = 8\nbatch = 16\nlr = 0.02\n"
+MIXUP = '[augment]\nmix = "mixup"\n'
 RECIPES = {
-    "sgd": SMALL + "ema = 0.9\nsizes = [[32, 0.5], [48, 0.5]]\n",
-    "adam": SMALL + 'name = "adam"\nschedule = "plateau"\nevery = 1\nema = 0.0\nwarmup = 0.0\n',
-    "adamw": SMALL + 'name = "adamw"\nschedule = "one-cycle"\nclip = 0.5\n[augment]\nmix = "cutmix"\n',
-    "patience": SMALL + 'schedule = "restarts"\nevery = 2\npatience = 2\n[augment]\nmix = "mixup"\n',
+    "sgd": SMALL + "ema = 0.9\nimage_sizes = [[32, 0.5], [48, 0.5]]\n",
+    "adam": SMALL + 'name = "adam"\nschedule = "plateau"\nplateau_patience = 1\nema = 0.0\nwarmup = 0.0\n',
+    "adamw": SMALL + 'name = "adamw"\nschedule = "one-cycle"\nmax_grad_norm = 0.5\n[augment]\nmix = "cutmix"\n',
+    "patience": SMALL
+    + 'schedule = "restarts"\nrestart_epochs = 2\nearly_stop_patience = 2\n[augment]\nmix = "mixup"\n',
 }
 # "after best" comes first: the first epoch is always the best so far. A life with a number has 18 events at most, which
 # is less than two epochs, so that the run is not at its end before all have died.

@@ -155,7 +155,7 @@ def _finish(run: "Run") -> None:
         text = f"time is up after epoch {done} of {epochs}: the next takes about {run.next_epoch_seconds:.0f} s"
         remark(f"{text}; go on with --resume")
     elif done < epochs:
-        remark(f"ended after epoch {done} of {epochs}: the last {run.recipe.optim.patience} were no better")
+        remark(f"ended after epoch {done} of {epochs}: the last {run.recipe.optim.early_stop_patience} were no better")
     best = run.best
     if best:
         say(f"{run.out}: best valid accuracy {best.valid_accuracy:.4f}, in epoch {best.number}")

@@ -7,10 +7,10 @@ import pytest
 import torch
 from scipy import stats
 
+from mien.train.inputs.augment import Augment
 from mien.train.inputs.mixup import Mix, draw_mix
-from mien.train.recipe import Augment
 
-MIXUP = Augment(mix="mixup", mix_probability=1.0, mix_alpha=0.4)
+MIXUP = Augment(mix="mixup", mix_prob=1.0, mix_alpha=0.4)
 CUTMIX = dataclasses.replace(MIXUP, mix="cutmix", mix_alpha=1.0)
 
 
@@ -32,7 +32,7 @@ def test_without_a_mix_nothing_is_drawn() -> None:
 
 
 def test_so_many_batches_are_mixed() -> None:
-    how = dataclasses.replace(MIXUP, mix_probability=0.3)
+    how = dataclasses.replace(MIXUP, mix_prob=0.3)
     generator = torch.Generator().manual_seed(0)
     mixed = sum(draw_mix(4, how, side=32, generator=generator) is not None for _ in range(400))
     assert 90 < mixed < 150
@@ -40,15 +40,15 @@ def test_so_many_batches_are_mixed() -> None:
 
 def test_mixup_is_its_equation(faces: torch.Tensor) -> None:
     mix = drawn(MIXUP, len(faces))
-    made = mix.of(faces)
+    made = mix.apply(faces)
     assert sorted(mix.partners.tolist()) == list(range(len(faces)))
-    for row, (partner, share) in enumerate(zip(mix.partners.tolist(), mix.shares.tolist(), strict=True)):
+    for row, (partner, share) in enumerate(zip(mix.partners.tolist(), mix.lam.tolist(), strict=True)):
         torch.testing.assert_close(made[row], share * faces[row] + (1 - share) * faces[partner], atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 3.0])
 def test_shares_are_drawn_from_beta(alpha: float) -> None:
-    shares = drawn(dataclasses.replace(MIXUP, mix_alpha=alpha), 5000).shares.numpy().astype(np.float64)
+    shares = drawn(dataclasses.replace(MIXUP, mix_alpha=alpha), 5000).lam.numpy().astype(np.float64)
     assert stats.kstest(shares.clip(1e-7, 1 - 1e-7), stats.beta(alpha, alpha).cdf).pvalue > 0.01
 
 
@@ -56,8 +56,8 @@ def test_shares_are_drawn_from_beta(alpha: float) -> None:
 def test_cutmix_pastes_one_rectangle_and_counts_it(side: int) -> None:
     faces = torch.arange(1.0, 201)[:, None, None, None].expand(-1, 1, side, side)  # each face a grey of its own
     mix = drawn(CUTMIX, len(faces), side=side)
-    made = mix.of(faces)[:, 0]
-    for row, (partner, share) in enumerate(zip(mix.partners.tolist(), mix.shares.tolist(), strict=True)):
+    made = mix.apply(faces)[:, 0]
+    for row, (partner, share) in enumerate(zip(mix.partners.tolist(), mix.lam.tolist(), strict=True)):
         pasted = made[row] == partner + 1
         assert torch.all(pasted | (made[row] == row + 1))
         if partner == row:
@@ -70,7 +70,7 @@ def test_cutmix_pastes_one_rectangle_and_counts_it(side: int) -> None:
 
 def test_cutmix_rectangles_lie_everywhere_and_have_the_papers_areas() -> None:
     """Against a draw of Yun et al.'s algorithm: a square of the area 1 - share, cut at the face's edges."""
-    own = drawn(CUTMIX, 4000).own[:, 0]
+    own = drawn(CUTMIX, 4000).mask[:, 0]
     assert ((1 - own).mean(dim=0) > 0.1).all()
     rng, side = np.random.default_rng(0), 48
     half = np.sqrt(1 - rng.beta(1, 1, 4000)) * side / 2
@@ -83,6 +83,6 @@ def test_cutmix_rectangles_lie_everywhere_and_have_the_papers_areas() -> None:
 @pytest.mark.parametrize("how", [MIXUP, CUTMIX], ids=["mixup", "cutmix"])
 def test_the_same_seed_gives_the_same_mix(how: Augment) -> None:
     one, same, other = drawn(how, 16, seed=3), drawn(how, 16, seed=3), drawn(how, 16, seed=4)
-    for name in ("partners", "shares", "own"):
+    for name in ("partners", "lam", "mask"):
         assert torch.equal(getattr(one, name), getattr(same, name))
-    assert not torch.equal(one.own, other.own)
+    assert not torch.equal(one.mask, other.mask)

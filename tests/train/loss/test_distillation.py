@@ -11,14 +11,11 @@ from safetensors.torch import load_file
 
 import mien
 from mien.data.scores_file import FaceScores, save_scores
-from mien.errors import ModelError, RecipeError, RunError
+from mien.errors import ModelError, RunError
 from mien.labels import EXPRESSIONS
 from mien.train import train
-from mien.train.inputs.batch import make_batch, whole_faces
-from mien.train.loss.distillation import Teacher, Views, hear, load_teacher
-from mien.train.loss.losses import make_targets
+from mien.train.loss.distillation import Teacher, ask_teacher, load_teacher
 from mien.train.loss.soft_labels import label_posterior
-from mien.train.recipe import Loss
 from mien.train.recipe_toml import parse_recipe
 from mien.types import FaceSet, Scores
 from support import ONE_THREAD, random_faces, tiny_model, train_and_valid
@@ -51,14 +48,14 @@ def model_named(*names: str) -> mien.Classifier:
 
 def test_the_mean_of_face_and_mirror_image_in_the_nets_order() -> None:
     teacher = Brightness()
-    heard = hear(teacher, FACES, names=EXPRESSIONS)
+    heard = ask_teacher(teacher, FACES, class_names=EXPRESSIONS)
     wanted = (teacher(IMAGES).probs + teacher(IMAGES[:, :, ::-1]).probs)[:, ::-1] / 2
     np.testing.assert_allclose(heard.probs, wanted, rtol=1e-6)
 
 
 def test_progress_reaches_the_end() -> None:
     calls: list[tuple[int, int]] = []
-    hear(Brightness(), FACES, names=EXPRESSIONS, progress=lambda done, total: calls.append((done, total)))
+    ask_teacher(Brightness(), FACES, class_names=EXPRESSIONS, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(256, 300), (300, 300)]
 
 
@@ -73,7 +70,7 @@ def test_which_teacher_it_was(tmp_path: Path) -> None:
     """By the file's content, wherever it lies; by what it says, where there is no file."""
 
     def which(teacher: Teacher) -> str:
-        return hear(teacher, FACES[:3], names=EXPRESSIONS).teacher
+        return ask_teacher(teacher, FACES[:3], class_names=EXPRESSIONS).teacher
 
     one, same = (load_teacher([str(tiny_model(tmp_path / name, seed=1))]) for name in ("a.onnx", "b.onnx"))
     other = load_teacher([str(tiny_model(tmp_path / "c.onnx", seed=2))])
@@ -84,7 +81,7 @@ def test_which_teacher_it_was(tmp_path: Path) -> None:
 def test_a_teacher_of_other_classes_is_refused(tmp_path: Path) -> None:
     path = tiny_model(tmp_path / "two.onnx", class_names=("yes", "no"), name="two")
     with pytest.raises(RunError, match=r"the teacher two must tell angry, .*got one that tells yes, no"):
-        hear(load_teacher([str(path)]), FACES, names=EXPRESSIONS)
+        ask_teacher(load_teacher([str(path)]), FACES, class_names=EXPRESSIONS)
 
 
 SMALL = """
@@ -92,13 +89,13 @@ SMALL = """
 widths = [4, 8, 8, 8]
 blocks = 1
 [loss]
-teacher_share = 0.7
-teacher_temperature = 2
+distill_weight = 0.7
+distill_temperature = 2
 [optim]
 epochs = 3
 batch = 16
 lr = 0.05
-sizes = [[32, 1.0]]
+image_sizes = [[32, 1.0]]
 """
 
 
@@ -130,9 +127,9 @@ def test_a_teacher_from_python_sees_each_train_face_once(tmp_path: Path) -> None
     run = train(parse_recipe(SMALL), faces, out=tmp_path / "run", hardware=ONE_THREAD, teacher=teacher)
     list(run)
     assert teacher.seen == 2 * 70
-    heard = hear(teacher, faces[:70], names=EXPRESSIONS).probs
+    heard = ask_teacher(teacher, faces[:70], class_names=EXPRESSIONS).probs
     softened = np.sqrt(heard) / np.sqrt(heard).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(run.objective.targets.taught.numpy(), softened, rtol=1e-5)
+    np.testing.assert_allclose(run.objective.targets.teacher_probs.numpy(), softened, rtol=1e-5)
 
 
 def scores_of(faces: FaceSet) -> FaceScores:
@@ -147,12 +144,12 @@ def test_held_out_scores_teach_each_face_by_its_id(tmp_path: Path) -> None:
     run = train(recipe, faces, out=tmp_path / "run", hardware=ONE_THREAD)
     said = Brightness()(faces.images[:70]).probs[:, ::-1]
     softened = np.sqrt(said) / np.sqrt(said).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(run.objective.targets.taught.numpy(), softened, rtol=1e-5)
+    np.testing.assert_allclose(run.objective.targets.teacher_probs.numpy(), softened, rtol=1e-5)
 
 
 def test_scores_of_some_faces_alone_do_not_do(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"must be of all 300 train faces, got those of 290"):
-        hear(scores_of(FACES[:290]), FACES, names=EXPRESSIONS)
+        ask_teacher(scores_of(FACES[:290]), FACES, class_names=EXPRESSIONS)
     with pytest.raises(RunError, match=r"a file of scores must be the only one of loss\.teachers, got swift, s\.npz"):
         load_teacher(["swift", "s.npz"])
     with pytest.raises(RunError, match=r"s\.npz.*; held-out scores come from: mien train .* --folds 4"):
@@ -163,77 +160,17 @@ def test_the_votes_speak_with_the_teacher(tmp_path: Path) -> None:
     faces = train_and_valid(70, 28)
     random = np.random.default_rng(1)
     voted = dataclasses.replace(faces, votes=random.integers(0, 5, (len(faces), 10)).astype(np.float32))
-    recipe = parse_recipe(SMALL, ("loss.teacher_votes=true", "loss.teacher_temperature=1"))
+    recipe = parse_recipe(SMALL, ("loss.label_posterior=true", "loss.distill_temperature=1"))
     run = train(recipe, voted, out=tmp_path / "run", hardware=ONE_THREAD, teacher=Brightness())
-    inside, taught = voted[:70], hear(Brightness(), voted[:70], names=EXPRESSIONS).probs
+    inside, taught = voted[:70], ask_teacher(Brightness(), voted[:70], class_names=EXPRESSIONS).probs
     assert inside.votes is not None
-    wanted = label_posterior(inside, votes=inside.votes, taught=taught, classes=7)
-    np.testing.assert_allclose(run.objective.targets.taught.numpy(), wanted, rtol=1e-4)
+    wanted = label_posterior(inside, votes=inside.votes, teacher_probs=taught, classes=7)
+    np.testing.assert_allclose(run.objective.targets.teacher_probs.numpy(), wanted, rtol=1e-4)
     alone = train(recipe, voted, out=tmp_path / "alone", hardware=ONE_THREAD)
-    wanted = label_posterior(inside, votes=inside.votes, taught=None, classes=7)
-    np.testing.assert_allclose(alone.objective.targets.taught.numpy(), wanted, rtol=1e-4)
-    with pytest.raises(RunError, match=r"^loss\.teacher_votes needs faces .*--set loss\.teacher_votes=false$"):
+    wanted = label_posterior(inside, votes=inside.votes, teacher_probs=None, classes=7)
+    np.testing.assert_allclose(alone.objective.targets.teacher_probs.numpy(), wanted, rtol=1e-4)
+    with pytest.raises(RunError, match=r"^loss\.label_posterior needs faces .*--set loss\.label_posterior=false$"):
         train(recipe, faces, out=tmp_path / "other", hardware=ONE_THREAD, teacher=Brightness())
-
-
-def smooth_faces(count: int) -> torch.Tensor:
-    """(count, 48, 48) uint8 whose grey levels change slowly, so that they look alike at any size."""
-    coarse = torch.rand(count, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 255
-    fine = torch.nn.functional.interpolate(coarse, size=(48, 48), mode="bicubic").clamp(0, 255)
-    return fine[:, 0].to(torch.uint8)
-
-
-@pytest.mark.parametrize("mix", ["none", "mixup", "cutmix"])
-def test_with_views_the_teacher_says_what_it_sees_of_a_batch(mix: str) -> None:
-    """The same faces, moved and mixed as the net sees them, but at 48 pixels."""
-    changes = ("loss.teacher_views=3", f'augment.mix="{mix}"', "augment.mix_probability=1", "augment.mix_alpha=1")
-    how = parse_recipe(SMALL, (*changes, "augment.erase=0", "augment.erase_side=0.5"))
-    images, rows = smooth_faces(60), torch.arange(40)
-    batch = make_batch(images, rows, how.augment, side=24, generator=torch.Generator().manual_seed(1))
-    whole = whole_faces(batch, images, dataclasses.replace(how.augment, erase=0.5))
-    assert whole.shape == (40, 48, 48)
-    halves = torch.nn.functional.avg_pool2d(whole[:, None].float(), 2)  # bilinear by half is the mean of four
-    assert (halves - batch.faces).abs().mean() < 3
-    other = make_batch(images, rows, how.augment, side=24, generator=torch.Generator().manual_seed(2))
-    assert (halves - other.faces).abs().mean() > 30
-    views = Views(Brightness(3), how, images=images, names=EXPRESSIONS)
-    taught = views.taught(batch, 0)
-    said = np.sqrt(Brightness(3)(whole.numpy()).probs[:, ::-1])
-    assert taught.taught is not None
-    np.testing.assert_allclose(taught.taught.numpy(), said / said.sum(axis=1, keepdims=True), rtol=1e-4)
-    targets = make_targets(Loss(), FACES, classes=7)
-    assert torch.equal(batch.targets(targets).labels, taught.targets(targets).labels)
-    assert torch.equal(taught.targets(targets).taught, taught.taught)
-
-
-def test_views_are_heard_once_and_seen_in_turn(tmp_path: Path) -> None:
-    teacher, faces = Brightness(9), train_and_valid(70, 28)
-    changes = ("loss.teacher_views=2", "optim.epochs=6", "optim.sizes=[[24, 0.5], [32, 0.5]]", "head.dropout=0")
-    recipe = parse_recipe(SMALL, changes)
-    run = train(recipe, faces, out=tmp_path / "whole", hardware=ONE_THREAD, teacher=teacher)
-    asked = teacher.seen
-    losses = [epoch.train_loss for epoch in run]
-    heard = 4 * 16  # faces of the whole batches of an epoch
-    assert teacher.seen - asked == 4 * heard  # two views at each of two sizes, in six epochs
-    next(iter(train(recipe, faces, out=tmp_path / "broken", hardware=ONE_THREAD, teacher=Brightness(9))))
-    broken = train(recipe, faces, out=tmp_path / "broken", hardware=ONE_THREAD, teacher=Brightness(9), resume=True)
-    assert [epoch.train_loss for epoch in broken] == losses[1:]
-    one, other = weights(tmp_path / "whole"), weights(tmp_path / "broken")
-    assert all(torch.equal(one[name], other[name]) for name in one)
-    with pytest.raises(RunError, match="another teacher"):
-        train(recipe, faces, out=tmp_path / "broken", hardware=ONE_THREAD, teacher=Brightness(8), resume=True)
-
-
-def test_what_cannot_be_asked_again_gives_no_views(tmp_path: Path) -> None:
-    recipe = parse_recipe(SMALL, ("loss.teacher_views=2",))
-    with pytest.raises(RunError, match=r"loss\.teacher_views needs a teacher"):
-        train(recipe, train_and_valid(70, 28), out=tmp_path / "none")
-    faces = train_and_valid(70, 28)
-    with pytest.raises(RunError, match=r"with loss\.teacher_views the teachers must be models, got a file of scores"):
-        train(recipe, faces, out=tmp_path / "run", teacher=scores_of(faces))
-    assert not (tmp_path / "run").exists()
-    with pytest.raises(RecipeError, match=r"loss\.teacher_votes .* needs loss\.teacher_views = 0, got 2"):
-        parse_recipe(SMALL, ("loss.teacher_views=2", "loss.teacher_votes=true"))
 
 
 def test_two_ways_to_name_a_teacher_are_one_too_many(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional
 
 from mien.errors import RecipeError, RunError
-from mien.train.loss.losses import Targets, class_weights, loss_of, make_targets
-from mien.train.recipe import Loss
+from mien.train.loss.losses import Targets, class_weights, compute_loss, make_targets
+from mien.train.loss.settings import Loss
 from mien.train.recipe_toml import parse_recipe
 from mien.types import FaceSet
 from support import random_faces
@@ -35,8 +35,8 @@ def logits() -> torch.Tensor:
     return torch.randn(sum(COUNTS), 7, generator=torch.Generator().manual_seed(0))
 
 
-def loss(how: Loss, faces: FaceSet, outputs: torch.Tensor, *, taught: np.ndarray | None = None) -> float:
-    return loss_of(outputs, make_targets(how, faces, classes=7, taught=taught)).item()
+def loss(how: Loss, faces: FaceSet, outputs: torch.Tensor, *, teacher_probs: np.ndarray | None = None) -> float:
+    return compute_loss(outputs, make_targets(how, faces, classes=7, teacher_probs=teacher_probs)).item()
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.05, 0.3])
@@ -74,7 +74,7 @@ def test_a_batch_of_classes_that_do_not_count_has_no_loss(faces: FaceSet, logits
     for smoothing in (0, 0.1):
         how = Loss(class_weights=(0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0), smoothing=smoothing)
         outputs = logits[:3].clone().requires_grad_()
-        nothing = loss_of(outputs, make_targets(how, faces[faces.labels == 0], classes=7))
+        nothing = compute_loss(outputs, make_targets(how, faces[faces.labels == 0], classes=7))
         nothing.backward()
         assert nothing == 0
         assert outputs.grad is not None
@@ -95,9 +95,9 @@ def test_smoothing_over_the_wrong_classes_alone(faces: FaceSet, logits: torch.Te
 @pytest.mark.parametrize("over", ["all", "wrong"])
 @pytest.mark.parametrize("votes", [0.0, 0.4, 1.0])
 def test_without_weights_each_target_sums_to_1(faces: FaceSet, over: str, votes: float) -> None:
-    targets = make_targets(Loss(smoothing=0.2, smoothing_over=over, votes=votes), faces, classes=7)
-    torch.testing.assert_close(targets.labels.sum(dim=1), torch.ones(len(faces)))
-    torch.testing.assert_close(targets.mass, torch.ones(len(faces)))
+    targets = make_targets(Loss(smoothing=0.2, smoothing_over=over, ferplus_weight=votes), faces, classes=7)
+    torch.testing.assert_close(targets.class_target.sum(dim=1), torch.ones(len(faces)))
+    torch.testing.assert_close(targets.sample_weight, torch.ones(len(faces)))
 
 
 def voted_distribution(faces: FaceSet, share: float) -> torch.Tensor:
@@ -115,21 +115,21 @@ def voted_distribution(faces: FaceSet, share: float) -> torch.Tensor:
 @pytest.mark.parametrize("share", [0.3, 1.0])
 def test_votes_are_torchs_probability_targets(faces: FaceSet, logits: torch.Tensor, share: float) -> None:
     theirs = functional.cross_entropy(logits, voted_distribution(faces, share), label_smoothing=0.1)
-    assert loss(Loss(smoothing=0.1, votes=share), faces, logits) == pytest.approx(theirs.item(), rel=1e-5)
+    assert loss(Loss(smoothing=0.1, ferplus_weight=share), faces, logits) == pytest.approx(theirs.item(), rel=1e-5)
 
 
 def test_votes_with_weights_are_a_weighted_mean(faces: FaceSet, logits: torch.Tensor) -> None:
     shares = voted_distribution(faces, 0.5).double()
     weights = torch.tensor(GIVEN, dtype=torch.float64)
     above = -(shares * weights * torch.log_softmax(logits.double(), dim=1)).sum()
-    ours = loss(Loss(smoothing=0, votes=0.5, class_weights=GIVEN), faces, logits)
+    ours = loss(Loss(smoothing=0, ferplus_weight=0.5, class_weights=GIVEN), faces, logits)
     assert ours == pytest.approx((above / (shares * weights).sum()).item(), rel=1e-5)
 
 
 def test_fractions_of_votes_are_shares_too(faces: FaceSet, logits: torch.Tensor) -> None:
     assert faces.votes is not None
     tenth = dataclasses.replace(faces, votes=faces.votes / 100)
-    how = Loss(votes=1.0, auxiliary=0.5)
+    how = Loss(ferplus_weight=1.0, aux_ferplus_weight=0.5)
     outputs = torch.cat((logits, logits[:, :3], logits), dim=1)
     assert loss(how, tenth, outputs) == pytest.approx(loss(how, faces, outputs), rel=1e-5)
 
@@ -139,15 +139,15 @@ def test_the_auxiliary_output_is_judged_by_all_ten_votes(faces: FaceSet, logits:
     assert faces.votes is not None
     voted = torch.from_numpy(faces.votes[:-3].copy())
     second = functional.cross_entropy(more[:-3], voted / voted.sum(dim=1, keepdim=True))
-    ours = loss(dataclasses.replace(PLAIN, auxiliary=0.7), faces, torch.cat((logits, more), dim=1))
+    ours = loss(dataclasses.replace(PLAIN, aux_ferplus_weight=0.7), faces, torch.cat((logits, more), dim=1))
     assert ours == pytest.approx(loss(PLAIN, faces, logits) + 0.7 * second.item(), rel=1e-5)
 
 
 def test_a_batch_without_votes_has_no_auxiliary_loss(faces: FaceSet, logits: torch.Tensor) -> None:
-    targets = make_targets(dataclasses.replace(PLAIN, auxiliary=0.7), faces, classes=7)
+    targets = make_targets(dataclasses.replace(PLAIN, aux_ferplus_weight=0.7), faces, classes=7)
     outputs = torch.cat((logits, logits[:, :3], logits), dim=1).requires_grad_()
     few = torch.arange(len(faces) - 3, len(faces))
-    made = loss_of(outputs[few], targets[few])
+    made = compute_loss(outputs[few], targets[few])
     made.backward()
     assert made.item() == pytest.approx(loss(PLAIN, faces[-3:], logits[-3:]), rel=1e-5)
     assert outputs.grad is not None
@@ -158,27 +158,27 @@ def test_a_batch_without_votes_has_no_auxiliary_loss(faces: FaceSet, logits: tor
 def test_a_teacher_is_mixed_in_as_hinton_has_it(faces: FaceSet, logits: torch.Tensor, heat: float) -> None:
     theirs = torch.randn(len(faces), 7, generator=torch.Generator().manual_seed(2)) * 3
     soft = functional.cross_entropy(logits / heat, torch.softmax(theirs / heat, dim=1)) * heat**2
-    how = Loss(smoothing=0.1, class_weights=GIVEN, teacher_share=0.3, teacher_temperature=heat)
-    ours = loss(how, faces, logits, taught=torch.softmax(theirs, dim=1).numpy())
+    how = Loss(smoothing=0.1, class_weights=GIVEN, distill_weight=0.3, distill_temperature=heat)
+    ours = loss(how, faces, logits, teacher_probs=torch.softmax(theirs, dim=1).numpy())
     assert ours == pytest.approx(0.7 * loss(how, faces, logits) + 0.3 * soft.item(), rel=1e-5)
 
 
 def test_a_teacher_that_is_quite_sure(faces: FaceSet, logits: torch.Tensor) -> None:
     """Its probabilities may be exactly 0: a label, that is."""
     sure = np.eye(7, dtype=np.float32)[faces.labels]
-    how = dataclasses.replace(PLAIN, teacher_share=1.0)
-    assert loss(how, faces, logits, taught=sure) == pytest.approx(loss(PLAIN, faces, logits), rel=1e-5)
+    how = dataclasses.replace(PLAIN, distill_weight=1.0)
+    assert loss(how, faces, logits, teacher_probs=sure) == pytest.approx(loss(PLAIN, faces, logits), rel=1e-5)
 
 
 def test_targets_are_linear(faces: FaceSet) -> None:
     """A face mixed with another has the mixture of both targets, class weights and votes included."""
-    how = Loss(votes=0.5, auxiliary=1.0, class_weights="inverse", teacher_temperature=2.0)
+    how = Loss(ferplus_weight=0.5, aux_ferplus_weight=1.0, class_weights="inverse", distill_temperature=2.0)
     taught = np.full((len(faces), 7), 1 / 7, np.float32)
-    targets = make_targets(how, faces, classes=7, taught=taught)
+    targets = make_targets(how, faces, classes=7, teacher_probs=taught)
     partners = torch.randperm(len(faces), generator=torch.Generator().manual_seed(0))
     shares = torch.rand(len(faces), generator=torch.Generator().manual_seed(1))
-    mixed = targets.mixed(partners, shares)
-    for name in ("labels", "mass", "taught", "votes"):
+    mixed = targets.mix(partners, shares)
+    for name in ("class_target", "sample_weight", "teacher_probs", "vote_target"):
         ours, was = getattr(mixed, name), getattr(targets, name)
         for row, (partner, share) in enumerate(zip(partners.tolist(), shares.tolist(), strict=True)):
             torch.testing.assert_close(ours[row], share * was[row] + (1 - share) * was[partner])
@@ -189,17 +189,17 @@ def test_the_loss_of_mixed_faces_is_mixups(faces: FaceSet, logits: torch.Tensor)
     labels = torch.from_numpy(faces.labels.copy())
     partners = torch.arange(len(faces)).flip(0)
     own, other = (functional.cross_entropy(logits, which) for which in (labels, labels[partners]))
-    targets = make_targets(PLAIN, faces, classes=7).mixed(partners, torch.full((len(faces),), 0.3))
-    assert loss_of(logits, targets).item() == pytest.approx((0.3 * own + 0.7 * other).item(), rel=1e-5)
+    targets = make_targets(PLAIN, faces, classes=7).mix(partners, torch.full((len(faces),), 0.3))
+    assert compute_loss(logits, targets).item() == pytest.approx((0.3 * own + 0.7 * other).item(), rel=1e-5)
 
 
 def test_rows_are_chosen(faces: FaceSet) -> None:
-    targets = make_targets(Loss(votes=0.5), faces, classes=7)
+    targets = make_targets(Loss(ferplus_weight=0.5), faces, classes=7)
     assert isinstance(targets[torch.tensor([2, 5])], Targets)
-    assert torch.equal(targets[torch.tensor([5, 2])].labels, targets.labels[[5, 2]])
+    assert torch.equal(targets[torch.tensor([5, 2])].class_target, targets.class_target[[5, 2]])
 
 
-@pytest.mark.parametrize("key", ["votes", "auxiliary"])
+@pytest.mark.parametrize("key", ["ferplus_weight", "aux_ferplus_weight"])
 @pytest.mark.parametrize("with_zeros", [True, False])
 def test_missing_votes_are_named(faces: FaceSet, key: str, with_zeros: bool) -> None:
     assert faces.votes is not None
@@ -217,12 +217,12 @@ def test_a_wrong_number_of_weights_is_named(faces: FaceSet) -> None:
     ("change", "complaint"),
     [
         ("loss.class_weights=[0, 0, 0, 0, 0, 0, 0]", r"one of loss\.class_weights must be over 0"),
-        ("loss.class_weights=[1, -1, 1, 1, 1, 1, 1]", r"loss\.class_weights must be 0 or more"),
-        ("loss.class_weights=[]", r"loss\.class_weights must be 0 or more, one a class"),
+        ("loss.class_weights=[1, -1, 1, 1, 1, 1, 1]", r"loss\.class_weights\[1\] must be in \[0, 1000000\], got -1"),
+        ("loss.class_weights=[]", r"one of loss\.class_weights must be over 0, got \[\]"),
         ('loss.class_weights="counts"', r"loss\.class_weights .*none, inverse, sqrt"),
-        ("loss.votes=2", r"loss\.votes must be in \[0, 1\]"),
-        ("loss.teacher_temperature=0", r"loss\.teacher_temperature must be over 0"),
-        ("loss.auxiliary=-1", r"loss\.auxiliary must be 0 or more"),
+        ("loss.ferplus_weight=2", r"loss\.ferplus_weight must be in \[0, 1\]"),
+        ("loss.distill_temperature=0", r"loss\.distill_temperature must be in \(0, 100\]"),
+        ("loss.aux_ferplus_weight=-1", r"loss\.aux_ferplus_weight must be in \[0, 100\]"),
     ],
 )
 def test_refused_in_a_recipe(change: str, complaint: str) -> None:

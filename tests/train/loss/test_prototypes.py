@@ -1,4 +1,4 @@
-"""Prototypes: episodes as in the paper, centres that are means, a scale that is likeliest, and what refuses them."""
+"""Prototypes: episodes as in the paper, centres that are means, and what refuses them."""
 
 import dataclasses
 import re
@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from scipy.optimize import minimize_scalar
-from torch.nn import functional
 
 from mien.classify.onnx import OnnxClassifier
 from mien.data.formats.npz import save_faces
@@ -19,18 +17,16 @@ from mien.labels import EXPRESSIONS
 from mien.train import Recipe, export, train
 from mien.train.loss.prototypes import (
     check_episodes,
+    draw_episodes,
     episode_logits,
-    episode_order,
-    likeliest_scale,
-    prototypes_of,
-    queries_of,
+    prototype_layer,
     set_centres,
+    take_queries,
     use_prototypes,
 )
-from mien.train.nets import build_net
+from mien.train.loss.settings import Loss
 from mien.train.nets.heads import Prototypes
 from mien.train.onnx_export.export import load_inference_model
-from mien.train.recipe import Loss
 from mien.train.recipe_toml import parse_recipe
 from mien.types import FaceSet
 from support import ONE_THREAD, random_faces, run_mien, train_and_valid
@@ -42,7 +38,7 @@ name = "cnn"
 widths = [8, 8]
 [head]
 hidden = [16]
-classify = "euclidean"
+classifier = "euclidean"
 [loss]
 kind = "prototypical"
 support = 2
@@ -51,12 +47,12 @@ queries = 3
 epochs = 3
 lr = 0.01
 ema = 0.5
-sizes = [[16, 1.0]]
+image_sizes = [[16, 1.0]]
 """
 
 
 def order(labels: torch.Tensor, *, seed: int = 0, how: Loss = HOW) -> torch.Tensor:
-    return episode_order(labels, how, classes=7, generator=torch.Generator().manual_seed(seed))
+    return draw_episodes(labels, how, classes=7, generator=torch.Generator().manual_seed(seed))
 
 
 def uneven() -> torch.Tensor:
@@ -90,8 +86,8 @@ def test_episodes_come_from_the_seed() -> None:
 
 def test_too_few_faces_of_a_class() -> None:
     with pytest.raises(RunError, match="must be at most the 5 train faces of disgust, got 6"):
-        check_episodes(uneven(), dataclasses.replace(HOW, queries=4), names=EXPRESSIONS)
-    check_episodes(uneven(), HOW, names=EXPRESSIONS)
+        check_episodes(uneven(), dataclasses.replace(HOW, queries=4), class_names=EXPRESSIONS)
+    check_episodes(uneven(), HOW, class_names=EXPRESSIONS)
 
 
 def test_an_episodes_logits_are_the_papers() -> None:
@@ -105,53 +101,35 @@ def test_an_episodes_logits_are_the_papers() -> None:
             centres = [features[5 * each : 5 * each + 2].mean(axis=0) for each in range(7)]
             wanted.append([-np.sum((query - centre) ** 2) for centre in centres])
     np.testing.assert_allclose(made, wanted, rtol=1e-4, atol=1e-4)
-    assert queries_of(torch.arange(35), HOW)[:4].tolist() == [2, 3, 4, 7]
+    assert take_queries(torch.arange(35), HOW)[:4].tolist() == [2, 3, 4, 7]
 
 
 def test_centres_are_the_mean_features() -> None:
-    net = build_net(parse_recipe(RECIPE), classes=7).eval()
+    net = parse_recipe(RECIPE).build_net(classes=7).eval()
     faces = random_faces(300, labels=np.arange(300) % 7)
     images, labels = torch.tensor(faces.images), torch.tensor(faces.labels)
-    set_centres(net, images, labels, side=48, names=EXPRESSIONS)
+    set_centres(net, images, labels, side=48, class_names=EXPRESSIONS)
     with torch.no_grad():
         features = net.features(images.unsqueeze(1).float()).numpy()
     wanted = [features[faces.labels == label].mean(axis=0) for label in range(7)]
-    np.testing.assert_allclose(prototypes_of(net).centres, wanted, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(prototype_layer(net).centres, wanted, rtol=1e-3, atol=1e-4)
 
 
 def test_centres_are_numbers_even_of_a_net_that_explodes() -> None:
-    net = build_net(parse_recipe(RECIPE), classes=7).eval()
-    for layer in (net.body.stages[0][0], net.body.stages[1][0]):
+    net = parse_recipe(RECIPE).build_net(classes=7).eval()
+    for layer in (net.backbone.stages[0][0], net.backbone.stages[1][0]):
         layer.weight.data.mul_(1e4)
     images = torch.tensor(random_faces(7).images)
-    set_centres(net, images, torch.arange(7), side=48, names=EXPRESSIONS)
-    assert prototypes_of(net).centres.isfinite().all()
+    set_centres(net, images, torch.arange(7), side=48, class_names=EXPRESSIONS)
+    assert prototype_layer(net).centres.isfinite().all()
     assert net.features(images.unsqueeze(1).float()).max() > 1e5  # more than half precision holds
 
 
 def test_a_class_without_a_face_has_no_centre() -> None:
-    net = build_net(parse_recipe(RECIPE), classes=7).eval()
+    net = parse_recipe(RECIPE).build_net(classes=7).eval()
     images = torch.zeros(6, 48, 48, dtype=torch.uint8)
     with pytest.raises(RunError, match="1 or more train faces of it, got none of surprise"):
-        set_centres(net, images, torch.tensor([0, 1, 2, 3, 4, 6]), side=48, names=EXPRESSIONS)
-
-
-@pytest.mark.parametrize("size", [0.01, 1.0, 300.0])
-def test_the_scale_is_the_likeliest(size: float) -> None:
-    rng = torch.Generator().manual_seed(0)
-    logits, labels = torch.randn(500, 7, generator=rng) * size, torch.randint(0, 7, (500,), generator=rng)
-    logits[torch.arange(500), labels] += size
-
-    def loss(power: float) -> float:
-        return functional.cross_entropy(logits.double() * 10**power, labels).item()
-
-    wanted = 10 ** minimize_scalar(loss, bounds=(-5, 4), options={"xatol": 1e-8}, method="bounded").x
-    assert likeliest_scale(logits, labels) == pytest.approx(wanted, rel=1e-3)
-
-
-def test_the_scale_of_what_is_told_apart_or_all_the_same_is_finite() -> None:
-    assert np.isfinite(likeliest_scale(torch.eye(7), torch.arange(7)))
-    assert np.isfinite(likeliest_scale(torch.ones(7, 7), torch.arange(7)))
+        set_centres(net, images, torch.tensor([0, 1, 2, 3, 4, 6]), side=48, class_names=EXPRESSIONS)
 
 
 @pytest.fixture(scope="module")
@@ -160,9 +138,9 @@ def faces() -> FaceSet:
 
 
 def test_prototypes_need_valid_faces(faces: FaceSet) -> None:
-    net = build_net(Recipe(), classes=7)
+    net = Recipe().build_net(classes=7)
     with pytest.raises(RunError, match="need labelled valid faces, to choose their scale by, got none"):
-        use_prototypes(net, "cosine", faces[faces.splits == "train"], side=48, names=EXPRESSIONS)
+        use_prototypes(net, "cosine", faces[faces.splits == "train"], side=48, class_names=EXPRESSIONS)
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +151,7 @@ def run(faces: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_learns_by_episodes(faces: FaceSet, tmp_path: Path) -> None:
-    still = [f"augment.{name}=0" for name in ("mirror", "shift_pixels", "rotate_degrees", "scale", "erase")]
+    still = [f"augment.{name}=0" for name in ("flip_prob", "shift_pixels", "rotate_degrees", "scale", "erase_prob")]
     changes = [*still, "optim.epochs=8", "optim.lr=0.1", "loss.smoothing=0", "head.dropout=0"]
     epochs = list(train(parse_recipe(RECIPE, changes), faces, out=tmp_path / "run", hardware=ONE_THREAD))
     assert epochs[-1].train_loss < 0.5 * epochs[0].train_loss
@@ -182,7 +160,7 @@ def test_it_learns_by_episodes(faces: FaceSet, tmp_path: Path) -> None:
 
 def test_validation_is_by_the_prototypes_in_the_file(faces: FaceSet, run: Path) -> None:
     model, card = load_inference_model(run, name="x")
-    assert prototypes_of(model.net).centres.abs().sum() > 0
+    assert prototype_layer(model.net).centres.abs().sum() > 0
     valid = faces[faces.splits == "valid"]
     with torch.no_grad():
         top = model(torch.tensor(valid.images)).argmax(dim=1).numpy()
@@ -212,7 +190,7 @@ def test_prototypes_after_training_are_exported(faces: FaceSet, run: Path, tmp_p
     card = export(run, tmp_path / "m.onnx", note="A test.", faces=faces, prototypes=kind)
     assert card.note.startswith("A test. Instead of the recipe's last layer: ")
     model, _ = load_inference_model(run, name="m")
-    use_prototypes(model.net, kind, faces, side=model.side, names=EXPRESSIONS)
+    use_prototypes(model.net, kind, faces, side=model.side, class_names=EXPRESSIONS)
     images = random_faces(9).images
     with torch.no_grad():
         ours = model(torch.tensor(images)).numpy()
@@ -270,11 +248,13 @@ def test_prototypes_after_training_need_faces(run: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ('head.classify="linear"', "a prototypical loss needs head.classify = euclidean or cosine, got linear"),
-        ('loss.kind="cross-entropy"', "head.classify other than linear needs loss.kind = prototypical, got euclidean"),
-        ("loss.auxiliary=0.5", "a prototypical loss needs loss.auxiliary = 0, got 0.5"),
-        ('augment.mix="mixup"', "a prototypical loss needs augment.mix = none, got mixup"),
-        ("augment.repeats=2", "a prototypical loss needs augment.repeats = 1, got 2"),
+        ('head.classifier="linear"', "a prototypical loss needs head.classifier = euclidean or cosine, got 'linear'"),
+        (
+            'loss.kind="cross-entropy"',
+            "other than linear needs loss.kind = prototypical, got 'euclidean'",
+        ),
+        ("loss.aux_ferplus_weight=0.5", "a prototypical loss needs loss.aux_ferplus_weight = 0, got 0.5"),
+        ('augment.mix="mixup"', "a prototypical loss needs augment.mix = none, got 'mixup'"),
     ],
 )
 def test_what_does_not_go_with_prototypes(change: str, complaint: str) -> None:

@@ -33,7 +33,7 @@ def votes(*, seed: int = 2) -> NDArray[np.float32]:
 def chances(
     cast: NDArray[np.float32], taught: NDArray[np.float32] | None = None, faces: FaceSet = FACES
 ) -> NDArray[np.float32]:
-    return label_posterior(faces, votes=cast, taught=taught, classes=7)
+    return label_posterior(faces, votes=cast, teacher_probs=taught, classes=7)
 
 
 def surprise(probs: NDArray[np.float32]) -> float:

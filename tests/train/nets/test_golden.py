@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mien.train import Recipe
-from mien.train.nets import FaceNet, build_net
+from mien.train.nets import FaceNet
 from mien.train.recipe_toml import parse_recipe
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -20,22 +20,22 @@ SMALL = '[net]\nname = "cnn"\nwidths = [4, 6, 8]\n[head]\n'
 CASES = {
     "swift": "",
     "resnet18": '[net]\nname = "resnet18"',
-    "resnet18, 3x3": '[net]\nname = "resnet18"\nstem = "3x3"',
+    "resnet18, 3x3": '[net]\nname = "resnet18"\nstem_kernel = 3\nstem_stride = 1\nstem_pool = false',
     "resnet34": '[net]\nname = "resnet34"',
     "cnn": '[net]\nname = "cnn"',
     "vgg": '[net]\nname = "vgg"',
-    "vgg, bare": '[net]\nname = "vgg"\nwidths = [8, 16]\nconvolutions = 3\nnorm = false',
+    "vgg, bare": '[net]\nname = "vgg"\nwidths = [8, 16]\nconvolutions = 3\nbatch_norm = false',
     "alexnet": '[net]\nname = "alexnet"',
-    "alexnet, norm": '[net]\nname = "alexnet"\nnorm = true',
+    "alexnet, norm": '[net]\nname = "alexnet"\nbatch_norm = true',
     "two layers": SMALL + "hidden = [16]",
     "three layers": SMALL + "hidden = [16, 12]",
     "fused": SMALL + "fuse = [1, 2]\nfuse_share = 0.4",
     "fused, learned": SMALL + 'fuse = [2]\nfuse_weights = "learned"',
-    "grid": SMALL + "grid = 4",
-    "grid, fused, hidden": SMALL + "grid = 2\nfuse = [1]\nhidden = [16]",
-    "euclidean": SMALL + 'classify = "euclidean"\n[loss]\nkind = "prototypical"',
-    "cosine": SMALL + 'classify = "cosine"\n[loss]\nkind = "prototypical"',
-    "equalised": SMALL + '[normalise]\nequalise = true\nby = "fixed"\nmean = 0.15\nstd = 0.4',
+    "grid": SMALL + "pool_grid = 4",
+    "grid, fused, hidden": SMALL + "pool_grid = 2\nfuse = [1]\nhidden = [16]",
+    "euclidean": SMALL + 'classifier = "euclidean"\n[loss]\nkind = "prototypical"',
+    "cosine": SMALL + 'classifier = "cosine"\n[loss]\nkind = "prototypical"',
+    "fixed": SMALL + '[normalise]\nby = "fixed"\nmean = 0.3\nstd = 0.4',
 }
 
 
@@ -47,7 +47,7 @@ def faces() -> torch.Tensor:
 
 def filled(recipe: Recipe) -> FaceNet:
     """The recipe's net with numbers in it that owe nothing to torch, none of them zero; weights at He's scale."""
-    net = build_net(recipe, classes=7).eval()
+    net = recipe.build_net(classes=7).eval()
     rng = np.random.default_rng(3)
     for name, values in net.state_dict().items():
         drawn = torch.from_numpy(rng.standard_normal(values.shape, dtype=np.float32))
@@ -78,8 +78,8 @@ def test_nothing_else_is_stored() -> None:
 
 def as_drawn() -> list[float]:
     """Of the default net's first stage, some of the weights that the seed draws, and of the last layer."""
-    net = build_net(Recipe(), classes=7).state_dict()
-    drawn = [net["body.stem.0.weight"], net["body.stages.3.1.body.4.weight"], net["head.classify.weight"]]
+    net = Recipe().build_net(classes=7).state_dict()
+    drawn = [net["backbone.stem.0.weight"], net["backbone.stages.3.1.body.4.weight"], net["head.classifier.weight"]]
     return [float(f"{value:.6g}") for part in drawn for value in part.flatten()[:4].tolist()]
 
 

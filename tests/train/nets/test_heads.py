@@ -6,8 +6,7 @@ import torch
 from torch.nn import functional
 
 from mien.errors import RecipeError
-from mien.train.nets.heads import HeadNet, Prototypes, in_parts
-from mien.train.recipe import Head
+from mien.train.nets.heads import Head, HeadNet, Prototypes, grid_pool
 
 WIDTHS = (3, 5, 8)
 
@@ -34,7 +33,7 @@ def ran(head: HeadNet, stages: list[torch.Tensor]) -> np.ndarray:
 
 def test_linear(stages: list[torch.Tensor]) -> None:
     head = HeadNet(Head(), widths=WIDTHS, outputs=7)
-    np.testing.assert_allclose(ran(head, stages), through(head.classify, means(stages)[-1]), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ran(head, stages), through(head.classifier, means(stages)[-1]), rtol=1e-4, atol=1e-5)
 
 
 def test_two_and_three_layers(stages: list[torch.Tensor]) -> None:
@@ -42,7 +41,7 @@ def test_two_and_three_layers(stages: list[torch.Tensor]) -> None:
     first, second = (layer for layer in head.hidden if isinstance(layer, torch.nn.Linear))
     values = np.maximum(through(first, means(stages)[-1]), 0)
     values = np.maximum(through(second, values), 0)
-    np.testing.assert_allclose(ran(head, stages), through(head.classify, values), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ran(head, stages), through(head.classifier, values), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("weights", ["fixed", "learned"])
@@ -53,7 +52,7 @@ def test_fused(stages: list[torch.Tensor], weights: str) -> None:
     assert head.fuse is not None
     one, two = head.fuse.project
     mixed = 0.6 * last + 0.2 * through(one, low) + 0.2 * through(two, middle)
-    np.testing.assert_allclose(ran(head, stages), through(head.classify, mixed), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ran(head, stages), through(head.classifier, mixed), rtol=1e-4, atol=1e-5)
 
 
 def test_learned_weights_move_and_stay_a_mean(stages: list[torch.Tensor]) -> None:
@@ -64,7 +63,7 @@ def test_learned_weights_move_and_stay_a_mean(stages: list[torch.Tensor]) -> Non
     functional.cross_entropy(head(stages), torch.tensor([0, 1, 2, 3])).backward()
     optimiser.step()
     assert not torch.equal(head.fuse.weights, before)
-    for layer in (*head.fuse.project, head.classify):  # with all features 1, a mean of them is 1
+    for layer in (*head.fuse.project, head.classifier):  # with all features 1, a mean of them is 1
         torch.nn.init.zeros_(layer.weight)
         torch.nn.init.ones_(layer.bias)
     ones = [torch.ones(1, width, 2, 2) for width in WIDTHS]
@@ -81,13 +80,13 @@ def test_fixed_weights_are_no_parameters() -> None:
 def test_parts_are_those_of_adaptive_pooling(side: int, grid: int) -> None:
     maps = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(side))
     wanted = functional.adaptive_avg_pool2d(maps, grid)
-    torch.testing.assert_close(in_parts(maps, grid), wanted, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(grid_pool(maps, grid), wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_a_grid_keeps_where_things_are(stages: list[torch.Tensor]) -> None:
     head = HeadNet(Head(grid=3), widths=WIDTHS, outputs=7)
     features = stages[-1].numpy().reshape(4, -1)
-    np.testing.assert_allclose(ran(head, stages), through(head.classify, features), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ran(head, stages), through(head.classifier, features), rtol=1e-4, atol=1e-5)
 
 
 def test_dropout_stands_before_every_layer() -> None:
@@ -96,8 +95,8 @@ def test_dropout_stands_before_every_layer() -> None:
     assert [drop.p for drop in drops] == [0.5, 0.5]
     stages = [torch.ones(1000, width, 2, 2) for width in WIDTHS]
     head.hidden = torch.nn.Sequential()
-    head.classify = torch.nn.Linear(8, 8, bias=False)
-    torch.nn.init.eye_(head.classify.weight)
+    head.classifier = torch.nn.Linear(8, 8, bias=False)
+    torch.nn.init.eye_(head.classifier.weight)
     with torch.no_grad():
         seen = head.train()(stages)
     assert set(seen.unique().tolist()) == {0.0, 2.0}

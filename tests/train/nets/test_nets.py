@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mien.errors import RecipeError
-from mien.train.nets import FaceNet, build_net
+from mien.train.nets import FaceNet
 from mien.train.recipe_toml import parse_recipe
 
 NARROW = {
@@ -17,8 +17,8 @@ NARROW = {
 
 
 def made(name: str, options: str = "", *, side: int = 48, classes: int = 7, head: str = "") -> FaceNet:
-    text = f'[net]\nname = "{name}"\n{options}\n[head]\n{head}\n[optim]\nsizes = [[{side}, 1.0]]'
-    return build_net(parse_recipe(text), classes=classes)
+    text = f'[net]\nname = "{name}"\n{options}\n[head]\n{head}\n[optim]\nimage_sizes = [[{side}, 1.0]]'
+    return parse_recipe(text).build_net(classes=classes)
 
 
 @pytest.mark.parametrize("name", NARROW)
@@ -36,12 +36,17 @@ def test_any_number_of_classes_and_side(name: str) -> None:
     ("name", "options", "head", "parameters"),
     [
         ("swift", "", "", 4_437_483),
-        ("resnet18", 'stem = "3x3"', "", 11_173_831 - 64 * (49 - 9)),
+        ("resnet18", "stem_kernel = 3\nstem_stride = 1\nstem_pool = false", "", 11_173_831 - 64 * (49 - 9)),
         # 1 x 9 x 32 + 32 x 9 x 64 + 64 x 9 x 128, two for each channel's norm, 128 x 7 + 7
         ("cnn", "", "", 288 + 18_432 + 73_728 + 2 * 224 + 903),
         # Each stage: 9 x (in + out) x out, and two for each of the 2 x out channels' norms.
         ("vgg", "", "", sum(9 * (a + b) * b + 4 * b for a, b in ((1, 64), (64, 128), (128, 256), (256, 512))) + 3591),
-        ("vgg", "widths = [4]", "grid = 2\nhidden = [4096, 4096]", 9 * 20 + 16 + 17 * 4096 + 4097 * 4096 + 4097 * 7),
+        (
+            "vgg",
+            "widths = [4]",
+            "pool_grid = 2\nhidden = [4096, 4096]",
+            9 * 20 + 16 + 17 * 4096 + 4097 * 4096 + 4097 * 7,
+        ),
         ("alexnet", "", "", 25 * 64 + 64 + 1600 * 192 + 192 + 1728 * 384 + 384 + 3456 * 256 + 2304 * 256 + 512 + 1799),
     ],
 )
@@ -51,13 +56,13 @@ def test_parameters(name: str, options: str, head: str, parameters: int) -> None
 
 def test_vggs_stages_are_those_of_the_paper() -> None:
     """Khaireddin and Chen (2021) end a face of 40 pixels in 512 maps of 2 x 2."""
-    sides = [maps.shape[1:] for maps in made("vgg").eval().body(torch.rand(1, 1, 40, 40))]
+    sides = [maps.shape[1:] for maps in made("vgg").eval().backbone(torch.rand(1, 1, 40, 40))]
     assert sides == [(64, 20, 20), (128, 10, 10), (256, 5, 5), (512, 2, 2)]
 
 
 def test_pools_that_wear_a_face_away_are_refused() -> None:
     with pytest.raises(
-        RecipeError, match=r"optim.sizes must be 32 pixels or more, got 16: each of the 5 stages of cnn"
+        RecipeError, match=r"sides in optim.image_sizes must be 32 or more, since each of the 5 stages of cnn"
     ):
         made("cnn", "widths = [2, 2, 2, 2, 2]", side=16)
     made("cnn", "widths = [2, 2, 2, 2]", side=16)
@@ -70,14 +75,14 @@ def test_stages_that_are_not_there_cannot_be_fused() -> None:
 
 @pytest.mark.parametrize("name", ["cnn", "vgg", "alexnet"])
 def test_a_bare_nets_signal_neither_dies_nor_explodes(name: str) -> None:
-    net = made(name, "norm = false").eval()
-    maps = net.body(torch.randn(8, 1, 48, 48, generator=torch.Generator().manual_seed(0)))
+    net = made(name, "batch_norm = false").eval()
+    maps = net.backbone(torch.randn(8, 1, 48, 48, generator=torch.Generator().manual_seed(0)))
     assert all(0.2 < stage.square().mean().sqrt() < 5 for stage in maps)
 
 
 def test_dropout_between_layers_acts_in_training_alone() -> None:
     for name in ("swift", "resnet18", "cnn", "vgg", "alexnet"):
-        body = made(name, f"{NARROW[name]}\ndropout = 0.5").body
+        body = made(name, f"{NARROW[name]}\ndropout = 0.5").backbone
         for module in body.modules():  # norms aside: what is left that draws is dropout
             if isinstance(module, torch.nn.BatchNorm2d):
                 torch.nn.init.ones_(module.weight)
@@ -89,8 +94,8 @@ def test_dropout_between_layers_acts_in_training_alone() -> None:
 
 @pytest.mark.parametrize("activation", ["silu", "gelu", "hardswish"])
 def test_swifts_stem_and_activation_are_the_recipes(activation: str) -> None:
-    net = made("swift", f'{NARROW["swift"]}\nstem_side = 3\nstem_stride = 1\nactivation = "{activation}"').eval()
-    kinds = {type(module).__name__.lower() for module in net.body.modules()}
+    net = made("swift", f'{NARROW["swift"]}\nstem_kernel = 3\nstem_stride = 1\nactivation = "{activation}"').eval()
+    kinds = {type(module).__name__.lower() for module in net.backbone.modules()}
     assert activation in kinds
-    assert [maps.shape[-1] for maps in net.body(torch.rand(1, 1, 48, 48))] == [48, 24, 12, 6]
-    assert net.body.stem[0].weight.shape == (4, 1, 3, 3)
+    assert [maps.shape[-1] for maps in net.backbone(torch.rand(1, 1, 48, 48))] == [48, 24, 12, 6]
+    assert net.backbone.stem[0].weight.shape == (4, 1, 3, 3)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mien.train.nets import FaceNet, build_net
+from mien.train.nets import FaceNet
 from mien.train.nets.resnet import Convolution
 from mien.train.recipe_toml import parse_recipe
 
@@ -34,13 +34,13 @@ BLOCKS = {"resnet18": BLOCKS_18, "resnet34": BLOCKS_34}
 PARAMETERS = {"resnet18": 11_173_831, "resnet34": 21_281_991}
 
 
-def made(name: str, stem: str = "7x7") -> FaceNet:
-    return build_net(parse_recipe(f'[net]\nname = "{name}"\nstem = "{stem}"\n[head]\ndropout = 0'), classes=7).eval()
+def made(name: str, stem: str = "") -> FaceNet:
+    return parse_recipe(f'[net]\nname = "{name}"\n{stem}\n[head]\ndropout = 0').build_net(classes=7).eval()
 
 
 def named_as_theirs(net: FaceNet) -> dict[str, Tensor]:
-    own = {name.removeprefix("body."): values for name, values in net.state_dict().items()}
-    return {name.replace("head.classify", "fc"): values for name, values in own.items()}
+    own = {name.removeprefix("backbone."): values for name, values in net.state_dict().items()}
+    return {name.replace("head.classifier", "fc"): values for name, values in own.items()}
 
 
 def shapes(name: str) -> dict[str, tuple[int, ...]]:
@@ -96,17 +96,17 @@ def test_torchvisions_weights_give_torchvisions_output(name: str) -> None:
     other.conv1 = torch.nn.Conv2d(1, 64, 7, 2, 3, bias=False)
     net = made(name)
     named = {key if key.startswith("fc") else f"body.{key}": values for key, values in other.state_dict().items()}
-    net.load_state_dict({key.replace("fc", "head.classify"): values for key, values in named.items()})
+    net.load_state_dict({key.replace("fc", "head.classifier"): values for key, values in named.items()})
     faces = torch.rand(2, 1, 48, 48) * 255
     with torch.no_grad():
         torch.testing.assert_close(net(faces), other(net.normalise(faces)), rtol=1e-4, atol=1e-4)
 
 
 def test_the_small_stem_keeps_the_side() -> None:
-    body = made("resnet18", "3x3").body
+    body = made("resnet18", "3x3").backbone
     with torch.no_grad():
         assert [maps.shape[-1] for maps in body(torch.rand(1, 1, 48, 48))] == [48, 24, 12, 6]
-        assert [maps.shape[-1] for maps in made("resnet18").body(torch.rand(1, 1, 48, 48))] == [12, 6, 3, 2]
+        assert [maps.shape[-1] for maps in made("resnet18").backbone(torch.rand(1, 1, 48, 48))] == [12, 6, 3, 2]
 
 
 @pytest.mark.parametrize(("side", "stride"), [(1, 1), (2, 2), (2, 1), (3, 2)])

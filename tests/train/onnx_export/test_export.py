@@ -13,7 +13,7 @@ from mien.classify.onnx import OnnxClassifier
 from mien.errors import RunError
 from mien.labels import EXPRESSIONS
 from mien.train import export, train
-from mien.train.inputs.augment import resized
+from mien.train.inputs.augment import resize
 from mien.train.nets import build_net
 from mien.train.onnx_export.export import InferenceModel, load_inference_model
 from mien.train.onnx_export.onnx_graph import model_bytes, to_onnx
@@ -95,7 +95,7 @@ def test_the_same_run_gives_the_same_file(run: Path, model: Path, tmp_path: Path
 
 def test_a_net_that_ended_on_small_faces_takes_whole_ones(tmp_path: Path) -> None:
     faces = train_and_valid(70, 28)
-    recipe = parse_recipe(RECIPE, ["optim.epochs=1", "optim.sizes=[[32, 1.0]]"])
+    recipe = parse_recipe(RECIPE, ["optim.epochs=1", "optim.image_sizes=[[32, 1.0]]"])
     list(train(recipe, faces, out=tmp_path / "run", hardware=ONE_THREAD))
     export(tmp_path / "run", tmp_path / "m.onnx")
     module, _ = load_inference_model(tmp_path / "run", name="m")
@@ -121,7 +121,7 @@ def test_every_net_gives_in_its_file_what_it_gives_in_torch(net: str, head: str,
     made = build_net(recipe, classes=7)
     images = drawn_faces(9).images
     made.measure(torch.tensor(images))
-    made.train()(resized(torch.tensor(images), side=side))  # so that the norms have seen faces
+    made.train()(resize(torch.tensor(images), side=side))  # so that the norms have seen faces
     model = InferenceModel(made, side=side).eval()
     with torch.no_grad():
         ours = model(torch.tensor(images)).numpy()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mien.train.optim.muon import Muon, orthogonal
+from mien.train.optim.muon import Muon, newton_schulz
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -14,7 +14,7 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("shape", [(8, 40), (40, 8), (16, 16)])
 def test_all_directions_come_to_about_one_and_stay_where_they_point(shape: tuple[int, int]) -> None:
     matrix = random(*shape)
-    near = orthogonal(matrix)
+    near = newton_schulz(matrix)
     values = torch.linalg.svdvals(near)
     assert values.max() < 1.3
     assert values.min() > 0.3 * (shape[0] != shape[1])  # the least of a square one may still be on its way
@@ -41,8 +41,8 @@ def test_steps_are_those_of_torchs_own(nesterov: bool) -> None:
     for step in range(4):
         ours.grad = theirs.grad = random(12, 30, seed=10 + step)
         bias.grad = other_bias.grad = random(12, seed=20 + step)
-        for optimiser in (mine, muon, adam):
-            optimiser.step()
+        for optimizer in (mine, muon, adam):
+            optimizer.step()
     torch.testing.assert_close(bias, other_bias, rtol=1e-4, atol=1e-5)
     moved, expected = ours - start, theirs - start
     assert (moved - expected).norm() < 0.03 * expected.norm()  # both round to bfloat16, in another order

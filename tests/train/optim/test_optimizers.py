@@ -10,22 +10,13 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler
 
-from mien.train.optim.optimizers import (
-    SCHEDULES,
-    averaging,
-    learning_rate,
-    make_optimiser,
-    memory_of,
-    out_of_patience,
-    restore_memory,
-    side_at,
-    update_average,
-    uphill,
-)
-from mien.train.recipe import Optim
+from mien.train.optim.optimizers import make_optimizer, optimizer_state, restore_optimizer_state
+from mien.train.optim.schedules import SCHEDULES, learning_rate, side_at, stops_early
+from mien.train.optim.settings import Optim
+from mien.train.optim.weight_average import average_decay, update_average
 
 STEPS = 7  # in an epoch
-PLAIN = Optim(epochs=20, lr=0.3, warmup=0.0, every=4, factor=0.4)
+PLAIN = Optim(epochs=20, lr=0.3, warmup=0.0, step_epochs=4, restart_epochs=4, plateau_patience=4, gamma=0.4)
 
 
 def ours(how: Optim, accuracies: Sequence[float] = ()) -> list[float]:
@@ -38,12 +29,12 @@ def theirs(
     how: Optim, make: Callable[[torch.optim.Optimizer], lr_scheduler.LRScheduler], *, by_epoch: bool = False
 ) -> list[float]:
     """The same by one of torch's schedulers, stepped after each step or epoch."""
-    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=how.lr)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=how.lr)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # torch would like the optimiser to step, too
-        scheduler, rates = make(optimiser), []
+        warnings.simplefilter("ignore", UserWarning)  # torch would like the optimizer to step, too
+        scheduler, rates = make(optimizer), []
         for step in range(how.epochs * STEPS):
-            rates.append(optimiser.param_groups[0]["lr"])
+            rates.append(optimizer.param_groups[0]["lr"])
             if not by_epoch or step % STEPS == STEPS - 1:
                 scheduler.step()
     return rates
@@ -77,9 +68,9 @@ def test_restarts() -> None:
 def test_one_cycle(climb: float) -> None:
     how = replace(PLAIN, schedule="one-cycle", warmup=climb)
 
-    def make(optimiser: torch.optim.Optimizer) -> lr_scheduler.LRScheduler:
+    def make(optimizer: torch.optim.Optimizer) -> lr_scheduler.LRScheduler:
         return lr_scheduler.OneCycleLR(
-            optimiser, how.lr, total_steps=20 * STEPS, pct_start=climb or 0.3, cycle_momentum=False
+            optimizer, how.lr, total_steps=20 * STEPS, pct_start=climb or 0.3, cycle_momentum=False
         )
 
     np.testing.assert_allclose(ours(how), theirs(how, make), atol=1e-12)
@@ -87,11 +78,11 @@ def test_one_cycle(climb: float) -> None:
 
 def test_plateau() -> None:
     accuracies = [0.3, 0.5, 0.5, 0.4, 0.5, 0.45, 0.5, 0.6, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.7, 0.1, 0.1, 0.1]
-    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
-    oracle = lr_scheduler.ReduceLROnPlateau(optimiser, mode="max", factor=0.4, patience=3, threshold=0.0)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+    oracle = lr_scheduler.ReduceLROnPlateau(optimizer, mode="max", factor=0.4, patience=3, threshold=0.0)
     wanted = []
     for accuracy in accuracies:
-        wanted += [optimiser.param_groups[0]["lr"]] * STEPS
+        wanted += [optimizer.param_groups[0]["lr"]] * STEPS
         oracle.step(accuracy)
     assert wanted[0] > wanted[-1]
     np.testing.assert_allclose(ours(replace(PLAIN, schedule="plateau"), accuracies), wanted, atol=1e-12)
@@ -101,10 +92,10 @@ def test_warmup_then_cosine() -> None:
     how = replace(PLAIN, warmup=0.1)
     warm, total = 14, 20 * STEPS
 
-    def make(optimiser: torch.optim.Optimizer) -> lr_scheduler.LRScheduler:
-        climb = lr_scheduler.LinearLR(optimiser, 1 / warm, 1.0, total_iters=warm - 1)
-        fall = lr_scheduler.CosineAnnealingLR(optimiser, T_max=total - warm)
-        return lr_scheduler.SequentialLR(optimiser, [climb, fall], milestones=[warm])
+    def make(optimizer: torch.optim.Optimizer) -> lr_scheduler.LRScheduler:
+        climb = lr_scheduler.LinearLR(optimizer, 1 / warm, 1.0, total_iters=warm - 1)
+        fall = lr_scheduler.CosineAnnealingLR(optimizer, T_max=total - warm)
+        return lr_scheduler.SequentialLR(optimizer, [climb, fall], milestones=[warm])
 
     np.testing.assert_allclose(ours(how), theirs(how, make), atol=1e-12)
 
@@ -132,8 +123,8 @@ def test_a_training_of_one_step(schedule: str) -> None:
     ],
 )
 def test_patience(accuracies: list[float], ends: bool) -> None:
-    assert out_of_patience(Optim(patience=3), accuracies) == ends
-    assert not out_of_patience(Optim(patience=0), accuracies)
+    assert stops_early(Optim(early_stop_patience=3), accuracies) == ends
+    assert not stops_early(Optim(early_stop_patience=0), accuracies)
 
 
 def small_net(seed: int = 0) -> nn.Sequential:
@@ -143,11 +134,11 @@ def small_net(seed: int = 0) -> nn.Sequential:
     return net.to(memory_format=torch.channels_last)
 
 
-def one_step(net: nn.Module, optimiser: torch.optim.Optimizer, seed: int) -> None:
+def one_step(net: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> None:
     faces = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
-    optimiser.zero_grad()
+    optimizer.zero_grad()
     net(faces.to(memory_format=torch.channels_last)).square().mean().backward()
-    optimiser.step()
+    optimizer.step()
 
 
 ORACLES: dict[str, Callable[[list[dict[str, object]]], torch.optim.Optimizer]] = {
@@ -159,7 +150,7 @@ ORACLES: dict[str, Callable[[list[dict[str, object]]], torch.optim.Optimizer]] =
 
 @pytest.mark.parametrize("name", ORACLES)
 @pytest.mark.parametrize("decay_all", [False, True])
-def test_steps_are_those_of_torchs_optimiser(name: str, decay_all: bool) -> None:
+def test_steps_are_those_of_torchs_optimizer(name: str, decay_all: bool) -> None:
     net, oracle = small_net(), small_net()
     conv, norm, _, linear = oracle
     small = [conv.bias, norm.weight, norm.bias, linear.bias]
@@ -168,39 +159,41 @@ def test_steps_are_those_of_torchs_optimiser(name: str, decay_all: bool) -> None
         {"params": small, "weight_decay": 0.1 if decay_all else 0.0},
     ]
     how = Optim(name=name, lr=0.01, momentum=0.8, weight_decay=0.1, decay_all=decay_all)
-    pairs = (net, make_optimiser(net, how)), (oracle, ORACLES[name](groups))
+    pairs = (net, make_optimizer(net, how)), (oracle, ORACLES[name](groups))
     for seed in range(3):
-        for each, optimiser in pairs:
-            one_step(each, optimiser, seed)
+        for each, optimizer in pairs:
+            one_step(each, optimizer, seed)
     for ours, theirs in zip(net.parameters(), oracle.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
 
 
 def test_plain_momentum_and_none() -> None:
-    assert not make_optimiser(small_net(), Optim(nesterov=False)).defaults["nesterov"]
-    assert make_optimiser(small_net(), Optim(momentum=0.0)).defaults["momentum"] == 0.0
+    assert not make_optimizer(small_net(), Optim(nesterov=False)).defaults["nesterov"]
+    assert make_optimizer(small_net(), Optim(momentum=0.0)).defaults["momentum"] == 0.0
 
 
 @pytest.mark.parametrize("name", [*ORACLES, "muon"])
 def test_memory_goes_on_to_the_same_bits(name: str) -> None:
     how = Optim(name=name, lr=0.01)
     net, other = small_net(), small_net(1)
-    optimiser = make_optimiser(net, how)
+    optimizer = make_optimizer(net, how)
     for seed in range(3):
-        one_step(net, optimiser, seed)
-    memory = {key: value.clone(memory_format=torch.contiguous_format) for key, value in memory_of(optimiser).items()}
+        one_step(net, optimizer, seed)
+    memory = {
+        key: value.clone(memory_format=torch.contiguous_format) for key, value in optimizer_state(optimizer).items()
+    }
     other.load_state_dict(net.state_dict())
-    resumed = make_optimiser(other, how)
-    restore_memory(resumed, memory)
+    resumed = make_optimizer(other, how)
+    restore_optimizer_state(resumed, memory)
     for seed in range(3, 6):
-        one_step(net, optimiser, seed)
+        one_step(net, optimizer, seed)
         one_step(other, resumed, seed)
     assert all(torch.equal(one, two) for one, two in zip(net.parameters(), other.parameters(), strict=True))
-    assert memory_of(optimiser).keys() == memory_of(resumed).keys() == memory.keys()
+    assert optimizer_state(optimizer).keys() == optimizer_state(resumed).keys() == memory.keys()
 
 
 def test_sides_follow_their_shares() -> None:
-    how = Optim(epochs=10, sizes=((32, 0.5), (40, 0.25), (48, 0.25)))
+    how = Optim(epochs=10, image_sizes=((32, 0.5), (40, 0.25), (48, 0.25)))
     assert [side_at(how, epoch) for epoch in range(10)] == [32] * 5 + [40] * 2 + [48] * 3
     assert side_at(Optim(epochs=3), 2) == 48
 
@@ -224,34 +217,8 @@ def test_no_average_is_the_weights_to_the_bit() -> None:
         assert torch.equal(value, net.state_dict()[name])
 
 
-def test_the_tail_is_the_plain_mean_of_its_weights() -> None:
-    how, total = Optim(ema=0.9, tail=0.25), 20
-    seen, average = [], 0.0
-    for step in range(total):
-        weight = float(step**2)
-        decay = averaging(how, step, total=total)
-        average = decay * average + (1 - decay) * weight
-        seen.append(weight)
-    assert average == pytest.approx(np.mean(seen[15:]))
-    assert averaging(how, 14, total=total) == pytest.approx(15 / 24)
-    assert averaging(Optim(ema=0.5), 19, total=total) == 0.5
-
-
-def test_uphill_is_a_step_along_the_gradient_and_back_to_the_bit() -> None:
-    net = small_net()
-    net(torch.rand(4, 3, 8, 8)).square().mean().backward()
-    before = [weight.detach().clone() for weight in net.parameters()]
-    gradient = torch.cat([weight.grad.flatten() for weight in net.parameters()])
-    with uphill(net, 0.5):
-        moved = torch.cat([(now - was).flatten() for now, was in zip(net.parameters(), before, strict=True)])
-        torch.testing.assert_close(moved, 0.5 * gradient / gradient.norm(), rtol=1e-3, atol=1e-5)
-    assert all(torch.equal(now, was) for now, was in zip(net.parameters(), before, strict=True))
-
-
-def test_uphill_of_a_gradient_beyond_all_numbers_stays() -> None:
-    net = small_net()
-    net(torch.rand(4, 3, 8, 8)).square().mean().backward()
-    next(net.parameters()).grad[0, 0, 0, 0] = torch.inf
-    before = [weight.detach().clone() for weight in net.parameters()]
-    with uphill(net, 0.5):
-        assert all(torch.equal(now, was) for now, was in zip(net.parameters(), before, strict=True))
+def test_the_average_follows_faster_in_the_first_steps() -> None:
+    assert average_decay(Optim(ema=0.9), 0) == pytest.approx(1 / 10)
+    assert average_decay(Optim(ema=0.9), 14) == pytest.approx(15 / 24)
+    assert average_decay(Optim(ema=0.9), 1000) == 0.9
+    assert average_decay(Optim(ema=0.0), 1000) == 0

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mien.train import Epoch, export, train
-from mien.train.recipe import Optim
+from mien.train.optim.settings import Optim
 from mien.train.recipe_toml import parse_recipe
 from mien.train.run.time_limit import TimeLimit, expected_seconds
 from support import ONE_THREAD, train_and_valid
@@ -18,7 +18,7 @@ def epoch(number: int, *, side: int, seconds: float) -> Epoch:
 
 
 def test_an_epoch_takes_as_long_as_the_last_ones_by_the_area_of_a_face() -> None:
-    how = Optim(epochs=4, sizes=((24, 0.5), (48, 0.5)))
+    how = Optim(epochs=4, image_sizes=((24, 0.5), (48, 0.5)))
     assert expected_seconds(how, []) == 0
     assert expected_seconds(how, [epoch(1, side=24, seconds=10)]) == 10
     assert expected_seconds(how, [epoch(1, side=24, seconds=10), epoch(2, side=24, seconds=11)]) == 40

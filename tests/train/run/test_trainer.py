@@ -33,7 +33,7 @@ epochs = 4
 batch = 16
 lr = 0.05
 ema = 0.9
-sizes = [[32, 0.5], [48, 0.5]]
+image_sizes = [[32, 0.5], [48, 0.5]]
 """
 
 
@@ -52,10 +52,11 @@ def same_bits(one: Path, other: Path) -> bool:
 
 
 def test_it_learns(faces: FaceSet, tmp_path: Path) -> None:
-    plain = [f"augment.{name}=0" for name in ("mirror", "shift_pixels", "rotate_degrees", "scale", "erase")]
-    steady = ("optim.epochs=10", "loss.smoothing=0", "head.dropout=0", "optim.sizes=[[32, 1.0]]", "optim.ema=0.8")
-    recipe = small((*plain, *steady, "net.widths=[8, 16, 16, 16]"))
-    run = train(recipe, faces, out=tmp_path / "run", hardware=ONE_THREAD)
+    plain = [f"augment.{name}=0" for name in ("flip_prob", "shift_pixels", "rotate_degrees", "scale", "erase_prob")]
+    steady = ("optim.epochs=10", "loss.smoothing=0", "head.dropout=0", "optim.image_sizes=[[32, 1.0]]", "optim.ema=0.8")
+    run = train(
+        small((*plain, *steady, "net.widths=[8, 16, 16, 16]")), faces, out=tmp_path / "run", hardware=ONE_THREAD
+    )
     epochs = list(run)
     assert epochs[-1].train_loss < 0.7 * epochs[0].train_loss
     assert run.best is not None
@@ -284,7 +285,9 @@ STILL = ("optim.epochs=1", "optim.batch=70", "optim.momentum=0", "optim.weight_d
 
 def test_a_clipped_step_is_as_long_as_the_limit(faces: FaceSet, tmp_path: Path) -> None:
     for clip, limit in ((0.01, 0.01), (1e6, None)):
-        run = train(small((*STILL, f"optim.clip={clip}")), faces, out=tmp_path / str(clip), hardware=ONE_THREAD)
+        run = train(
+            small((*STILL, f"optim.max_grad_norm={clip}")), faces, out=tmp_path / str(clip), hardware=ONE_THREAD
+        )
         before = [weight.detach().clone() for weight in run.net.parameters()]
         list(run)
         steps = [now.detach() - was for now, was in zip(run.net.parameters(), before, strict=True)]
@@ -293,7 +296,7 @@ def test_a_clipped_step_is_as_long_as_the_limit(faces: FaceSet, tmp_path: Path) 
 
 
 def test_a_gradient_beyond_all_numbers_is_told_as_the_loss_that_comes_of_it(faces: FaceSet, tmp_path: Path) -> None:
-    run = train(small((*STILL, "optim.clip=1")), faces, out=tmp_path / "run", hardware=ONE_THREAD)
+    run = train(small((*STILL, "optim.max_grad_norm=1")), faces, out=tmp_path / "run", hardware=ONE_THREAD)
     next(iter(run.net.parameters())).register_hook(lambda gradient: gradient * float("inf"))
     with pytest.raises(RunError, match=r"^the loss is nan in epoch 1: lower optim\.lr, in another folder$"):
         list(run)

@@ -1,4 +1,4 @@
-"""Faces mixed in pairs, and their targets with them."""
+"""Faces mixed in pairs: mixup and CutMix."""
 
 from dataclasses import dataclass
 
@@ -7,54 +7,59 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mien.train.recipe import Augment
+from mien.train.inputs.augment import Augment
 
 
 @dataclass(frozen=True)
 class Mix:
-    """How the B faces of a batch are mixed.
+    """How the B faces of a batch are mixed, each with a partner.
 
-    partners: (B,) int64, with which face each is mixed.
-    shares:   (B,) float32, how much of each is its own.
-    own:      (B, 1, S, S) or (B, 1, 1, 1) float32, how much of each pixel is its own.
+    partners: (B,) int64, the row of each face's partner.
+    lam:      (B,) float32, the papers' lambda: the weight of the face, beside 1 - lambda for its partner.
+    mask:     (B, 1, S, S) or (B, 1, 1, 1) float32, the weight of the face in each pixel.
     """
 
     partners: Tensor
-    shares: Tensor
-    own: Tensor
+    lam: Tensor
+    mask: Tensor
 
-    def of(self, faces: Tensor) -> Tensor:
-        """(B, 1, S, S) float32 -> the same, mixed; of any side S."""
-        own = self.own if self.own.shape[-1] == 1 else functional.interpolate(self.own, size=faces.shape[-2:])
-        return torch.lerp(faces[self.partners], faces, own)
+    def apply(self, faces: Tensor) -> Tensor:
+        """Mix faces, (B, 1, S, S) float32, of any side S."""
+        mask = self.mask if self.mask.shape[-1] == 1 else functional.interpolate(self.mask, size=faces.shape[-2:])
+        return torch.lerp(faces[self.partners], faces, mask)
 
 
-def draw_mix(count: int, how: Augment, *, side: int, generator: torch.Generator) -> Mix | None:
-    """How to mix a batch of `count` faces of a side in pixels; None where it is left as it is.
+def draw_mix(count: int, augment: Augment, *, side: int, generator: torch.Generator) -> Mix | None:
+    """Draw how a batch of `count` faces of a side in pixels is mixed; None: it stays as it is.
 
-    mixup: Zhang et al. (2018), equation 1. CutMix: Yun et al. (2019), algorithm 1. Each face has a share of its own.
+    mixup: Zhang et al. (2018), equation 1. CutMix: Yun et al. (2019), algorithm 1. Each face has a lambda of its own.
     """
-    if how.mix == "none" or torch.rand((), generator=generator) >= how.mix_probability:
+    device = generator.device
+    if augment.mix == "none" or torch.rand((), generator=generator, device=device) >= augment.mix_prob:
         return None
-    partners = torch.randperm(count, generator=generator)
-    seed = int(torch.randint(2**62, (), generator=generator))  # torch's own Beta takes no generator
-    shares = torch.from_numpy(np.random.default_rng(seed).beta(how.mix_alpha, how.mix_alpha, count).astype(np.float32))
-    if how.mix == "mixup":
-        return Mix(partners, shares, shares.reshape(count, 1, 1, 1))
-    own = 1 - _rectangles(1 - shares, side, generator)
-    return Mix(partners, own.mean(dim=(1, 2, 3)), own)
+    partners = torch.randperm(count, generator=generator, device=device)
+    seed = int(torch.randint(2**62, (), generator=generator, device=device))  # torch's own Beta takes no generator
+    drawn = np.random.default_rng(seed).beta(augment.mix_alpha, augment.mix_alpha, count).astype(np.float32)
+    lam = torch.from_numpy(drawn).to(device)
+    if augment.mix == "mixup":
+        return Mix(partners, lam, lam.reshape(count, 1, 1, 1))
+    mask = 1 - _draw_squares(1 - lam, side, generator)
+    return Mix(partners, mask.mean(dim=(1, 2, 3)), mask)
 
 
-def _rectangles(areas: Tensor, side: int, generator: torch.Generator) -> Tensor:
+def _draw_squares(areas: Tensor, side: int, generator: torch.Generator) -> Tensor:
     """(B,) shares of the area -> (B, 1, side, side) float32: 1 in a square of that area, its centre drawn evenly.
 
     What would lie beyond the face is cut off, so that the area may be smaller.
     """
     half = areas.sqrt()[:, None] * (side / 2)
-    rows, columns = (_between(torch.rand(len(areas), 1, generator=generator) * side, half, side) for _ in range(2))
+    rows, columns = (
+        _near(torch.rand(len(areas), 1, generator=generator, device=generator.device) * side, half, side)
+        for _ in range(2)
+    )
     return (rows[:, :, None] * columns[:, None, :]).unsqueeze(1)
 
 
-def _between(centre: Tensor, half: Tensor, side: int) -> Tensor:
+def _near(centre: Tensor, half: Tensor, side: int) -> Tensor:
     """(B, side) float32: 1 where a pixel's middle is within `half` of the centre."""
-    return ((torch.arange(side) + 0.5 - centre).abs() < half).float()
+    return ((torch.arange(side, device=centre.device) + 0.5 - centre).abs() < half).float()

@@ -1,44 +1,48 @@
-"""What each step takes and minimises: any faces and their cross entropy, or an episode and its prototypes."""
+"""What a step is: any faces and their cross entropy, or an episode and its prototypes."""
 
 import torch
 from torch import Tensor
 
 from mien.train.inputs.batch import Batch
-from mien.train.loss.losses import Targets, loss_of
-from mien.train.loss.prototypes import check_episodes, episode_logits, episode_order, prototypes_of, queries_of
+from mien.train.loss.losses import Targets, compute_loss
+from mien.train.loss.prototypes import check_episodes, draw_episodes, episode_logits, prototype_layer, take_queries
+from mien.train.loss.settings import Loss
 from mien.train.nets import FaceNet
-from mien.train.recipe import Recipe
 
 
 class Objective:
-    """A recipe's, for train faces with these labels, (N,) int64, and targets; names: of the classes.
+    """Draws the faces of each step and computes their loss.
 
+    labels: (N,) int64, of the train faces; targets: theirs. batch: the recipe's optim.batch.
     Raises RunError where a class has fewer faces than an episode needs.
     """
 
-    def __init__(self, recipe: Recipe, *, labels: Tensor, targets: Targets, names: tuple[str, ...]) -> None:
-        self.how, self.labels, self.targets, self.names = recipe.loss, labels, targets, names
-        self.size = step_size(recipe, classes=len(names))
-        if self.how.kind == "prototypical":
-            check_episodes(labels, self.how, names=names)
+    def __init__(
+        self, loss: Loss, *, labels: Tensor, targets: Targets, batch: int, class_names: tuple[str, ...]
+    ) -> None:
+        self.settings, self.labels, self.targets, self.class_names = loss, labels, targets, class_names
+        self.size = faces_per_step(loss, batch=batch, classes=len(class_names))
+        if loss.kind == "prototypical":
+            check_episodes(labels, loss, class_names=class_names)
 
-    def order(self, generator: torch.Generator) -> Tensor:
+    def draw_order(self, generator: torch.Generator) -> Tensor:
         """(steps, size) int64: the train faces of each step of an epoch."""
-        if self.how.kind == "prototypical":
-            return episode_order(self.labels, self.how, classes=len(self.names), generator=generator)
+        if self.settings.kind == "prototypical":
+            return draw_episodes(self.labels, self.settings, classes=len(self.class_names), generator=generator)
         order = torch.randperm(len(self.labels), generator=generator)
         return order[: len(order) // self.size * self.size].reshape(-1, self.size)  # the rest: another time
 
     def loss(self, outputs: Tensor, batch: Batch, net: FaceNet) -> Tensor:
-        """Of what the net says of a whole batch, in nats."""
-        targets = batch.targets(self.targets)
-        if self.how.kind == "prototypical":
-            queries = queries_of(torch.arange(len(outputs)), self.how)
-            return loss_of(episode_logits(outputs, prototypes_of(net), self.how), targets[queries])
-        return loss_of(outputs, targets)
+        """The loss of what the net says of a whole batch, in nats."""
+        targets = self.targets[batch.rows]
+        if batch.mix is not None:
+            targets = targets.mix(batch.mix.partners, batch.mix.lam)
+        if self.settings.kind == "prototypical":
+            queries = take_queries(torch.arange(len(outputs)), self.settings)
+            return compute_loss(episode_logits(outputs, prototype_layer(net), self.settings), targets[queries])
+        return compute_loss(outputs, targets)
 
 
-def step_size(recipe: Recipe, *, classes: int) -> int:
-    """How many faces a step takes, before any are repeated."""
-    how = recipe.loss
-    return classes * (how.support + how.queries) if how.kind == "prototypical" else recipe.optim.batch
+def faces_per_step(loss: Loss, *, batch: int, classes: int) -> int:
+    """How many faces a step takes."""
+    return classes * (loss.support + loss.queries) if loss.kind == "prototypical" else batch

@@ -19,29 +19,29 @@ _PENALTY = 0.5  # times the sum of the squared weights, beside the sum of the fa
 
 
 def label_posterior(
-    faces: FaceSet, *, votes: NDArray[np.float32], taught: NDArray[np.float32] | None, classes: int
+    faces: FaceSet, *, votes: NDArray[np.float32], teacher_probs: NDArray[np.float32] | None, classes: int
 ) -> NDArray[np.float32]:
-    """(N, classes) float32: by multinomial logistic regression of the labels, each face by one without it or its twin.
+    """(N, classes) float32: by logistic regressions of the labels, each face by one fitted without it and its twins.
 
-    votes:  (N, 10). taught: (N, classes), the teacher's probabilities, best of one that has not seen these faces; None:
-    by the votes alone.
+    votes: (N, 10). teacher_probs: (N, classes), best of a teacher that has not seen these faces; None: by the votes
+    alone.
     """
     total = votes.sum(axis=1, keepdims=True)
     known = [np.log((votes + 0.3) / (total + 3)), votes / np.maximum(total, 1)]
-    if taught is not None:
-        known.append(np.log(taught + 1e-3))
+    if teacher_probs is not None:
+        known.append(np.log(teacher_probs + 1e-3))
     inputs, labels = torch.from_numpy(np.concatenate(known, axis=1)).double(), torch.from_numpy(faces.labels.copy())
     fold = torch.from_numpy(fold_of_each(faces, folds=_FOLDS, seed=0))
     chances = torch.zeros(len(faces), classes, dtype=torch.float64)
     for held_out in range(_FOLDS):
         inside, outside = fold == held_out, fold != held_out
-        weights, bias = _fitted(inputs[outside], labels[outside], classes=classes)
+        weights, bias = _fit(inputs[outside], labels[outside], classes=classes)
         chances[inside] = torch.softmax(inputs[inside] @ weights + bias, dim=1)
     return chances.numpy().astype(np.float32)
 
 
-def _fitted(inputs: Tensor, labels: Tensor, *, classes: int) -> tuple[Tensor, Tensor]:
-    """The weights, (D, classes), and the bias, (classes,)."""
+def _fit(inputs: Tensor, labels: Tensor, *, classes: int) -> tuple[Tensor, Tensor]:
+    """Fit a multinomial logistic regression: its weights, (D, classes), and bias, (classes,)."""
     weights = torch.zeros(inputs.shape[1], classes, dtype=inputs.dtype, requires_grad=True)
     bias = torch.zeros(classes, dtype=inputs.dtype, requires_grad=True)
     solver = torch.optim.LBFGS([weights, bias], max_iter=500, line_search_fn="strong_wolfe")

@@ -1,46 +1,56 @@
-"""The networks: `NETS` names them, `build_net` makes one whole, from raw pixels to logits."""
+"""The networks: `NETS` names them, `FaceNet` is one whole, from raw pixels to logits."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from mien.errors import RecipeError
 from mien.labels import VOTES
-from mien.train.nets.backbone import Body
-from mien.train.nets.heads import HeadNet
-from mien.train.nets.normalise import SetNormalise, make_normaliser
-from mien.train.nets.plain import AlexNetBody, CnnBody, VggBody
-from mien.train.nets.resnet import ResNetBody
-from mien.train.nets.swift import SwiftBody
-from mien.train.recipe import Recipe
+from mien.train.nets.backbone import Backbone
+from mien.train.nets.heads import Head, HeadNet
+from mien.train.nets.normalise import Normalise, SetNormalise, make_normaliser
+from mien.train.nets.plain import AlexNet, AlexNetBackbone, Cnn, CnnBackbone, Vgg, VggBackbone
+from mien.train.nets.resnet import ResNet, ResNetBackbone
+from mien.train.nets.swift import Swift, SwiftBackbone
 
-# What makes the body of each net from its part of the recipe.
-NETS: dict[str, Callable[[Any], Body]] = {
-    "swift": SwiftBody,
-    "resnet18": ResNetBody,
-    "resnet34": ResNetBody,
-    "cnn": CnnBody,
-    "vgg": VggBody,
-    "alexnet": AlexNetBody,
+Net = Swift | ResNet | Cnn | Vgg | AlexNet
+
+MOST_WEIGHTS = 500_000_000
+
+
+class NetKind(NamedTuple):
+    """A net's settings, and what makes its backbone from them."""
+
+    settings: type[Net]
+    backbone: Callable[[Any], Backbone]
+
+
+NETS = {
+    "swift": NetKind(Swift, SwiftBackbone),
+    "resnet18": NetKind(ResNet, ResNetBackbone),
+    "resnet34": NetKind(ResNet, ResNetBackbone),
+    "cnn": NetKind(Cnn, CnnBackbone),
+    "vgg": NetKind(Vgg, VggBackbone),
+    "alexnet": NetKind(AlexNet, AlexNetBackbone),
 }
 
 
 class FaceNet(nn.Module):
     """(N, 1, S, S) float32 in 0 to 255 -> (N, classes) logits: normalisation is part of the net.
 
-    While it trains, the outputs of an auxiliary task follow behind the classes', and a net of prototypes gives its
-    features instead.
+    votes: whether the net has a second output for the FER+ votes, which follows the classes' while it trains. A net of
+    prototypes gives its features while it trains.
     """
 
-    def __init__(self, how: Recipe, classes: int) -> None:
+    def __init__(self, net: Net, head: Head, normalise: Normalise, *, classes: int, votes: bool = False) -> None:
         super().__init__()
         self.classes = classes
-        self.normalise = make_normaliser(how.normalise)
-        self.body = NETS[how.net.name](how.net)
-        outputs = classes + (len(VOTES) if how.loss.auxiliary else 0)
-        self.head = HeadNet(how.head, widths=self.body.widths, outputs=outputs)
+        self.normalise = make_normaliser(normalise)
+        self.backbone = NETS[net.name].backbone(net)
+        outputs = classes + (len(VOTES) if votes else 0)
+        self.head = HeadNet(head, widths=self.backbone.widths, outputs=outputs)
 
     def forward(self, faces: Tensor) -> Tensor:
         outputs: Tensor = self.head(self._maps(faces))
@@ -51,30 +61,27 @@ class FaceNet(nn.Module):
         return self.head.features(self._maps(faces))
 
     def measure(self, images: Tensor) -> None:
-        """Normalise by the moments of these (N, S, S) uint8 faces, where the recipe leaves them to be measured."""
-        if isinstance(self.normalise, SetNormalise) and self.normalise.how.by == "train":
+        """Normalise by the moments of these (N, S, S) uint8 faces, if the recipe says that they are measured."""
+        if isinstance(self.normalise, SetNormalise) and self.normalise.by == "train":
             self.normalise.measure(images)
 
     def _maps(self, faces: Tensor) -> list[Tensor]:
-        maps: list[Tensor] = self.body(self.normalise(faces))
+        maps: list[Tensor] = self.backbone(self.normalise(faces))
         return maps
 
 
-def build_net(how: Recipe, *, classes: int) -> FaceNet:
-    """The net that a recipe describes, its weights drawn from the recipe's seed.
-
-    Raises RecipeError where the net cannot take the recipe's sizes of faces, or has not the stages that the head fuses.
-    """
+def build_net(
+    net: Net, head: Head, normalise: Normalise, *, classes: int, votes: bool = False, seed: int = 1
+) -> FaceNet:
+    """Build a net whose weights are drawn from a seed. Raises RecipeError where it would have too many weights."""
+    with torch.device("meta"):  # builds it without its numbers
+        weights = sum(weight.numel() for weight in FaceNet(net, head, normalise, classes=classes).parameters())
+    if weights > MOST_WEIGHTS:
+        raise RecipeError(f"a net must have at most {MOST_WEIGHTS:,} weights, got {weights:,}: make net.widths smaller")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(how.seed)
-        net = FaceNet(how, classes)
-    side = min(side for side, _ in how.optim.sizes)
-    if side < net.body.least_side:
-        raise RecipeError(
-            f"optim.sizes must be {net.body.least_side} pixels or more, got {side}: each of the {len(net.body.widths)}"
-            f" stages of {how.net.name} halves a face"
-        )
-    for weight in net.parameters():
+        torch.manual_seed(seed)
+        built = FaceNet(net, head, normalise, classes=classes, votes=votes)
+    for weight in built.parameters():
         if weight.ndim == 4:  # channels last: the order in which processors convolve fastest
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-    return net
+    return built

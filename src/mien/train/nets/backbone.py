@@ -1,17 +1,38 @@
-"""What the body of a net is."""
+"""What all backbones and their settings have in common."""
+
+from typing import Annotated
 
 from torch import Tensor, nn
 
+from mien.train.settings import Interval, Settings
 
-class Body(nn.Module):
+Widths = Annotated[tuple[Annotated[int, Interval("[1, 4096]")], ...], Interval("[1, 8]")]
+Dropout = Annotated[float, Interval("[0, 1)")]
+
+
+class NetSettings(Settings, section="net"):
+    """What a backbone is built from."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The channels of each stage."""
+        raise NotImplementedError
+
+    @property
+    def min_side(self) -> int:
+        """The smallest side of a face, in pixels, that leaves the last stage's maps a pixel."""
+        return 1
+
+
+class Backbone(nn.Module):
     """(N, 1, S, S) float32, normalised -> the maps of each stage, (N, C, H, W) float32.
 
-    widths: the channels C of each stage. least_side: the smallest side S, in pixels, that leaves each map a pixel.
+    widths: the channels C of each stage.
     """
 
-    def __init__(self, widths: tuple[int, ...], *, least_side: int = 1) -> None:
+    def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
-        self.widths, self.least_side = widths, least_side
+        self.widths = widths
 
     def forward(self, faces: Tensor) -> list[Tensor]:
         raise NotImplementedError

@@ -1,17 +1,39 @@
 """ResNet-18 and ResNet-34 (He et al., 2016): layer for layer torchvision's, for one channel.
 
-The parameters bear torchvision's names, so that its weights can be copied over, but for the last layer, which is the
-head's.
+The parameters bear torchvision's names, so that its weights can be copied over; only the last layer is the head's.
 """
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mien.train.nets.backbone import Body
-from mien.train.recipe import ResNet
+from mien.train.nets.backbone import Backbone, Dropout, NetSettings
+from mien.train.settings import Interval, require
 
 _BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
+
+
+@dataclass(frozen=True)
+class ResNet(NetSettings):
+    """ResNet-18 or ResNet-34. The stem is torchvision's by default; for small faces 3x3, without a pool, is better."""
+
+    name: Literal["resnet18", "resnet34"] = "resnet18"
+    stem_kernel: int = 7  # pixels: side of the first convolution's filters
+    stem_stride: Annotated[int, Interval("[1, 2]")] = 2  # pixels: 2 halves the face at once
+    stem_pool: bool = True  # a 3x3 pool of stride 2 behind the first convolution
+    dropout: Dropout = 0.0  # between the convolutions of a block
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.stem_kernel in (3, 5, 7), "net.stem_kernel must be 3, 5 or 7", self.stem_kernel)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The channels of each stage."""
+        return (64, 128, 256, 512)
 
 
 class Convolution(nn.Conv2d):
@@ -51,21 +73,20 @@ class BasicBlock(nn.Module):
         return torch.relu(self.bn2(self.conv2(inner)) + shortcut)
 
 
-class ResNetBody(Body):
+class ResNetBackbone(Backbone):
     """(N, 1, S, S) float32, normalised -> the maps of the four layers, of 64, 128, 256 and 512 channels."""
 
-    def __init__(self, how: ResNet) -> None:
-        super().__init__((64, 128, 256, 512))
-        wide = how.stem == "7x7"
-        self.conv1 = nn.Conv2d(1, 64, 7, 2, 3, bias=False) if wide else nn.Conv2d(1, 64, 3, 1, 1, bias=False)
+    def __init__(self, net: ResNet) -> None:
+        super().__init__(net.widths)
+        self.conv1 = nn.Conv2d(1, 64, net.stem_kernel, net.stem_stride, net.stem_kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
-        self.maxpool = nn.MaxPool2d(3, 2, 1) if wide else nn.Identity()
+        self.maxpool = nn.MaxPool2d(3, 2, 1) if net.stem_pool else nn.Identity()
         before = 64
-        for number, (width, count) in enumerate(zip(self.widths, _BLOCKS[how.name], strict=True), start=1):
+        for number, (width, count) in enumerate(zip(self.widths, _BLOCKS[net.name], strict=True), start=1):
             layer = nn.Sequential()
             for block in range(count):
                 stride = 2 if number > 1 and not block else 1
-                layer.append(BasicBlock(before, width, stride=stride, dropout=how.dropout))
+                layer.append(BasicBlock(before, width, stride=stride, dropout=net.dropout))
                 before = width
             self.add_module(f"layer{number}", layer)
         for module in self.modules():

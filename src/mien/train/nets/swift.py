@@ -4,10 +4,31 @@ Residual blocks: He et al. (2016), with the shortcut's average pooling of He et 
 et al. (2018).
 """
 
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
 from torch import Tensor, nn
 
-from mien.train.nets.backbone import Body
-from mien.train.recipe import Swift
+from mien.train.nets.backbone import Backbone, Dropout, NetSettings, Widths
+from mien.train.settings import Interval, require
+
+
+@dataclass(frozen=True)
+class Swift(NetSettings):
+    """Our small residual net."""
+
+    name: Literal["swift"] = "swift"
+    widths: Widths = (40, 80, 160, 320)  # channels of each stage; a stage has half the side of the one before
+    blocks: Annotated[int, Interval("[1, 32]")] = 2  # residual blocks a stage
+    stem_kernel: int = 5  # pixels: side of the first convolution's filters
+    stem_stride: Annotated[int, Interval("[1, 2]")] = 2  # pixels: 2 halves the face at once
+    se_ratio: Annotated[int, Interval("[0, 4096]")] = 8  # squeeze-and-excitation: channels over this; 0: none
+    activation: Literal["relu", "silu", "gelu", "hardswish"] = "relu"
+    dropout: Dropout = 0.0  # between the convolutions of a block
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.stem_kernel in (3, 5, 7, 9), "net.stem_kernel must be 3, 5, 7 or 9", self.stem_kernel)
 
 
 class GlobalMean(nn.Module):
@@ -17,8 +38,8 @@ class GlobalMean(nn.Module):
         return maps.mean(dim=(2, 3), keepdim=True)
 
 
-class Squeeze(nn.Module):
-    """Squeeze-and-excitation: each channel is weighed by what the whole map holds."""
+class SqueezeExcitation(nn.Module):
+    """Weigh each channel by a number that a small net computes from the means of all channels."""
 
     def __init__(self, channels: int, ratio: int) -> None:
         super().__init__()
@@ -47,47 +68,47 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 class Block(nn.Module):
     """Two 3x3 convolutions and a shortcut around them."""
 
-    def __init__(self, before: int, after: int, *, stride: int, how: Swift) -> None:
+    def __init__(self, before: int, after: int, *, stride: int, net: Swift) -> None:
         super().__init__()
         last_norm = nn.BatchNorm2d(after)
         nn.init.zeros_(last_norm.weight)  # each block begins as its shortcut (Goyal et al., 2017)
         self.body = nn.Sequential(
             nn.Conv2d(before, after, 3, stride, 1, bias=False),
             nn.BatchNorm2d(after),
-            ACTIVATIONS[how.activation](),
-            nn.Dropout(how.dropout),
+            ACTIVATIONS[net.activation](),
+            nn.Dropout(net.dropout),
             nn.Conv2d(after, after, 3, 1, 1, bias=False),
             last_norm,
-            Squeeze(after, how.squeeze) if how.squeeze else nn.Identity(),
+            SqueezeExcitation(after, net.se_ratio) if net.se_ratio else nn.Identity(),
         )
         self.shortcut = nn.Sequential()
         if stride > 1:
             self.shortcut.append(nn.AvgPool2d(stride, ceil_mode=True))
         if before != after:
             self.shortcut.extend((nn.Conv2d(before, after, 1, bias=False), nn.BatchNorm2d(after)))
-        self.activation = ACTIVATIONS[how.activation]()
+        self.activation = ACTIVATIONS[net.activation]()
 
     def forward(self, maps: Tensor) -> Tensor:
         summed: Tensor = self.activation(self.body(maps) + self.shortcut(maps))
         return summed
 
 
-class SwiftBody(Body):
+class SwiftBackbone(Backbone):
     """(N, 1, S, S) float32, normalised, for any side S of 16 or more -> the maps of each stage."""
 
-    def __init__(self, how: Swift) -> None:
-        super().__init__(how.widths)
-        first = before = how.widths[0]
+    def __init__(self, net: Swift) -> None:
+        super().__init__(net.widths)
+        first = before = net.widths[0]
         self.stem = nn.Sequential(
-            nn.Conv2d(1, first, how.stem_side, how.stem_stride, how.stem_side // 2, bias=False),
+            nn.Conv2d(1, first, net.stem_kernel, net.stem_stride, net.stem_kernel // 2, bias=False),
             nn.BatchNorm2d(first),
-            ACTIVATIONS[how.activation](),
+            ACTIVATIONS[net.activation](),
         )
         self.stages = nn.ModuleList()
-        for stage, width in enumerate(how.widths):
+        for stage, width in enumerate(net.widths):
             blocks = nn.Sequential()
-            for block in range(how.blocks):
-                blocks.append(Block(before, width, stride=2 if stage and not block else 1, how=how))
+            for block in range(net.blocks):
+                blocks.append(Block(before, width, stride=2 if stage and not block else 1, net=net))
                 before = width
             self.stages.append(blocks)
 

@@ -15,9 +15,9 @@ from mien.errors import RunError
 from mien.evaluation.report import evaluate
 from mien.io.atomic_write import atomic_write
 from mien.metrics import Proportion
-from mien.train.inputs.augment import resized
+from mien.train.inputs.augment import resize
 from mien.train.loss.prototypes import Kind, use_prototypes
-from mien.train.nets import FaceNet, build_net
+from mien.train.nets import FaceNet
 from mien.train.onnx_export.onnx_graph import model_bytes, to_onnx
 from mien.train.recipe_toml import parse_recipe
 from mien.train.run.checkpoint import Epoch, load_checkpoint, select_prefix
@@ -36,7 +36,7 @@ class InferenceModel(nn.Module):
         self.net, self.side = net, side
 
     def forward(self, faces: Tensor) -> Tensor:
-        return torch.softmax(self.net(resized(faces, side=self.side)), dim=1)
+        return torch.softmax(self.net(resize(faces, side=self.side)), dim=1)
 
 
 def export(
@@ -87,7 +87,7 @@ def load_inference_model(
         raise RunError(f"{folder} holds no run with a finished epoch; make one with: mien train RECIPE -o {folder}")
     tensors, epochs, facts = load_checkpoint(path)
     recipe = parse_recipe(facts["recipe"], where=f"the recipe in {path}")
-    net = build_net(recipe, classes=len(facts["labels"]))
+    net = recipe.build_net(classes=len(facts["labels"]))
     net.load_state_dict(select_prefix("average.", tensors))
     card = ModelCard(
         name=name,
@@ -107,7 +107,7 @@ def _put_prototypes(model: InferenceModel, card: ModelCard, kind: Kind, faces: F
     """Let a model classify by prototypes; what its card says of that."""
     if faces is None:
         raise RunError("prototypes are made of faces, and none are given: add --faces FACES")
-    head = use_prototypes(model.net, kind, faces, side=model.side, names=card.class_names)
+    head = use_prototypes(model.net, kind, faces, side=model.side, class_names=card.class_names)
     nearness = "minus the squared distance" if kind == "euclidean" else "the cosine"
     return (
         f"Instead of the recipe's last layer: {nearness} to each class's prototype, the mean feature of its train"

@@ -9,7 +9,7 @@ from torch import Tensor
 _QUINTIC = 3.4445, -4.7750, 2.0315  # a polynomial that draws singular values near 1, by five applications
 
 
-def orthogonal(matrix: Tensor, *, steps: int = 5) -> Tensor:
+def newton_schulz(matrix: Tensor, *, steps: int = 5) -> Tensor:
     """(M, N) -> about the nearest matrix with orthonormal rows or columns, by Newton-Schulz iterations in bfloat16."""
     a, b, c = _QUINTIC
     tall = matrix.shape[0] > matrix.shape[1]
@@ -40,11 +40,11 @@ class Muon(torch.optim.Optimizer):
             for weight in group["params"]:
                 if weight.grad is not None:
                     weight.mul_(1 - group["lr"] * group["weight_decay"])
-                    move = _turned if weight.ndim > 1 and min(weight.flatten(1).shape) > 1 else _adapted
+                    move = _muon_update if weight.ndim > 1 and min(weight.flatten(1).shape) > 1 else _adam_update
                     weight.add_(move(weight.grad, self.state[weight], group), alpha=-group["lr"])
 
 
-def _turned(gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> Tensor:
+def _muon_update(gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> Tensor:
     """Momentum, Nesterov's or plain, made orthogonal."""
     momentum = group["momentum"]
     if not state:
@@ -52,10 +52,10 @@ def _turned(gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -
     mean = state["momentum"].lerp_(gradient, 1 - momentum)
     rows = (gradient.lerp(mean, momentum) if group["nesterov"] else mean).flatten(1)
     size: float = 0.2 * max(rows.shape) ** 0.5
-    return (orthogonal(rows) * size).view_as(gradient)
+    return (newton_schulz(rows) * size).view_as(gradient)
 
 
-def _adapted(gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> Tensor:
+def _adam_update(gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> Tensor:
     """Adam's step (Kingma and Ba, 2015), its second beta 0.999."""
     momentum: float = group["momentum"]
     if not state:

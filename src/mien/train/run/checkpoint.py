@@ -3,7 +3,7 @@
 recipe.toml         the recipe, every value spelled out
 run.json            the recipe once more, versions, hash and counts of the faces, what computes
 run.lock            held by the process that trains in the folder
-last.safetensors    all that is needed to go on: weights, their average, the optimiser's memory, the epochs so far
+last.safetensors    all that is needed to go on: weights, their average, the optimizer's state, the epochs so far
 best.safetensors    the average of the epoch with the highest validation accuracy
 metrics.csv, curve.png   the epochs, for people; beside them TensorBoard's, where it is installed
 """

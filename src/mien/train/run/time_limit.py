@@ -4,8 +4,8 @@ import statistics
 import time
 from collections.abc import Sequence
 
-from mien.train.optim.optimizers import side_at
-from mien.train.recipe import Optim
+from mien.train.optim.schedules import side_at
+from mien.train.optim.settings import Optim
 from mien.train.run.checkpoint import Epoch
 
 _SLACK = 1.1  # an epoch's time varies, and it has to be saved

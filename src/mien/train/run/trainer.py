@@ -15,24 +15,15 @@ from torch.nn import functional
 
 from mien.errors import RunError
 from mien.labels import EXPRESSIONS
-from mien.train.inputs.augment import resized
+from mien.train.inputs.augment import resize
 from mien.train.inputs.batch import Batch, make_batch
-from mien.train.loss.distillation import Teacher, load_teacher, prepare
+from mien.train.loss.distillation import Teacher, ask_teacher, load_teacher
 from mien.train.loss.losses import make_targets
-from mien.train.loss.objective import Objective, step_size
+from mien.train.loss.objective import Objective, faces_per_step
 from mien.train.loss.prototypes import set_centres
-from mien.train.nets import build_net
-from mien.train.optim.optimizers import (
-    averaging,
-    learning_rate,
-    make_optimiser,
-    memory_of,
-    out_of_patience,
-    restore_memory,
-    side_at,
-    update_average,
-    uphill,
-)
+from mien.train.optim.optimizers import make_optimizer, optimizer_state, restore_optimizer_state
+from mien.train.optim.schedules import learning_rate, side_at, stops_early
+from mien.train.optim.weight_average import average_decay, update_average
 from mien.train.recipe import Recipe
 from mien.train.run.checkpoint import Checkpoint, Epoch, select_prefix, source_commit
 from mien.train.run.distributed import (
@@ -123,35 +114,37 @@ class Run:
         self.run_dir = RunDir(out, self._facts(faces))
         self._check()
         on_rank_zero(fabric, lambda: self.run_dir.require_vacant(resume=resume))
-        lesson = None
-        if teacher is None and recipe.loss.teacher_views:
-            raise RunError("loss.teacher_views needs a teacher: name one or more models in loss.teachers")
+        taught = None
         if teacher is not None:
-            lesson = prepare(teacher, self.train_faces, recipe, names=self.names, progress=progress)
-            if not all_equal(fabric, lesson.teacher):
+            taught = ask_teacher(teacher, self.train_faces, class_names=self.names, progress=progress)
+            if not all_equal(fabric, taught.teacher):
                 raise RunError("every machine of a run must have the same teacher")
-            self.run_dir.facts["teacher"] = lesson.teacher
+            self.run_dir.facts["teacher"] = taught.teacher
         self.epochs: list[Epoch] = []
         self.out_of_time = False
         self._torn = False  # in the middle of an epoch: the weights are not those on disk
-        self.net = build_net(recipe, classes=len(self.names)).to(fabric.device)
-        self._views = lesson.views if lesson else None
-        taught = lesson.probs if lesson else None
-        targets = make_targets(recipe.loss, self.train_faces, classes=len(self.names), taught=taught)
+        self.net = recipe.build_net(classes=len(self.names)).to(fabric.device)
+        probs = taught.probs if taught else None
+        targets = make_targets(recipe.loss, self.train_faces, classes=len(self.names), teacher_probs=probs)
         labels = torch.from_numpy(self.train_faces.labels.copy())
-        self.objective = Objective(recipe, labels=labels, targets=targets, names=self.names)
+        self.objective = Objective(
+            recipe.loss, labels=labels, targets=targets, batch=recipe.optim.batch, class_names=self.names
+        )
         self.net.measure(torch.from_numpy(self.train_faces.images.copy()))
         self.average = deepcopy(self.net).eval().requires_grad_(False)
         if fabric.world_size > 1:
             convert_sync_batchnorm(self.net)
-        self.optimiser = make_optimiser(self.net, recipe.optim)
+        self.optimizer = make_optimizer(self.net, recipe.optim)
         saved = on_rank_zero(fabric, self._open, resume)
         if saved:
             self._restore(saved)
-        self._forward, self._optimiser = fabric.setup(self.net, self.optimiser)
+        self._forward, self._optimizer = fabric.setup(self.net, self.optimizer)
 
     def _check(self) -> None:
-        batch, devices = step_size(self.recipe, classes=len(self.names)), self.fabric.world_size
+        batch, devices = (
+            faces_per_step(self.recipe.loss, batch=self.recipe.optim.batch, classes=len(self.names)),
+            self.fabric.world_size,
+        )
         if len(self.train_faces) < batch or not len(self.valid_faces):
             counts = f"{len(self.train_faces)} train and {len(self.valid_faces)} valid"
             hint = "" if len(self.valid_faces) else "; set some aside: mien data import ... --split-valid 0.15"
@@ -184,7 +177,7 @@ class Run:
         self.epochs = saved.epochs
         self.net.load_state_dict(select_prefix("net.", saved.tensors))
         self.average.load_state_dict(select_prefix("average.", saved.tensors))
-        restore_memory(self.optimiser, select_prefix("optimiser.", saved.tensors))
+        restore_optimizer_state(self.optimizer, select_prefix("optimizer.", saved.tensors))
         self.fabric.strategy.precision.load_state_dict(saved.facts.get("scaler", {}))
 
     def __iter__(self) -> Iterator[Epoch]:
@@ -214,9 +207,9 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done, or training has stopped early for want of a better one (`optim.patience`)."""
+        """Whether all epochs are done, or training stops early (`optim.early_stop_patience`)."""
         done = len(self.epochs) >= self.recipe.optim.epochs
-        return done or out_of_patience(self.recipe.optim, self._accuracies())
+        return done or stops_early(self.recipe.optim, self._accuracies())
 
     def _accuracies(self) -> list[float]:
         return [epoch.valid_accuracy for epoch in self.epochs]
@@ -238,13 +231,12 @@ class Run:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             # Dropout draws from torch's own generator, in each process from another one, for faces of its own.
             torch.manual_seed(seed + (self.fabric.global_rank << 40))
-            drawn = seed if self._views is None else self.recipe.seed * 1_000_003 + index % self._views.count
-            train_loss, rate = self._train_epoch(index, side, torch.Generator().manual_seed(drawn))
+            train_loss, rate = self._train_epoch(index, side, torch.Generator().manual_seed(seed))
         trained = time.perf_counter()
         valid_loss, accuracy = on_rank_zero(self.fabric, self._validate, side)
         _check_finite(valid_loss, epoch=index + 1)
         size = self.objective.size
-        seen = len(self.train_faces) // size * size * self.recipe.augment.repeats
+        seen = len(self.train_faces) // size * size
         return Epoch(
             number=index + 1,
             side=side,
@@ -257,26 +249,20 @@ class Run:
         )
 
     def _train_epoch(self, index: int, side: int, generator: torch.Generator) -> tuple[float, float]:
-        how = self.recipe.optim
+        optim = self.recipe.optim
         images = torch.from_numpy(self.train_faces.images.copy())
-        order = self.objective.order(generator)
+        order = self.objective.draw_order(generator)
         steps = len(order)
         losses, rate, started = [], 0.0, time.perf_counter()
         self.net.train()
         for step, chosen in enumerate(order):
             done = index * steps + step
-            rate = learning_rate(how, done, steps=steps, accuracies=self._accuracies())
+            rate = learning_rate(optim, done, steps=steps, accuracies=self._accuracies())
             # Each process draws for the whole batch, so that it is the same however many there are.
             batch = make_batch(images, chosen, self.recipe.augment, side=side, generator=generator)
-            if self._views is not None:
-                batch = self._views.taught(batch, generator.initial_seed(), side, step)
             losses.append(self._gradient(batch))
             _check_finite(losses[-1], epoch=index + 1)
-            if how.sharpness:
-                with uphill(self.net, how.sharpness):
-                    self._optimiser.zero_grad()
-                    self._gradient(batch)
-            self._step(rate, averaging(how, done, total=how.epochs * steps))
+            self._step(rate, average_decay(optim, done))
             if self.on_step:
                 pace = (step + 1) * len(batch.rows) / (time.perf_counter() - started)
                 self.on_step(index + (step + 1) / steps, losses[-1], pace)
@@ -292,14 +278,14 @@ class Run:
         return loss.item()
 
     def _step(self, rate: float, decay: float) -> None:
-        how = self.recipe.optim
-        if how.clip:
+        limit = self.recipe.optim.max_grad_norm
+        if limit:
             # 16-mixed lets gradients be infinite until it has found its scale; elsewhere the loss tells of them.
-            self.fabric.clip_gradients(self._forward, self._optimiser, max_norm=how.clip, error_if_nonfinite=False)
-        for group in self.optimiser.param_groups:
+            self.fabric.clip_gradients(self._forward, self._optimizer, max_norm=limit, error_if_nonfinite=False)
+        for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self._optimiser.step()
-        self._optimiser.zero_grad()
+        self._optimizer.step()
+        self._optimizer.zero_grad()
         if self.fabric.is_global_zero:
             update_average(self.average, self.net, decay)
 
@@ -310,9 +296,9 @@ class Run:
         with self.fabric.autocast():
             if self.recipe.loss.kind == "prototypical":
                 images, known = (torch.tensor(part) for part in (self.train_faces.images, self.train_faces.labels))
-                set_centres(self.average, images, known, side=side, names=self.names)
+                set_centres(self.average, images, known, side=side, class_names=self.names)
             for part in batches(len(labels), 256):
-                faces = resized(torch.from_numpy(self.valid_faces.images[part].copy()), side=side)
+                faces = resize(torch.from_numpy(self.valid_faces.images[part].copy()), side=side)
                 inputs = faces.to(self.fabric.device).contiguous(memory_format=torch.channels_last)
                 logits.append(self.average(inputs).float().cpu())
         scores = torch.cat(logits)
@@ -323,7 +309,7 @@ class Run:
         parts = {
             "net": self.net.state_dict(),
             "average": self.average.state_dict(),
-            "optimiser": memory_of(self.optimiser),
+            "optimizer": optimizer_state(self.optimizer),
         }
         tensors = {f"{part}.{name}": tensor for part, content in parts.items() for name, tensor in content.items()}
         scaler = self.fabric.strategy.precision.state_dict()

@@ -19,7 +19,7 @@ import numpy as np
 from mien.errors import OutputError, RunError
 from mien.io.atomic_write import write_text
 from mien.labels import VOTES
-from mien.train.loss.distillation import fingerprints
+from mien.train.loss.distillation import teacher_hashes
 from mien.train.recipe import Recipe
 from mien.train.recipe_toml import load_recipe, parse_recipe
 from mien.train.run.checkpoint import Epoch
@@ -195,7 +195,7 @@ def _note_down(out: Path, candidates: Sequence[Candidate], own: dict[str, FaceSe
         now: dict[str, Any] = {
             "recipe": dataclasses.replace(each.recipe, seed=1).to_toml(),
             "faces_hash": own[each.name].hash,
-            "teachers": fingerprints(each.recipe.loss.teachers),
+            "teachers": teacher_hashes(each.recipe.loss.teachers),
         }
         before = known.setdefault(each.name, now)
         differs = {

@@ -1,0 +1,33 @@
+"""A recipe's [loss]."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from mien.train.settings import Interval, Probability, Settings, require
+
+ClassWeights = tuple[Annotated[float, Interval("[0, 1000000]")], ...]
+Count = Annotated[int, Interval("[1, 10000]")]
+
+
+@dataclass(frozen=True)
+class Loss(Settings, section="loss"):
+    """What is minimised, in nats."""
+
+    kind: Literal["cross-entropy", "prototypical"] = "cross-entropy"  # prototypical: episodes (Snell et al., 2017)
+    smoothing: Annotated[float, Interval("[0, 1)")] = 0.1  # this share of each target goes to other classes
+    smoothing_over: Literal["all", "wrong"] = "all"  # all K classes get smoothing/K; or K - 1 get smoothing/(K - 1)
+    class_weights: Literal["none", "inverse", "sqrt"] | ClassWeights = "none"  # by a class's count, or one a class
+    ferplus_weight: Probability = 0.0  # share of the FER+ annotators' votes in the target; the label has the rest
+    # Weight of the loss of a second output, on all ten kinds of FER+ votes; that output is there only in training.
+    aux_ferplus_weight: Annotated[float, Interval("[0, 100]")] = 0.0
+    teachers: tuple[str, ...] = ()  # models by name or file, whose mean teaches the net; or one file of scores
+    distill_weight: Probability = 0.5  # share of the teachers' loss; the targets' has the rest
+    distill_temperature: Annotated[float, Interval("(0, 100]")] = 1.0  # over 1 softens what teachers and net say
+    label_posterior: bool = False  # teach each label's chance, given the FER+ votes and what teachers say
+    support: Count = 5  # prototypical: faces of each class that make its prototype
+    queries: Count = 10  # prototypical: faces of each class that are classified; a batch is all of these
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.class_weights, tuple):
+            require(any(self.class_weights), "one of loss.class_weights must be over 0", self.class_weights)
