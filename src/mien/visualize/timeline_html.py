@@ -9,31 +9,31 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.io.html import fill_page
-from mien.visualize.timeline import Band, Chart
+from mien.visualize.timeline_chart import Band, Chart
 
 _QUALITY = 85  # of the thumbnails
 
 
 def timeline_page(chart: Chart) -> str:
-    """The chart as HTML text."""
-    span = chart.end - chart.start
+    """Draw a chart as the text of an HTML page."""
+    length = chart.end - chart.start
     content = {
         "title": chart.title,
         "remark": chart.remark,
-        "names": chart.names,
-        "colours": [f"rgb{chart.colour(name)}" for name in chart.names],
+        "names": chart.class_names,
+        "colours": [f"rgb{chart.colour(name)}" for name in chart.class_names],
         "start": chart.start,
         "end": chart.end,
         "width": chart.width,
-        "ticks": [{"at": (seconds - chart.start) / span, "text": text} for seconds, text in chart.ticks()],
+        "ticks": [{"at": (seconds - chart.start) / length, "text": text} for seconds, text in chart.ticks()],
         "bands": [_band(chart, band) for band in chart.bands],
     }
     return fill_page("timeline.html", content=content)
 
 
 def _band(chart: Chart, band: Band) -> dict[str, Any]:
-    """A face: its words, its picture, and where it was seen: the first bin and (B, K) probabilities as bytes."""
-    when, what = chart.told(band)
+    """Return a face's words and picture, and where it was seen: the first bin, and (B, K) probabilities as bytes."""
+    when, what = chart.words(band)
     return {
         "name": f"#{band.track}",
         "source": band.source if len(chart.sources) > 1 else "",
@@ -45,7 +45,7 @@ def _band(chart: Chart, band: Band) -> dict[str, Any]:
 
 
 def _bytes(probs: NDArray[np.float64]) -> str:
-    """Base64 of 0 to 255 for 0 to 1."""
+    """Encode 0 to 1 as bytes from 0 to 255, in Base64."""
     return base64.b64encode(np.round(probs * 255).astype(np.uint8).tobytes()).decode()
 
 

@@ -1,12 +1,12 @@
 """A timeline as a PNG picture."""
 
-import io
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.visualize.timeline import Band, Chart
+from mien.visualize.figure import figure_png, make_figure
+from mien.visualize.timeline_chart import Band, Chart
 
 _WIDE, _DPI = 12.0, 120  # inches; dots an inch
 _BAND, _GAP = 0.62, 0.16  # inches: a band's height, and between two
@@ -16,12 +16,10 @@ _INK, _SOFT, _LINE, _GROUND = "#1d1e20", "#6b6963", "#dddad3", "#f3f2ee"
 
 
 def timeline_picture(chart: Chart) -> bytes:
-    """The chart as PNG."""
-    from matplotlib.figure import Figure
-
+    """Draw a chart as the content of a PNG file. Raises ExtraError where Matplotlib is not installed."""
     count = max(len(chart.bands), 1)
     high = _HEAD + count * (_BAND + _GAP) - _GAP + _FOOT
-    figure = Figure(figsize=(_WIDE, high), facecolor="white")
+    figure = make_figure(figsize=(_WIDE, high), facecolor="white")
     _head(figure, chart, high)
     top = high - _HEAD
     for row, band in enumerate(chart.bands):
@@ -34,14 +32,12 @@ def timeline_picture(chart: Chart) -> bytes:
     if not chart.bands:
         _clock(_axes(figure, chart, top - _BAND, high), chart, last=True)
     figure.text(_LEFT / _WIDE, 0.13 / high, chart.remark, color=_SOFT, fontsize=9)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=_DPI)
-    return stream.getvalue()
+    return figure_png(figure, dpi=_DPI)
 
 
 def _head(figure: Any, chart: Chart, high: float) -> None:
-    """The title, and the legend once."""
-    from matplotlib.patches import Patch
+    """Write the title, and the legend once."""
+    from matplotlib.patches import Patch  # heavy: see make_figure
 
     figure.text(
         0.25 / _WIDE,
@@ -52,7 +48,7 @@ def _head(figure: Any, chart: Chart, high: float) -> None:
         weight="bold",
         parse_math=False,
     )
-    colours = [Patch(facecolor=_hex(chart.colour(name)), label=name) for name in chart.names]
+    colours = [Patch(facecolor=_hex(chart.colour(name)), label=name) for name in chart.class_names]
     figure.legend(
         handles=colours,
         loc="center left",
@@ -71,12 +67,12 @@ def _head(figure: Any, chart: Chart, high: float) -> None:
 
 
 def _words(figure: Any, chart: Chart, band: Band, bottom: float, high: float) -> None:
-    """The face, its number, when it was seen and mostly how."""
+    """Show the face, its number, when it was seen, and its expression for most of that time."""
     side = _BAND / high
     view = figure.add_axes((0.25 / _WIDE, bottom, _BAND / _WIDE, side))
     view.axis("off")
     view.imshow(np.full((1, 1, 3), 225, np.uint8) if band.view is None else band.view, interpolation="lanczos")
-    when, what = chart.told(band)
+    when, what = chart.words(band)
     left = (0.25 + _BAND + 0.12) / _WIDE
     name = f"#{band.track}" if len(chart.sources) < 2 else _drawable(f"#{band.track} {band.source}", most=18)
     figure.text(left, bottom + side * 0.73, name, color=_INK, fontsize=11, weight="bold", va="center", parse_math=False)
@@ -92,16 +88,16 @@ def _axes(figure: Any, chart: Chart, bottom: float, high: float) -> Any:
 
 
 def _stack(axes: Any, chart: Chart, first: int, probs: NDArray[np.float64]) -> None:
-    """The probabilities (B, K) of consecutive bins on top of one another, the first expression uppermost."""
+    """Stack the probabilities (B, K) of consecutive bins, the first expression uppermost."""
     times = (first + np.concatenate([[0], np.arange(len(probs)) + 0.5, [len(probs)]])) * chart.width
     rows = np.concatenate([probs[:1], probs, probs[-1:]])
     tops = np.cumsum(rows[:, ::-1], axis=1)[:, ::-1]  # the last expression lies at the bottom
-    for column, name in enumerate(chart.names):  # each covers what is under it down to 0, so that no seam shows
+    for column, name in enumerate(chart.class_names):  # each covers what is under it down to 0, so that no seam shows
         axes.fill_between(times, tops[:, column], color=_hex(chart.colour(name)), linewidth=0, zorder=2)
 
 
 def _clock(axes: Any, chart: Chart, *, last: bool) -> None:
-    """Lines at round times, named under the last band."""
+    """Draw lines at round times, named under the last band."""
     ticks = chart.ticks()
     axes.set_xticks([seconds for seconds, _ in ticks], [text if last else "" for _, text in ticks])
     axes.tick_params(axis="x", length=3 if last else 0, color=_LINE, labelcolor=_SOFT, labelsize=9)
@@ -109,7 +105,8 @@ def _clock(axes: Any, chart: Chart, *, last: bool) -> None:
 
 
 def _drawable(text: str, *, most: int) -> str:
-    """A text of which the middle is left out where it is long, and a ? for each letter that the font does not have."""
+    """Put ... for the middle of a long text, and a ? for each letter that the font does not have."""
+    # heavy: see make_figure
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     known = get_font(findfont(FontProperties())).get_charmap()
