@@ -8,7 +8,8 @@ from PIL import Image, PngImagePlugin
 
 from mien.data.decode import face_of, faces_of, png_of
 from mien.errors import DataError
-from mien.io.image import read_picture, to_face
+from mien.io.image import read_picture
+from mien.io.pixels import to_face
 from support import random_faces
 
 FACE = random_faces(1).images[0]

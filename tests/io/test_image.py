@@ -1,7 +1,11 @@
 import io
+import os
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +14,8 @@ from PIL import Image, ImageOps
 
 from mien.detect.align import crop_face, roll_angle
 from mien.errors import DataError
-from mien.io.image import read_picture, to_face, to_grey
+from mien.io.image import read_picture
+from mien.io.pixels import to_face, to_grey
 
 RAMP = np.arange(48 * 48, dtype=np.uint16).reshape(48, 48) * 28  # 0 to 64484
 
@@ -133,6 +138,10 @@ def test_16_bit_colour_is_scaled() -> None:
         (np.array([[0, 51, 255]], np.int32), [0, 51, 255]),
         (np.array([[0, 257, 65535]], np.int32), [0, 1, 255]),
         (np.array([[0, 1 << 29, 1 << 30]], np.int32), [0, 128, 255]),
+        (np.array([[0, 2048, 4095]], np.uint16), [0, 128, 255]),
+        (np.array([[0, 300, 1023]], np.int32), [0, 75, 255]),
+        (np.array([[0, 4, 8]], np.float32), [0, 128, 255]),
+        (np.array([[0, np.inf, 1]], np.float32), [0, 255, 255]),
     ],
 )
 def test_wide_values_are_scaled_by_their_white(tmp_path: Path, values: np.ndarray, expected: list[int]) -> None:
@@ -196,7 +205,7 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
 def test_a_picture_beyond_the_limit_is_one_clear_error(tmp_path: Path) -> None:
     huge = png(b"", side=20_000, bits=8, colours=2)
     (tmp_path / "huge.png").write_bytes(huge)
-    with pytest.raises(DataError, match=r"huge\.png must be at most 178,956,970 pixels large"):
+    with pytest.raises(DataError, match=r"huge\.png must be at most 120,000,000 pixels large"):
         read_picture(tmp_path / "huge.png")
 
 
@@ -285,10 +294,159 @@ def test_other_arrays_are_refused(picture: np.ndarray) -> None:
         crop_face(picture, (0, 0, 4, 4))
 
 
+def chunk(name: bytes, body: bytes, *, sound: bool = True) -> bytes:
+    """A chunk of a PNG file."""
+    check = zlib.crc32(name + body) ^ (not sound)
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", check)
+
+
+BOMB = b"bomb\0\0" + zlib.compress(bytes(80_000_000))
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        chunk(b"tEXt", b"Comment\0hello", sound=False),
+        chunk(b"zTXt", b"Comment\0\0no zlib"),
+        chunk(b"zTXt", BOMB),
+        chunk(b"iCCP", BOMB),
+        chunk(b"iTXt", b"a\0\1\0\0\0" + zlib.compress(bytes(80_000_000))),
+        chunk(b"eXIf", b"II*\0garbage"),
+        chunk(b"gAMA", b"", sound=False),
+        chunk(b"tIME", b"abc", sound=False),
+    ],
+    ids=["text", "no zlib", "bomb", "profile", "itxt", "exif", "gamma", "time"],
+)
+@pytest.mark.parametrize("at_end", [False, True])
+def test_damage_beside_the_pixels_does_not_matter(damaged: bytes, at_end: bool) -> None:
+    file = io.BytesIO()
+    Image.fromarray(coloured()).save(file, "PNG")
+    place = -12 if at_end else 33
+    content = file.getvalue()[:place] + damaged + file.getvalue()[place:]
+    assert (read_picture(content) == coloured()).all()
+
+
+def test_a_picture_that_is_all_but_black_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As Pillow reads colours of 12 bits in 16."""
+    path = saved(Image.fromarray(coloured() // 20), tmp_path / "dark.png")
+    read_picture(path)
+    (message,) = caplog.messages
+    assert message.startswith(f"{path} is all but black, its brightest value is 12 of 255")
+    read_picture(saved(Image.fromarray(coloured()), path))
+    assert len(caplog.messages) == 1
+
+
+def test_a_picture_in_which_all_is_transparent_is_seen_as_it_is() -> None:
+    file = io.BytesIO()
+    clear = np.concatenate([coloured(), np.zeros((40, 60, 1), np.uint8)], axis=2)
+    Image.fromarray(clear).save(file, "PNG")
+    assert (read_picture(file) == coloured()).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "an empty file"),
+        (b"%PDF-1.7", "a PDF file"),
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41", "a video"),
+        (b"\xff\x0a" + bytes(40), "JPEG XL"),
+        (b"PK\3\4", "a zip archive"),
+        (b"hello", "something else"),
+    ],
+)
+def test_what_is_no_picture_is_named(content: bytes, said: str) -> None:
+    with pytest.raises(DataError, match=f"must be a picture .*, got {said}$"):
+        read_picture(content)
+
+
+def heic(picture: np.ndarray) -> bytes:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    file = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(picture)).save(file, quality=95)
+    return file.getvalue()
+
+
+def test_heic_is_read_whatever_it_is_called(tmp_path: Path) -> None:
+    smooth = np.array(Image.fromarray(coloured()).resize((120, 80)))
+    (tmp_path / "IMG_1.jpg").write_bytes(heic(smooth))
+    picture = read_picture(tmp_path / "IMG_1.jpg")
+    assert picture.shape == (80, 120, 3)
+    assert np.abs(picture.astype(int) - smooth).mean() < 4
+
+
+def test_heic_without_its_package_names_the_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
+    with pytest.raises(DataError, match=r"IMG_1\.HEIC is a HEIC picture; .*'mien\[heic\]', or save it as JPEG first"):
+        read_picture(tmp_path / "IMG_1.HEIC")
+
+
+def test_damaged_heic_is_one_clear_error() -> None:
+    whole = heic(coloured())
+    for kept in (40, len(whole) // 2):
+        with pytest.raises(DataError, match="the picture cannot be read"):
+            read_picture(whole[:kept])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_a_pipe_or_device_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    for path in (tmp_path / "a.jpg", Path("/dev/zero")):
+        with pytest.raises(DataError, match="is a pipe or a device"):
+            read_picture(path)
+
+
+@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="needs the system's names for open files")
+def test_a_pipe_by_the_systems_name_is_read() -> None:
+    """As shells give them: `mien predict <(command)`."""
+    file = io.BytesIO()
+    Image.fromarray(coloured()).save(file, "PNG")
+    reader, writer = os.pipe()
+    os.write(writer, file.getvalue())
+    os.close(writer)
+    assert (read_picture(f"/dev/fd/{reader}") == coloured()).all()
+    os.close(reader)
+
+
+def test_a_text_file_that_is_open_is_refused_as_one() -> None:
+    with pytest.raises(DataError, match="must be open in binary mode"):
+        read_picture(io.StringIO("text"))
+
+
+def test_a_name_with_a_zero_byte_is_of_no_file() -> None:
+    with pytest.raises(DataError, match="there is no such file"):
+        read_picture("a\0b.png")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the peak of the memory in use")
+def test_the_largest_picture_takes_less_than_a_gigabyte(tmp_path: Path) -> None:
+    side = 10_900  # with transparency, which takes the most
+    (tmp_path / "large.png").write_bytes(png(bytes((1 + 4 * side) * side), side=side, bits=8, colours=6))
+    code = (
+        "import sys, resource; from mien.io.image import read_picture; read_picture(sys.argv[1]);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, tmp_path / "large.png"], capture_output=True, check=True)
+    assert int(ended.stdout) < 1_000_000  # KiB
+
+
+def test_warnings_are_kept_back_in_threads_and_come_back_after() -> None:
+    exif = b"Exif\0\0II*\0\xff\xff\xff\x7f"
+    file = io.BytesIO()
+    Image.fromarray(coloured(400, 400)).save(file, "JPEG", exif=exif)
+    before = list(warnings.filters)
+    with warnings.catch_warnings(), ThreadPoolExecutor(4) as pool:
+        warnings.simplefilter("error")
+        assert len(list(pool.map(read_picture, [file.getvalue()] * 40))) == 40
+    assert warnings.filters == before
+
+
 def test_a_file_that_may_not_be_read_is_not_called_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Image, "open", refused)
+    (tmp_path / "a.png").touch()
+    monkeypatch.setattr(Path, "open", refused)
     with pytest.raises(DataError, match=r"a\.png cannot be read: Permission denied"):
         read_picture(tmp_path / "a.png")

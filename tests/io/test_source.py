@@ -201,8 +201,61 @@ def test_pictures_that_cannot_be_read_are_not_passed_over(tmp_path: Path) -> Non
     assert [Path(frame.source).name for frame in frames] == ["b.png"]
     assert told == ["a.heic"]
     (tmp_path / "b.png").unlink()
-    with pytest.raises(DataError, match="must hold pictures"):
-        list(frames_of(tmp_path))
+    told.clear()
+    assert not list(frames_of(tmp_path, on_error=lambda _, error: told.append(str(error))))
+    assert len(told) == 1
+    assert "a.heic" in told[0]
+
+
+def test_what_a_folder_holds_and_is_not_read_is_said(photos: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a.pdf", "b.pdf", "a.mp4", "README"):
+        (photos / name).write_bytes(b"%PDF")
+    (photos / "from a phone").write_bytes((photos / "b.png").read_bytes())
+    names = [Path(name).name for name in find_sources(photos)]
+    assert names == ["Zürich am See.PNG", "a.jpg", "b.png", "from a phone", "c.webp"]
+    assert caplog.messages == [
+        f"{photos} also holds files that are not read: 2 .pdf, 1 .mp4, 1 .txt, 1 without a suffix; "
+        f"its videos are named by a pattern, such as '{photos / '*.mp4'}'"
+    ]
+
+
+def test_a_folder_of_other_files_says_what_they_are(tmp_path: Path) -> None:
+    for name in ("a.pdf", "b.pdf", "a.docx"):
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match=r"must hold pictures .*, got 2 \.pdf, 1 \.docx$"):
+        list(find_sources(tmp_path))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_only_files_are_read_from_folders_and_no_folder_twice(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(photos / "pipe.jpg")
+    (photos / "zero.png").symlink_to("/dev/zero")
+    (photos / "gone.png").symlink_to("gone")
+    (photos / "inner" / "back").symlink_to("..")
+    (photos / "again").symlink_to("inner")
+    other = photos.parent / "other"
+    other.mkdir()
+    (photos / "b.png").rename(other / "b.png")
+    (photos / "linked").symlink_to(other)
+    monkeypatch.chdir(photos)
+    pictures = ["Zürich am See.PNG", "a.jpg", "again/c.webp", "linked/b.png"]
+    assert [os.path.relpath(name) for name in find_sources(".")] == pictures
+    assert list(find_sources("**/*")) == pictures
+    assert list(find_sources("*.[jp][pn]g")) == ["a.jpg"]
+
+
+@pytest.mark.parametrize(
+    "sources", [b"\xff\xd8\xff" * 9000, [b"\xff\xd8\xff" * 9000], [np.zeros((4, 4, 3))], 3, [None]]
+)
+def test_what_is_no_name_is_refused_by_its_type(sources: object) -> None:
+    with pytest.raises(DataError, match="must be .*paths?, .*, got (bytes|ndarray|int|NoneType)") as error:
+        list(find_sources(sources))
+    assert len(str(error.value)) < 200
+
+
+def test_a_name_with_a_zero_byte_is_of_no_source() -> None:
+    with pytest.raises(DataError, match="there is no such file"):
+        list(find_sources("a\0*.png"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")

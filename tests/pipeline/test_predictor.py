@@ -12,7 +12,7 @@ from mien.detect.align import MARGIN, crop_face
 from mien.detect.whole_image import whole_image
 from mien.detect.yunet import YuNet
 from mien.errors import DataError, ModelError
-from mien.io.image import to_face, to_grey
+from mien.io.pixels import to_face, to_grey
 from mien.labels import EXPRESSIONS
 from mien.pipeline.predictor import MIN_FACE, Predictor
 from mien.types import Detections, Scores

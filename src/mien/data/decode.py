@@ -13,7 +13,8 @@ from PIL import Image
 
 from mien.data.bad_rows import OnBad, refuse
 from mien.errors import DataError
-from mien.io.image import read_picture, to_face
+from mien.io.image import read_picture
+from mien.io.pixels import to_face
 from mien.types import FACE_SIDE, Progress, batches
 
 _AT_ONCE = 64  # pictures that a thread takes at a time

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from mien.io.image import require_picture, to_grey
+from mien.io.pixels import require_picture, to_grey
 from mien.types import FACE_SIDE, Detections
 
 MARGIN = -0.03  # share of a box's longer side: what makes a crop show what FER2013's show (benchmarks/crop_margin.py)

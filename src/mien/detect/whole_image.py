@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.io.image import require_picture
+from mien.io.pixels import require_picture
 from mien.types import Detections
 
 

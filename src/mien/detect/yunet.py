@@ -15,7 +15,7 @@ from PIL import Image
 
 from mien.detect.boxes import non_max_suppression
 from mien.errors import ModelError
-from mien.io.image import require_picture
+from mien.io.pixels import require_picture
 from mien.types import Detections
 
 SMALLEST = 16  # pixels: the width from which on the network finds upright faces

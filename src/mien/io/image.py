@@ -1,69 +1,77 @@
-"""Reads pictures into arrays; makes them grey, and 48x48 where they are face crops already."""
+"""Reads picture files into arrays."""
 
+import io
+import logging
 import os
-import threading
-import warnings
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from mien.errors import DataError
-from mien.types import FACE_SIDE
+from mien.io.image_format import FORMATS, START, format_of, without_damaged_chunks
+from mien.io.pixels import quietly, to_rgb
 
-# What is read, whatever a file is called. Pillow's other formats are rare, and some of them start other programs.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000")
-PICTURE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff")
-    + (".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2", ".j2k")
-)
-# Pictures that are not read; it is said of them, where other files are none of a reader's business.
-UNREAD_SUFFIXES = frozenset((".heic", ".heif", ".jxl", ".psd", ".tga", ".svg", ".pcx", ".exr"))
+MAX_PIXELS = 120_000_000  # of a picture: phones take 108 million, and reading as many takes most of 1 GB
+MAX_BYTES = 1 << 29  # of a picture that comes through a pipe, which says no size before its end
 
-_UPRIGHT = {  # what undoes each EXIF orientation
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_FILTER = Image.Resampling.BICUBIC  # antialiased by Pillow when it makes a picture smaller
-_OVERSHOOT = 0.05  # how far a picture of 0 to 1 may reach beyond that, as filters leave it
-_QUIET = threading.Lock()  # `warnings.catch_warnings` changes what all threads see
+_DARK = 16  # of 255: a picture is all but black where fewer than one pixel in a thousand is as bright
+
+_log = logging.getLogger(__name__)
 
 
-def read_picture(source: Path | str | IO[bytes]) -> NDArray[np.uint8]:
+def read_picture(source: Path | str | bytes | IO[bytes]) -> NDArray[np.uint8]:
     """Read a picture file as (H, W, 3) uint8 RGB, upright.
 
-    Applies the EXIF orientation; lays transparent pictures on white; scales 16-bit and floating-point pictures to
-    0..255 (see `_eight_bits`); takes the first frame of an animation.
-    Raises DataError, naming the file, where it is missing, broken, cut short, no picture, or larger than Pillow's
-    limit of 178,956,970 pixels.
+    The EXIF orientation is applied, transparent pictures are laid on white, pictures of more than 8 bits are scaled to
+    0..255, and of an animation the first frame is taken. Damage that does not concern the pixels is passed over. A
+    picture that is all but black is logged with a warning.
+
+    Parameters
+    ----------
+    source
+        The name of a file, the bytes of a file, or a binary file that is open.
+
+    Raises
+    ------
+    DataError
+        Where the file is missing, broken, cut short, no picture, or larger than `MAX_PIXELS`; where HEIC is not
+        installed. The message names the file.
     """
-    if not isinstance(source, (str, bytes, os.PathLike)) and not hasattr(source, "read"):
-        raise DataError(f"a picture must be an array (H, W, 3) uint8, or a file, got {type(source).__name__}")
-    name = str(source) if isinstance(source, (Path, str)) else str(getattr(source, "name", "the picture"))
+    name = _name(source)
+    with _explained(name), _opened(source, name) as file:
+        picture = _read(file, name)
+    _warn_if_black(picture, name)
+    return picture
+
+
+def _name(source: object) -> str:
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    name = getattr(source, "name", None)
+    return name if isinstance(name, str) else "the picture"
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Turn what opening and decoding raise into a DataError of one line."""
     try:
-        with _quietly():
-            image = Image.open(source, formats=FORMATS)
-        with image:
-            image.load()
-            return np.array(_upright(_rgb(image), image))
+        yield
+    except (DataError, MemoryError):
+        raise
     except FileNotFoundError as error:
         raise DataError(f"{name}: there is no such file") from error
     except IsADirectoryError as error:
         raise DataError(f"{name} must be a picture, got a folder") from error
     except Image.DecompressionBombError as error:
-        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise DataError(f"{name} must be at most {limit:,} pixels large; make it smaller first") from error
+        raise _too_large(name) from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{name} must be a picture ({', '.join(FORMATS)}), got something else") from error
+        raise DataError(f"{name} cannot be read, it is broken or cut short") from error
     except Exception as error:  # decoders raise whatever a broken file leads them to
         if isinstance(error, OSError) and error.errno:
             raise DataError(f"{name} cannot be read: {error.strerror}") from error
@@ -71,67 +79,105 @@ def read_picture(source: Path | str | IO[bytes]) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Without Pillow's warnings of large pictures and odd metadata; both are dealt with."""
-    with _QUIET, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+def _opened(source: Path | str | bytes | IO[bytes], name: str) -> Iterator[IO[bytes]]:
+    """Open a picture file so that it can be sought in. A file that the caller has opened stays open."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        yield io.BytesIO(source)
+    elif isinstance(source, (str, os.PathLike)):
+        _require_file(source, name)
+        with Path(source).open("rb") as file:
+            yield file if file.seekable() else _kept(file, name)
+    elif hasattr(source, "read"):
+        seekable = getattr(source, "seekable", None)
+        yield source if seekable is not None and seekable() else _kept(source, name)
+    else:
+        raise DataError(f"a picture file must be a path, bytes or a binary file, got {type(source).__name__}")
 
 
-def _upright(pixels: Image.Image, image: Image.Image) -> Image.Image:
-    with _quietly():
-        turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    return pixels if turn is None else pixels.transpose(turn)
+def _require_file(path: str | os.PathLike[str], name: str) -> None:
+    """Refuse a pipe or device, whose end may never come; the system's names for open files go."""
+    if "\0" in os.fspath(path):
+        raise DataError(f"{name}: there is no such file")
+    place = Path(path)
+    if not place.exists() or place.is_file() or place.is_dir():
+        return
+    if not re.match(r"/dev/(fd/\d+|stdin)$|/proc/(self|\d+)/fd/\d+$", os.fspath(path)):
+        raise DataError(f"{name} is a pipe or a device; to read a picture from it, give it as standard input, by -")
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = Image.fromarray(_eight_bits(np.asarray(image)))
-    if image.has_transparency_data:
-        over = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", over.size, "white"), over).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
+def _kept(file: IO[bytes], name: str) -> IO[bytes]:
+    content = file.read(MAX_BYTES + 1)
+    if not isinstance(content, bytes):
+        raise DataError(f"{name} must be open in binary mode, got text")
+    if len(content) > MAX_BYTES:
+        raise DataError(f"{name} must be a picture of at most {MAX_BYTES:,} bytes")
+    return io.BytesIO(content)
 
 
-def _eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """(H, W) of more than 8 bits -> uint8. White is 65535; in wider or floating-point pictures, the range is 0 to 1 (of
-    floating-point ones), 255 or 65535, whichever is the first to hold all values, or else the picture's own. What
-    filters leave just beyond 0 and 1 is cut off."""
-    wide = np.nan_to_num(values.astype(np.float32))
-    low, high = float(wide.min()), float(wide.max())
-    whites = [255.0, 65535.0][values.itemsize <= 2 :]
-    white = next((white for white in whites if low >= 0 and high <= white), None)
-    if values.dtype.kind == "f" and low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT:
-        white = 1.0
-    if white is None:
-        wide, white = wide - low, max(high - low, 1.0)
-    eight: NDArray[np.uint8] = np.round(np.clip(wide * (255 / white), 0, 255)).astype(np.uint8)
-    return eight
+def _read(file: IO[bytes], name: str) -> NDArray[np.uint8]:
+    start = file.read(START)
+    if not isinstance(start, bytes):
+        raise DataError(f"{name} must be open in binary mode, got text")
+    kind = format_of(start)
+    if kind == "HEIC":
+        file.seek(0)
+        return to_rgb(_heic(file, name))
+    try:
+        return _decoded(file, name)
+    except (SyntaxError, ValueError, OSError) as error:
+        if kind == "PNG":
+            file.seek(0)
+            content = file.read()
+            sound = without_damaged_chunks(content)
+            if sound != content:
+                return _decoded(io.BytesIO(sound), name)
+        if isinstance(error, UnidentifiedImageError) and kind not in FORMATS:
+            what = kind or ("something else" if start else "an empty file")
+            raise DataError(f"{name} must be a picture ({', '.join(FORMATS)}), got {what}") from error
+        raise
 
 
-def to_grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB or (H, W) grey -> (H, W) uint8, luma of ITU-R 601; grey comes through bit for bit."""
-    if picture.ndim == 2:
-        return picture
-    return np.asarray(Image.fromarray(np.ascontiguousarray(picture)).convert("L"))
+def _decoded(file: IO[bytes], name: str) -> NDArray[np.uint8]:
+    file.seek(0)
+    with quietly:
+        image = Image.open(file, formats=FORMATS)
+        with image:
+            _require_size(image, name)
+            image.load()
+            return to_rgb(image)
 
 
-def to_face(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture that is a face crop already, (H, W, 3) RGB or (H, W) grey -> (48, 48) uint8.
+def _heic(file: IO[bytes], name: str) -> Image.Image:
+    try:
+        import pillow_heif  # an extra
+    except ImportError as error:
+        raise DataError(
+            f"{name} is a HEIC picture; to read it, pip install 'mien[heic]', or save it as JPEG first"
+        ) from error
+    opened = pillow_heif.open_heif(file)
+    _require_size(opened, name)
+    image: Image.Image = opened.to_pillow()
+    return image
 
-    Other sizes are resampled with antialiasing, other shapes squeezed to a square. Raises DataError for other arrays.
-    """
-    require_picture(picture, grey=True)
-    face = to_grey(picture)
-    if face.shape == (FACE_SIDE, FACE_SIDE):
-        return face
-    return np.asarray(Image.fromarray(np.ascontiguousarray(face)).resize((FACE_SIDE, FACE_SIDE), _FILTER))
+
+def _require_size(image: Any, name: str) -> None:
+    """Refuse what would take too much memory, by the size that the file claims."""
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _too_large(name)
 
 
-def require_picture(picture: NDArray[np.uint8], *, grey: bool = False) -> None:
-    """Raise DataError unless a picture is (H, W, 3) uint8 RGB or, where grey ones are taken too, (H, W)."""
-    shape = picture.shape
-    colour = len(shape) == 3 and shape[2] == 3
-    if picture.dtype != np.uint8 or not (colour or (grey and len(shape) == 2)) or 0 in shape:
-        wanted = "(H, W, 3) or (H, W) uint8" if grey else "(H, W, 3) uint8 RGB"
-        raise DataError(f"a picture must be {wanted}, got {shape} {picture.dtype}")
+def _too_large(name: str) -> DataError:
+    return DataError(f"{name} must be at most {MAX_PIXELS:,} pixels large; make it smaller first")
+
+
+def _warn_if_black(picture: NDArray[np.uint8], name: str) -> None:
+    step = max(1, int((picture.shape[0] * picture.shape[1] / 1e5) ** 0.5))
+    sample = picture[::step, ::step].max(axis=2)
+    if np.mean(sample >= _DARK) < 0.001:
+        _log.warning(
+            "%s is all but black, its brightest value is %d of 255: if its values have 10 to 14 bits, scale them to "
+            "the full range first",
+            name,
+            sample.max(),
+        )

@@ -16,7 +16,8 @@ from mien.detect.whole_image import whole_image
 from mien.detect.yunet import YuNet
 from mien.errors import DataError, ModelError
 from mien.io.frame import Frame, FrameSelection
-from mien.io.image import read_picture, to_face
+from mien.io.image import read_picture
+from mien.io.pixels import to_face
 from mien.io.reader import read_frames
 from mien.io.source import OnError, Sources, display_name, find_sources, is_video, log_error
 from mien.pipeline.prefetch import ahead

@@ -12,7 +12,7 @@ from mien.data.formats.fer2013_csv import USAGES
 from mien.data.formats.parquet_writer import write_parquet
 from mien.errors import OutputError
 from mien.io.atomic_write import atomic_write, resolve_link, truncate_utf8
-from mien.io.image import PICTURE_SUFFIXES
+from mien.io.image_format import PICTURE_SUFFIXES
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet, Progress
 

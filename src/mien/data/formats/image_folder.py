@@ -9,7 +9,7 @@ import numpy as np
 from mien.data.bad_rows import OnBad, refuse
 from mien.data.decode import face_of, faces_of
 from mien.errors import DataError
-from mien.io.image import PICTURE_SUFFIXES, UNREAD_SUFFIXES
+from mien.io.image_format import PICTURE_SUFFIXES, UNREAD_SUFFIXES
 from mien.labels import EXPRESSIONS, SPLITS, parse_expression
 from mien.types import FaceSet, Progress
 

@@ -7,7 +7,7 @@ from mien.data.formats.fer2013_csv import read_fer2013
 from mien.data.formats.image_folder import read_flat, read_folder
 from mien.data.formats.parquet import read_parquet
 from mien.errors import DataError
-from mien.io.image import PICTURE_SUFFIXES
+from mien.io.image_format import PICTURE_SUFFIXES
 from mien.types import FaceSet
 
 READERS: dict[str, Callable[..., FaceSet]] = {
