@@ -213,10 +213,10 @@ def test_what_a_folder_holds_and_is_not_read_is_said(photos: Path, caplog: pytes
     (photos / "from a phone").write_bytes((photos / "b.png").read_bytes())
     names = [Path(name).name for name in find_sources(photos)]
     assert names == ["Zürich am See.PNG", "a.jpg", "b.png", "from a phone", "c.webp"]
-    assert caplog.messages == [
-        f"{photos} also holds files that are not read: 2 .pdf, 1 .mp4, 1 .txt, 1 without a suffix; "
-        f"its videos are named by a pattern, such as '{photos / '*.mp4'}'"
-    ]
+    (message,) = caplog.messages
+    assert message.startswith(f"{photos} also holds files that are not read: 2 .pdf, ")
+    for part in ("1 .mp4", "1 .txt", "1 without a suffix", f"a pattern, such as '{photos / '*.mp4'}'"):
+        assert part in message
 
 
 def test_a_folder_of_other_files_says_what_they_are(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_only_files_are_read_from_folders_and_no_folder_twice(photos: Path, monk
     "sources", [b"\xff\xd8\xff" * 9000, [b"\xff\xd8\xff" * 9000], [np.zeros((4, 4, 3))], 3, [None]]
 )
 def test_what_is_no_name_is_refused_by_its_type(sources: object) -> None:
-    with pytest.raises(DataError, match="must be .*paths?, .*, got (bytes|ndarray|int|NoneType)") as error:
+    with pytest.raises(DataError, match=r"must be .*paths?, .*, got (bytes|ndarray|int|NoneType)") as error:
         list(find_sources(sources))
     assert len(str(error.value)) < 200
 

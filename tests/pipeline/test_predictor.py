@@ -195,7 +195,7 @@ def test_what_was_read_before_a_missing_source_comes_first(tmp_path: Path) -> No
 
 
 def test_what_is_no_picture_is_named() -> None:
-    with pytest.raises(DataError, match=r"a picture must be an array \(H, W, 3\) uint8, or a file, got Image"):
+    with pytest.raises(DataError, match=r"a picture file must be a path, bytes or a binary file, got Image"):
         Predictor(Brightness(), detector=squares)(Image.new("L", (50, 50)))  # type: ignore[arg-type]
 
 
