@@ -123,3 +123,36 @@ def test_a_face_of_a_video_is_tagged_with_its_track() -> None:
     tags = [draw(picture, each)[100:148, 296:560] for each in (plain, one, other)]
     widths = [coloured(tag, "happy").any(axis=0).sum() for tag in tags]
     assert widths[0] < widths[1] < widths[2]
+
+
+def group(columns: int, rows: int, *, side: float, gap: float, size: tuple[int, int]) -> Prediction:
+    """Faces in rows, each of another expression than its neighbours."""
+    places = [(x, y) for y in range(rows) for x in range(columns)]
+    boxes = [(20 + x * (side + gap), 40 + y * (side * 1.3 + gap)) for x, y in places]
+    faces = Detections(np.array([(x, y, x + side, y + side * 1.3) for x, y in boxes]), np.ones(len(boxes)))
+    assert faces.boxes.max(axis=0)[2:].tolist() < list(size)
+    top = [(x + 2 * y) % 7 for x, y in places]
+    return Prediction("a.png", 0.0, faces, Scores(np.eye(7, dtype=np.float32)[top] * 0.93 + 0.01))
+
+
+@pytest.mark.parametrize(("side", "gap"), [(28, 6), (40, 3), (40, 30), (90, 2), (120, 40), (24, 2)])
+@pytest.mark.parametrize("tracked", [False, True])
+def test_in_a_group_no_plate_covers_a_neighbour(side: float, gap: float, tracked: bool) -> None:
+    picture = np.full((720, 1280, 3), 255, np.uint8)
+    seen_all = group(7, 3, side=side, gap=gap, size=(1280, 720))
+    if tracked:
+        seen_all = replace(seen_all, tracks=np.arange(1, 22) * 5)
+    drawn = draw(picture, seen_all)
+    line = 4
+    for box, top in zip(seen_all.faces.boxes.round().astype(int), seen_all.scores.top, strict=True):
+        left, upper, right, lower = box + [line, line, -line, -line]
+        inside = drawn[upper:lower, left:right]
+        for name in EXPRESSIONS:
+            assert name == EXPRESSIONS[top] or not coloured(inside, name).any()
+
+
+def test_in_a_group_each_face_has_its_plate() -> None:
+    picture = np.full((720, 1280, 3), 255, np.uint8)
+    drawn = draw(picture, group(7, 1, side=60, gap=4, size=(1280, 720)))
+    bare = 2 * (60 + 78) * 3  # pixels of a box's line, at the most
+    assert all(coloured(drawn, name).sum() > bare for name in EXPRESSIONS)
