@@ -102,10 +102,10 @@ def out_of_fold(faces: FaceSet, work: Path, seed: int, threads: int) -> FaceScor
 
 def report_twins(faces: FaceSet, found: mien.Audit, copied: np.ndarray) -> None:
     """How many copies are known as twins of what they were copied from, and how much noise as no face."""
-    from mien.data.audit.duplicates import connected
+    from mien.data.audit.duplicates import connected_components
 
     twins = [(each.row, each.other) for each in found.findings if each.other is not None]
-    groups = connected(len(faces), np.array(twins))
+    groups = connected_components(len(faces), np.array(twins))
     first = len(faces) - COPIES - NOISE
     known = groups[first : first + COPIES] == groups[copied]
     rejected = {each.row for each in found.of_kind("nonface", "blank")}
@@ -115,7 +115,7 @@ def report_twins(faces: FaceSet, found: mien.Audit, copied: np.ndarray) -> None:
 
 def report_labels(faces: FaceSet, found: mien.Audit, scored: FaceScores, relabelled: np.ndarray) -> None:
     """The precision at 500 of the wrong labels, beside cleanlab's on the same scores."""
-    rows, probs = scored.of(faces)
+    rows, probs = scored.match(faces)
     ranked = {"mien": [each.row for each in found.of_kind("label")]}
     try:
         from cleanlab.filter import find_label_issues
@@ -154,7 +154,7 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     faces, relabelled, copied = plant(mien.load_faces(options.faces), options.seed)
     scored = out_of_fold(faces, options.work, options.seed, options.threads)
-    rows, probs = scored.of(faces)
+    rows, probs = scored.match(faces)
     print(f"held-out accuracy on the labels as they are: {(probs.argmax(axis=1) == faces.labels[rows]).mean():.3f}")
     found = mien.audit(faces, scores=scored, detector=YuNet(threshold=0.01))
     report_twins(faces, found, copied)

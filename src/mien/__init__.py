@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from mien.data.audit.findings import Audit as Audit
     from mien.data.audit.findings import Finding as Finding
     from mien.data.audit.run import audit as audit
-    from mien.data.formats.export import write_fer2013 as write_fer2013
-    from mien.data.formats.export import write_flat as write_flat
-    from mien.data.formats.export import write_folder as write_folder
     from mien.data.formats.fer2013_csv import read_fer2013 as read_fer2013
+    from mien.data.formats.fer2013_csv import write_fer2013 as write_fer2013
     from mien.data.formats.ferplus import add_votes as add_votes
     from mien.data.formats.image_folder import read_flat as read_flat
     from mien.data.formats.image_folder import read_folder as read_folder
+    from mien.data.formats.image_folder import write_flat as write_flat
+    from mien.data.formats.image_folder import write_folder as write_folder
     from mien.data.formats.npz import load_faces as load_faces
     from mien.data.formats.npz import save_faces as save_faces
     from mien.data.formats.parquet import read_parquet as read_parquet
-    from mien.data.formats.parquet_writer import write_parquet as write_parquet
+    from mien.data.formats.parquet import write_parquet as write_parquet
     from mien.data.splits import split_random as split_random
     from mien.errors import DataError as DataError
     from mien.errors import ExtraError as ExtraError
@@ -61,12 +61,12 @@ _HOME: dict[str, str] = {
     "audit": "data.audit.run",
     "clean": "data.audit.clean",
     "read_fer2013": "data.formats.fer2013_csv",
-    "write_fer2013": "data.formats.export",
-    "write_flat": "data.formats.export",
-    "write_folder": "data.formats.export",
+    "write_fer2013": "data.formats.fer2013_csv",
+    "write_flat": "data.formats.image_folder",
+    "write_folder": "data.formats.image_folder",
     "read_flat": "data.formats.image_folder",
     "read_folder": "data.formats.image_folder",
-    "write_parquet": "data.formats.parquet_writer",
+    "write_parquet": "data.formats.parquet",
     "split_random": "data.splits",
     "Audit": "data.audit.findings",
     "Finding": "data.audit.findings",

@@ -181,7 +181,7 @@ def found(faces, detector, *, progress):
     progress(2, 2)
     return []
 
-audit.nonfaces = found
+audit.find_nonfaces = found
 main()
 """
 

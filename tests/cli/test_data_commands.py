@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import mien
-from mien.data.decode import png_of
+from mien.data.decode import encode_png
 from mien.types import FaceSet
 from support import random_faces, run_mien
 
@@ -148,7 +148,7 @@ def test_names_say_what_numbers_mean() -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    contents = [{"bytes": png_of(face), "path": None} for face in FACES.images[:3]]
+    contents = [{"bytes": encode_png(face), "path": None} for face in FACES.images[:3]]
     pq.write_table(pa.table({"image": contents, "label": [0, 1, 2]}), "a.parquet")
     assert "--names" in run_mien("data", "import", "a.parquet", "-o", "f.npz").err
     assert run_mien("data", "import", "a.parquet", "-o", "f.npz", "--names", "sad,happy,neutral").code == 0

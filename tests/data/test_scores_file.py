@@ -33,16 +33,16 @@ def test_rows_are_found_by_id_and_columns_by_name() -> None:
     faces = random_faces(4)
     names = ("Neutral", "surprise", "sadness", "happiness", "fear", "disgust", "anger")
     scored = _scored([faces.ids[3], "elsewhere", faces.ids[1]], names)
-    rows, probs = scored.of(faces)
+    rows, probs = scored.match(faces)
     assert rows.tolist() == [1, 3]
     np.testing.assert_array_equal(probs, scored.scores.probs[[2, 0]][:, ::-1])
 
 
 def test_scores_of_other_faces_or_classes_are_refused() -> None:
     with pytest.raises(DataError, match="of other faces"):
-        _scored(["x"]).of(random_faces(2))
+        _scored(["x"]).match(random_faces(2))
     with pytest.raises(DataError, match="scores must be of angry"):
-        _scored(["x"], ("a", "b", "c", "d", "e", "f", "g")).of(random_faces(2))
+        _scored(["x"], ("a", "b", "c", "d", "e", "f", "g")).match(random_faces(2))
     with pytest.raises(DataError, match="unique"):
         _scored(["x", "x"])
     with pytest.raises(DataError, match=r"ids must be \(2,\)"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from mien.data.splits import fold_of_each, split_random
+from mien.data.splits import assign_folds, split_random
 from mien.errors import DataError
 from mien.types import FaceSet
 from support import random_faces
@@ -83,7 +83,7 @@ def test_nothing_to_split() -> None:
 
 def test_folds_are_even_in_each_expression() -> None:
     faces = random_faces(700)
-    fold = fold_of_each(faces, folds=5, seed=1)
+    fold = assign_folds(faces, folds=5, seed=1)
     assert set(fold.tolist()) == set(range(5))
     for expression in range(7):
         counts = np.bincount(fold[faces.labels == expression], minlength=5)
@@ -98,20 +98,20 @@ def test_identical_twins_share_a_fold() -> None:
         np.concatenate([faces.splits, faces.splits]),
         np.array([f"face{row}" for row in range(100)]),
     )
-    fold = fold_of_each(pair, folds=4, seed=2)
+    fold = assign_folds(pair, folds=4, seed=2)
     assert (fold[:50] == fold[50:]).all()
 
 
 def test_folds_come_from_the_seed() -> None:
     faces = random_faces(60)
-    assert (fold_of_each(faces, folds=3, seed=1) == fold_of_each(faces, folds=3, seed=1)).all()
-    assert (fold_of_each(faces, folds=3, seed=1) != fold_of_each(faces, folds=3, seed=2)).any()
+    assert (assign_folds(faces, folds=3, seed=1) == assign_folds(faces, folds=3, seed=1)).all()
+    assert (assign_folds(faces, folds=3, seed=1) != assign_folds(faces, folds=3, seed=2)).any()
 
 
 @pytest.mark.parametrize("folds", [0, 1, 9])
 def test_folds_out_of_range_are_refused(folds: int) -> None:
     with pytest.raises(DataError, match="folds must be 2 to 8"):
-        fold_of_each(random_faces(8), folds=folds, seed=1)
+        assign_folds(random_faces(8), folds=folds, seed=1)
 
 
 @pytest.mark.parametrize("stratified", [True, False])
@@ -138,9 +138,9 @@ def test_where_only_whole_groups_remain_fewer_are_drawn() -> None:
 
 def test_mirrored_twins_share_a_fold_and_leave_the_others_where_they_were() -> None:
     faces = random_faces(60)
-    before = fold_of_each(faces, folds=5, seed=1)
+    before = assign_folds(faces, folds=5, seed=1)
     images = faces.images.copy()
     images[30:35] = images[:5, :, ::-1]
-    fold = fold_of_each(replace(faces, images=images), folds=5, seed=1)
+    fold = assign_folds(replace(faces, images=images), folds=5, seed=1)
     assert fold[30:35].tolist() == fold[:5].tolist()
-    assert fold_of_each(faces, folds=5, seed=1).tolist() == before.tolist()
+    assert assign_folds(faces, folds=5, seed=1).tolist() == before.tolist()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.formats.arrays import read_arrays, write_arrays
+from mien.data.formats.npz import read_arrays, write_arrays
 from mien.errors import DataError, ModelError
 from mien.labels import EXPRESSIONS, parse_expression
 from mien.types import FaceSet, Scores
@@ -43,7 +43,7 @@ class FaceScores:
             raise DataError("the ids of scores must be unique")
         object.__setattr__(self, "ids", ids)
 
-    def of(self, faces: FaceSet) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def match(self, faces: FaceSet) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The rows of `faces` that were scored, (M,), and their probabilities (M, 7) in the order of `EXPRESSIONS`.
 
         Raises DataError where a class is no expression, or where none of the faces was scored.

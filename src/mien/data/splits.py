@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.audit.duplicates import identical
+from mien.data.audit.duplicates import first_identical_row
 from mien.errors import DataError
 from mien.types import FaceSet
 
@@ -24,7 +24,7 @@ def split_random(faces: FaceSet, *, valid: float, seed: int, stratified: bool = 
     count = _count(valid, len(train))
     classes = faces.labels[train] + 1 if stratified else np.zeros(len(train), np.int64)
     shuffled = np.random.default_rng(seed).permutation(len(train))
-    chosen = _drawn(shuffled, classes, identical(faces.images[train]), _shares(classes, count))
+    chosen = _drawn(shuffled, classes, first_identical_row(faces.images[train]), _shares(classes, count))
     if not chosen:
         raise DataError(f"valid must be enough faces to take all with the same pixels together, got {count}")
     splits = faces.splits.copy()
@@ -66,7 +66,7 @@ def _drawn(
     return chosen
 
 
-def fold_of_each(faces: FaceSet, *, folds: int, seed: int) -> NDArray[np.int64]:
+def assign_folds(faces: FaceSet, *, folds: int, seed: int) -> NDArray[np.int64]:
     """(N,) int64: the fold, 0 to folds - 1, of each face; drawn at random, each expression spread evenly.
 
     Faces with the very same pixels, or each other's mirror image, are in one fold, so that none is judged by a model

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mien.data.audit.duplicate_groups import Twins, identical_twins, near_twins
-from mien.data.audit.duplicates import identical
+from mien.data.audit.duplicates import first_identical_row
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet
 from support import drawn_faces
@@ -20,7 +20,7 @@ def _set(*faces: tuple[int, str, int]) -> FaceSet:
 
 
 def _found(faces: FaceSet) -> tuple[Twins, list[tuple[str, int, int | None, int | None]]]:
-    twins = identical_twins(faces, identical(faces.images))
+    twins = identical_twins(faces, first_identical_row(faces.images))
     return twins, [(each.kind, each.row, each.other, each.suggestion) for each in twins.findings]
 
 
@@ -85,7 +85,7 @@ def test_test_faces_that_contradict_one_another_are_told() -> None:
 def _near(
     faces: FaceSet, pairs: list[list[int]], correlation: list[float]
 ) -> tuple[Twins, list[tuple[str, int, int | None]]]:
-    first = identical(faces.images)
+    first = first_identical_row(faces.images)
     known = identical_twins(faces, first)
     near = near_twins(faces, first, np.array(pairs), np.array(correlation, np.float32), known)
     return near, [(each.kind, each.row, each.other) for each in near.findings]

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import coo_array, csgraph
 from skimage.data import astronaut
 
 from mien.data.audit import duplicates
-from mien.data.audit.duplicates import NEAR, connected, identical, members, near_pairs
+from mien.data.audit.duplicates import NEAR, connected_components, first_identical_row, members, near_pairs
 from mien.detect.align import crop_face
 from support import altered, drawn_faces
 
@@ -30,7 +29,7 @@ def _brute_force(images: np.ndarray) -> np.ndarray:
 
 def test_identical_names_the_first_row_with_the_same_pixels() -> None:
     images = drawn_faces(5).images[[0, 1, 0, 2, 1, 0]]
-    assert identical(images).tolist() == [0, 1, 0, 3, 1, 0]
+    assert first_identical_row(images).tolist() == [0, 1, 0, 3, 1, 0]
 
 
 def test_every_altered_copy_is_found_and_nothing_else() -> None:
@@ -102,9 +101,9 @@ def test_chains_are_groups_as_scipy_says() -> None:
     for count, edges in ((50, 20), (200, 150), (10, 0)):
         pairs = rng.integers(0, count, (edges, 2))
         graph = coo_array((np.ones(edges), pairs.T), shape=(count, count))
-        _, component = connected_components(graph, directed=False)
+        _, component = csgraph.connected_components(graph, directed=False)
         smallest = np.array([np.flatnonzero(component == name)[0] for name in component])
-        groups = connected(count, pairs)
+        groups = connected_components(count, pairs)
         assert groups.tolist() == smallest.tolist()
         big = [np.flatnonzero(groups == root).tolist() for root in np.unique(groups) if (groups == root).sum() > 1]
         assert [rows.tolist() for rows in members(groups)] == big

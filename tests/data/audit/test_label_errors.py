@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mien.data.audit.label_errors import confident_joint, suspicious, thresholds
+from mien.data.audit.label_errors import confident_joint, find_label_issues, thresholds
 from mien.errors import DataError
 
 
@@ -36,20 +36,20 @@ def test_joint_as_the_paper_defines_it() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_cleanlab_says_the_same(seed: int) -> None:
     pytest.importorskip("cleanlab", reason="cleanlab, the oracle, is not installed")
+    from cleanlab import filter as cleanlab_filter
     from cleanlab.count import compute_confident_joint
-    from cleanlab.filter import find_label_issues
 
     _, labels, probs = _noisy(seed)
     assert confident_joint(labels, probs).tolist() == compute_confident_joint(labels, probs, calibrate=False).tolist()
-    issues = find_label_issues(
+    issues = cleanlab_filter.find_label_issues(
         labels, probs, filter_by="confident_learning", return_indices_ranked_by="self_confidence", n_jobs=1
     )
-    assert suspicious(labels, probs).tolist() == issues.tolist()
+    assert find_label_issues(labels, probs).tolist() == issues.tolist()
 
 
 def test_wrong_labels_come_first() -> None:
     true, labels, probs = _noisy(1)
-    rows = suspicious(labels, probs)
+    rows = find_label_issues(labels, probs)
     wrong = true != labels
     assert wrong[rows[:100]].mean() > 0.95
     assert wrong[rows].sum() > 0.7 * wrong.sum()
@@ -60,7 +60,7 @@ def test_a_class_without_faces_is_never_suggested() -> None:
     probs = np.array([[0.1, 0.1, 0.8], [0.8, 0.1, 0.1], [0.7, 0.2, 0.1], [0.1, 0.8, 0.1]])
     assert thresholds(labels, probs)[2] == np.inf
     assert confident_joint(labels, probs)[:, 2].sum() == 0
-    assert suspicious(labels, probs).tolist() == [2]
+    assert find_label_issues(labels, probs).tolist() == [2]
 
 
 @pytest.mark.parametrize(
@@ -73,4 +73,4 @@ def test_a_class_without_faces_is_never_suggested() -> None:
 )
 def test_refused(labels: NDArray[np.int64], probs: NDArray[np.float64], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        suspicious(labels, probs)
+        find_label_issues(labels, probs)

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage.data import astronaut
 
-from mien.data.audit.nonfaces import face_confidence, nonfaces
+from mien.data.audit.nonfaces import face_confidence, find_nonfaces
 from mien.detect.align import crop_face
 from mien.detect.yunet import YuNet
 from mien.labels import VOTES
@@ -28,16 +28,16 @@ def test_votes_tell_where_there_are_any_and_the_detector_elsewhere() -> None:
     votes[:3, VOTES.index("nonface")] = [10, 5, 4]
     votes[:3, 0] = [0, 5, 6]
     faces = replace(drawn_faces(4), votes=votes)
-    assert [(each.row, each.measure) for each in nonfaces(faces)] == [(0, 1), (1, 0.5)]
+    assert [(each.row, each.measure) for each in find_nonfaces(faces)] == [(0, 1), (1, 0.5)]
     told = []
-    found = [each.row for each in nonfaces(faces, _detector(0.02), progress=lambda *counts: told.append(counts))]
+    found = [each.row for each in find_nonfaces(faces, _detector(0.02), progress=lambda *counts: told.append(counts))]
     assert found == [0, 1, 3]
     assert told == [(1, 1)]
-    assert [each.row for each in nonfaces(faces, _detector(0.9))] == [0, 1]
+    assert [each.row for each in find_nonfaces(faces, _detector(0.9))] == [0, 1]
 
 
 def test_without_votes_or_detector_nothing_is_known() -> None:
-    assert list(nonfaces(drawn_faces(3))) == []
+    assert list(find_nonfaces(drawn_faces(3))) == []
 
 
 def test_a_face_must_fill_a_good_part() -> None:

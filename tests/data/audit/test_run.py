@@ -12,8 +12,8 @@ from PIL import Image
 
 import mien
 from mien.data.audit.findings import KINDS, Audit, Finding, load_audit
-from mien.data.audit.run import audit, blanks, described, wrong_labels
-from mien.data.formats.export import write_fer2013, write_folder
+from mien.data.audit.run import audit, describe, find_blanks, find_wrong_labels
+from mien.data.formats import write_fer2013, write_folder
 from mien.data.formats.fer2013_csv import read_fer2013
 from mien.data.formats.image_folder import read_folder
 from mien.data.scores_file import FaceScores
@@ -88,8 +88,8 @@ def test_blank_is_by_deviation() -> None:
     faces = drawn_faces(3)
     images = faces.images.copy()
     images[1] = np.where(np.indices((48, 48)).sum(axis=0) % 2, 100, 118)  # deviates by 9
-    assert [(each.row, each.measure) for each in blanks(replace(faces, images=images))] == [(1, 9.0)]
-    assert list(blanks(replace(faces, images=images), below=9.0)) == []
+    assert [(each.row, each.measure) for each in find_blanks(replace(faces, images=images))] == [(1, 9.0)]
+    assert list(find_blanks(replace(faces, images=images), below=9.0)) == []
 
 
 def test_wrong_labels_are_found_by_scores() -> None:
@@ -101,14 +101,14 @@ def test_wrong_labels_are_found_by_scores() -> None:
     labels = faces.labels.copy()
     labels[[5, 30]] = [3, 1]
     scored = FaceScores(faces.ids[::-1], Scores(probs[::-1]), held_out=True)
-    found = list(wrong_labels(replace(faces, labels=labels), scored))
+    found = list(find_wrong_labels(replace(faces, labels=labels), scored))
     assert {each.row: each.suggestion for each in found} == {5: 5, 30: 2}
     assert all(each.measure > 0.8 and each.severity > 0.9 for each in found)
 
 
 def test_description_against_numpy() -> None:
     faces = joined(drawn_faces(30), drawn_faces(7, seed=1, split="valid"))
-    facts = described(faces)
+    facts = describe(faces)
     assert facts["pixel_mean"] == pytest.approx(faces.images.mean() / 255, abs=1e-6)
     assert facts["pixel_std"] == pytest.approx(faces.images.std() / 255, abs=1e-6)
     assert facts["labels"]["train"] == dict(zip((*EXPRESSIONS, "none"), (5, 5, 4, 4, 4, 4, 4, 0), strict=True))

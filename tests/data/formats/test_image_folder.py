@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.data.decode import png_of
-from mien.data.formats.image_folder import read_flat, read_folder, split_of_folder
+from mien.data.decode import encode_png
+from mien.data.formats.image_folder import parse_split, read_flat, read_folder
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet
@@ -20,7 +20,7 @@ def tree(root: Path, *files: str) -> Path:
     for number, file in enumerate(files):
         path = root / file
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(png_of(FACES.images[number]))
+        path.write_bytes(encode_png(FACES.images[number]))
     return root
 
 
@@ -91,7 +91,7 @@ def test_classes_go_by_name(tmp_path: Path, name: str, label: int) -> None:
     ],
 )
 def test_splits_go_by_name(name: str, split: str | None) -> None:
-    assert split_of_folder(name) == split
+    assert parse_split(name) == split
 
 
 def test_pictures_at_any_depth_have_the_class_above_them(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_what_has_no_place_can_be_left_out(tmp_path: Path) -> None:
 
 def test_a_broken_picture_is_named(tmp_path: Path) -> None:
     tree(tmp_path, *(f"sad/{number}.png" for number in range(20)))
-    (tmp_path / "sad/7.png").write_bytes(png_of(FACES.images[0])[:200])
+    (tmp_path / "sad/7.png").write_bytes(encode_png(FACES.images[0])[:200])
     with pytest.raises(DataError, match=r"sad/7\.png"):
         read_folder(tmp_path)
 

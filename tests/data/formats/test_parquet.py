@@ -8,9 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mien.data.decode import png_of
-from mien.data.formats.parquet import read_parquet
-from mien.data.formats.parquet_writer import write_parquet
+from mien.data.decode import encode_png
+from mien.data.formats.parquet import read_parquet, write_parquet
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS
 from support import random_faces
@@ -33,7 +32,7 @@ def table(
 ) -> Path:
     """A file as `datasets` writes it, with one of FACES in each row."""
     count = len(FACES) if labels is None else len(labels)
-    contents = contents or [png_of(face) for face in FACES.images[:count]]
+    contents = contents or [encode_png(face) for face in FACES.images[:count]]
     features: dict[str, Any] = {image: {"_type": "Image"}}
     arrays = {image: pa.array([{"bytes": content, "path": None} for content in contents], IMAGE)}
     if labels is not None:
@@ -90,7 +89,7 @@ def test_other_names_of_the_columns(tmp_path: Path, image: str, label: str) -> N
 
 
 def test_pictures_that_are_bare_bytes(tmp_path: Path) -> None:
-    contents = pa.array([png_of(face) for face in FACES.images], pa.binary())
+    contents = pa.array([encode_png(face) for face in FACES.images], pa.binary())
     pq.write_table(pa.table({"image": contents, "label": ["sad"] * 6}), tmp_path / "a.parquet")
     assert np.array_equal(read_parquet(tmp_path / "a.parquet").images, FACES.images)
 
@@ -132,7 +131,7 @@ def test_what_was_written_comes_back(tmp_path: Path) -> None:
     assert len(calls) > 1
 
 
-BROKEN = [png_of(face) for face in FACES.images]
+BROKEN = [encode_png(face) for face in FACES.images]
 BROKEN[3] = BROKEN[3][:100]
 MISSING = [*BROKEN[:3], None, *BROKEN[4:]]
 

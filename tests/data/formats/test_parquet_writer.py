@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from mien.data.formats.parquet_writer import write_parquet
+from mien.data.formats.parquet import write_parquet
 from mien.errors import ExtraError, OutputError
 from mien.labels import EXPRESSIONS
 from support import random_faces

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from mien.data.splits import fold_of_each
+from mien.data.splits import assign_folds
 from mien.train.loss import soft_labels as posterior
 from mien.train.loss.soft_labels import label_posterior
 from mien.types import FaceSet
@@ -61,7 +61,7 @@ def test_it_is_scikit_learns_held_out() -> None:
     taught, cast = hints(1.5, seed=1), votes()
     ours = chances(cast, taught)
     known = [np.log((cast + 0.3) / (cast.sum(axis=1, keepdims=True) + 3)), cast / 10, np.log(taught + 1e-3)]
-    inputs, fold = np.concatenate(known, axis=1).astype(np.float64), fold_of_each(FACES, folds=4, seed=0)
+    inputs, fold = np.concatenate(known, axis=1).astype(np.float64), assign_folds(FACES, folds=4, seed=0)
     for held_out in range(4):
         inside, outside = fold == held_out, fold != held_out
         theirs = LogisticRegression(C=1, max_iter=2000, tol=1e-8).fit(inputs[outside], FACES.labels[outside])
@@ -70,7 +70,7 @@ def test_it_is_scikit_learns_held_out() -> None:
 
 def test_a_faces_own_label_has_no_say(monkeypatch: pytest.MonkeyPatch) -> None:
     fold = np.arange(len(FACES)) % 4
-    monkeypatch.setattr(posterior, "fold_of_each", lambda *_, **__: fold)
+    monkeypatch.setattr(posterior, "assign_folds", lambda *_, **__: fold)
     labels = np.where(fold == 1, (FACES.labels + 3) % 7, FACES.labels)
     taught, cast = hints(1.5, seed=1), votes()
     before, after = chances(cast, taught), chances(cast, taught, dataclasses.replace(FACES, labels=labels))

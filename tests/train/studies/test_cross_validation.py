@@ -27,7 +27,7 @@ def test_each_face_is_held_out_once(tmp_path: Path) -> None:
     assert scored.held_out
     assert sorted(scored.ids) == sorted(faces.ids[faces.splits == "train"])
     model, _ = load_inference_model(runs[1].out, name="x", last=True)
-    rows, probs = scored.of(runs[1].valid_faces)
+    rows, probs = scored.match(runs[1].valid_faces)
     with torch.no_grad():
         held = torch.from_numpy(runs[1].valid_faces.images[rows].copy())
         theirs = ((model(held) + model(held.flip(-1))) / 2).numpy()

@@ -13,8 +13,8 @@ from mien.cli.options import MODEL, OUTPUT, THRESHOLDS, Faces, Quiet, flag, opti
 from mien.data.audit.findings import KINDS, Audit, require_kinds
 from mien.data.audit.page import audit_page
 from mien.data.audit.run import audit as audit_faces
-from mien.data.formats.image_folder import spelled
 from mien.data.formats.npz import load_faces
+from mien.data.formats.paths import id_from_path
 from mien.data.scores_file import FaceScores, load_scores
 from mien.detect.yunet import YuNet
 from mien.io.atomic_write import require_writable, write_text
@@ -112,7 +112,7 @@ def audit(
         _show_judged(loaded, found)
     if html is not None:
         with progress_bar("Drawing the page") as progress:
-            write_text(html, audit_page(audited, loaded, title=spelled(faces.name), progress=progress))
+            write_text(html, audit_page(audited, loaded, title=id_from_path(faces.name), progress=progress))
         remark(f"open {html} in a browser, choose, download review.json, then:")
         remark(f"  mien data clean {faces} {out} review.json -o clean.npz")
 
@@ -172,7 +172,7 @@ def _show(audit: Audit, faces: Path, *, voted: bool) -> None:
 
 def _show_judged(faces: FaceSet, scores: FaceScores) -> None:
     """Say how many labels were judged, and whether the judge had learnt them."""
-    rows, _ = scores.of(faces)
+    rows, _ = scores.match(faces)
     count = int(((faces.labels[rows] >= 0) & (faces.splits[rows] != "test")).sum())
     learnt = "" if scores.held_out else ", by a model that may have learnt them: it finds fewer than held-out scores do"
     remark(f"labels of {count:,} faces were judged{learnt}")

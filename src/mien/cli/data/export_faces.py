@@ -5,7 +5,7 @@ from typing import Annotated
 
 from mien.cli.console import progress_bar, remark, say
 from mien.cli.options import OUTPUT, Faces, Form, Quiet, option, out
-from mien.data.formats.export import LOST, WRITERS
+from mien.data.formats import LOST, WRITERS
 from mien.data.formats.npz import load_faces
 from mien.io.atomic_write import require_writable
 

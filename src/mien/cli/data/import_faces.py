@@ -11,10 +11,10 @@ from mien.cli.console import progress_bar, remark, say, stdout
 from mien.cli.data.show_faces import counts
 from mien.cli.options import INPUT, Form, Quiet, argument, flag, option, out
 from mien.data.bad_rows import OnBad
+from mien.data.formats import READERS, guess_format
 from mien.data.formats.ferplus import add_votes
 from mien.data.formats.npz import require_faces_path, save_faces
 from mien.data.formats.parquet import read_parquet
-from mien.data.formats.readers import READERS, layout_of
 from mien.data.splits import split_random
 from mien.io.atomic_write import require_writable
 from mien.types import FaceSet
@@ -113,7 +113,7 @@ def _bad_rows(skip: bool) -> Iterator[tuple[OnBad | None, list[Exception]]]:
 
 
 def _read(source: Path, form: Form | None, names: str, on_bad: OnBad | None) -> FaceSet:
-    layout = form or layout_of(source)
+    layout = form or guess_format(source)
     with progress_bar(f"Reading {source}" + (", MB" if layout == "fer2013" else "")) as progress:
         if not names:
             return READERS[layout](source, on_bad=on_bad, progress=progress)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.audit.duplicates import connected, members
+from mien.data.audit.duplicates import connected_components, members
 from mien.data.audit.findings import Finding
 from mien.labels import EXPRESSIONS, SPLITS
 from mien.types import FaceSet
@@ -62,7 +62,7 @@ def near_twins(faces: FaceSet, first: Rows, pairs: Rows, correlation: NDArray[np
     np.maximum.at(strongest, pairs.ravel(), np.repeat(correlation.clip(0, 1), 2))
     strongest = strongest[first]
     copies = np.stack([np.arange(len(first)), first], axis=1)
-    chained = members(connected(len(faces), np.concatenate([pairs, copies])))
+    chained = members(connected_components(len(faces), np.concatenate([pairs, copies])))
     groups = [rows for rows in chained if len(np.unique(first[rows])) > 1]
     told = {(finding.kind, finding.row) for finding in known.findings}
     findings, conflicts = [], 0

@@ -32,7 +32,7 @@ _SHIFTS = (2 * _REACH + 1, 2 * _REACH + 1)
 Floats = NDArray[np.float32]
 
 
-def identical(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+def first_identical_row(images: NDArray[np.uint8]) -> NDArray[np.int64]:
     """(N, 48, 48) -> (N,) int64: the first row that has the very same pixels, which is a face's own where it is new."""
     seen: dict[bytes, int] = {}
     return np.array([seen.setdefault(image.tobytes(), row) for row, image in enumerate(images)], np.int64)
@@ -45,14 +45,14 @@ def near_pairs(
 
     Of rows with the very same pixels only the first is compared. near: below `LOOSEST` not all of them are found.
     """
-    rows = np.unique(identical(images))
+    rows = np.unique(first_identical_row(images))
     candidates = _candidates(images[rows], progress)
     correlation = _detail_correlation(images[rows], candidates)
     kept = correlation >= near
     return rows[candidates[kept]], correlation[kept]
 
 
-def connected(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+def connected_components(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     """(count,) int64: the smallest row that each row is joined to by a chain of pairs (M, 2)."""
     parent = list(range(count))
 

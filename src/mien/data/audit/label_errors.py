@@ -44,7 +44,7 @@ def confident_joint(labels: Labels, probs: Probs) -> NDArray[np.int64]:
     return counts.reshape(classes, classes).astype(np.int64)
 
 
-def suspicious(labels: Labels, probs: Probs) -> NDArray[np.int64]:
+def find_label_issues(labels: Labels, probs: Probs) -> NDArray[np.int64]:
     """(M,) rows whose label is probably wrong, the surest first.
 
     They lie off the diagonal of the confident joint, and the model's first choice is not their label; they are ordered

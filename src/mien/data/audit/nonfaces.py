@@ -14,7 +14,7 @@ BLIND = 0.05  # confidence of the detector below which a picture is no face; doc
 _LEAST = 0.1  # share of the picture that a face in it must cover
 
 
-def nonfaces(
+def find_nonfaces(
     faces: FaceSet, detector: Detector | None = None, *, progress: Progress | None = None
 ) -> Iterator[Finding]:
     """Faces that are none; measure: the share of annotators who say so, or 1 minus the detector's confidence.

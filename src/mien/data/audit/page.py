@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mien.data.audit.duplicates import connected
+from mien.data.audit.duplicates import connected_components
 from mien.data.audit.findings import KINDS, Audit, Finding
 from mien.io.html import fill_page
 from mien.labels import COLOURS, EXPRESSIONS, SPLITS, VOTES
@@ -53,7 +53,7 @@ def audit_page(audit: Audit, faces: FaceSet, *, title: str = "faces", progress: 
 def _cards(audit: Audit) -> list[list[int]]:
     """The rows that belong together by their findings, in rising order."""
     pairs = [(finding.row, finding.row if finding.other is None else finding.other) for finding in audit.findings]
-    groups = connected(audit.summary["faces"], np.array(pairs, np.int64).reshape(-1, 2))
+    groups = connected_components(audit.summary["faces"], np.array(pairs, np.int64).reshape(-1, 2))
     shown = sorted({row for pair in pairs for row in pair})
     cards: dict[int, list[int]] = defaultdict(list)
     for row in shown:

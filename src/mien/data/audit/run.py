@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.audit.duplicate_groups import Twins, identical_twins, near_twins
-from mien.data.audit.duplicates import LOOSEST, NEAR, identical, near_pairs
+from mien.data.audit.duplicates import LOOSEST, NEAR, first_identical_row, near_pairs
 from mien.data.audit.findings import KINDS, Audit, Finding, require_kinds
-from mien.data.audit.label_errors import suspicious
-from mien.data.audit.nonfaces import nonfaces
+from mien.data.audit.label_errors import find_label_issues
+from mien.data.audit.nonfaces import find_nonfaces
 from mien.data.scores_file import FaceScores
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS, SPLITS
@@ -49,15 +49,15 @@ def audit(
         raise DataError(f"blank_below must be 0 or more, got {blank_below}")
     if not LOOSEST <= near <= 1:
         raise DataError(f"near must be {LOOSEST} to 1, got {near}")
-    findings = [*blanks(faces, below=blank_below)]
+    findings = [*find_blanks(faces, below=blank_below)]
     counts = {"blank": len(findings), "constant": int((_deviations(faces.images) == 0).sum())}
     for prefix, twins in _twins(faces, kinds, near, progress):
         findings += twins.findings
         counts |= _counted(faces, twins, prefix)
     if "nonface" in kinds:
-        findings += nonfaces(faces, detector, progress=progress)
+        findings += find_nonfaces(faces, detector, progress=progress)
     if scores is not None and "label" in kinds:
-        findings += wrong_labels(faces, scores)
+        findings += find_wrong_labels(faces, scores)
     findings = [finding for finding in findings if finding.kind in kinds]
     findings.sort(key=lambda finding: (KINDS.index(finding.kind), -finding.severity, finding.row))
     counts |= {kind: sum(finding.kind == kind for finding in findings) for kind in ("nonface", "label")}
@@ -68,10 +68,10 @@ def audit(
         "scores": None if scores is None else "held out" if scores.held_out else "not held out",
         "detector": detector is not None,
     }
-    return Audit(faces.hash, settings, {"faces": len(faces), **counts, **described(faces)}, tuple(findings))
+    return Audit(faces.hash, settings, {"faces": len(faces), **counts, **describe(faces)}, tuple(findings))
 
 
-def blanks(faces: FaceSet, *, below: float = BLANK) -> Iterator[Finding]:
+def find_blanks(faces: FaceSet, *, below: float = BLANK) -> Iterator[Finding]:
     """Faces whose pixels hardly deviate from their mean; measure: their standard deviation in grey levels."""
     deviations = _deviations(faces.images)
     for row in np.flatnonzero(deviations < below).tolist():
@@ -79,22 +79,22 @@ def blanks(faces: FaceSet, *, below: float = BLANK) -> Iterator[Finding]:
         yield Finding("blank", row, str(faces.ids[row]), None, 1 - measure / below, measure)
 
 
-def wrong_labels(faces: FaceSet, scores: FaceScores) -> Iterator[Finding]:
+def find_wrong_labels(faces: FaceSet, scores: FaceScores) -> Iterator[Finding]:
     """Faces whose label is probably wrong by confident learning; measure: the probability of the suggestion.
 
     Test faces are left out: no label of theirs is ever judged, nor used to judge others.
     """
-    rows, probs = scores.of(faces)
+    rows, probs = scores.match(faces)
     judged = (faces.labels[rows] >= 0) & (faces.splits[rows] != "test")
     rows, probs = rows[judged], probs[judged]
     labels = faces.labels[rows]
-    for place in suspicious(labels, probs).tolist():
+    for place in find_label_issues(labels, probs).tolist():
         row, suggestion = int(rows[place]), int(probs[place].argmax())
         severity = 1 - float(probs[place, labels[place]])
         yield Finding("label", row, str(faces.ids[row]), None, severity, float(probs[place, suggestion]), suggestion)
 
 
-def described(faces: FaceSet) -> dict[str, Any]:
+def describe(faces: FaceSet) -> dict[str, Any]:
     """What the set holds: counts by split and expression, brightness and contrast. Pixels count from 0 to 1.
 
     imbalance: faces of the commonest expression in train for each one of the rarest; None where there is none.
@@ -122,7 +122,7 @@ def _twins(
     faces: FaceSet, kinds: Collection[str], near: float, progress: Progress | None
 ) -> Iterator[tuple[str, Twins]]:
     """Identical twins and, where they are wanted, near-identical ones, with what their counts' names begin with."""
-    first = identical(faces.images)
+    first = first_identical_row(faces.images)
     same = identical_twins(faces, first)
     yield "", same
     if any(kind.startswith("near-") for kind in kinds):

@@ -1,15 +1,15 @@
-"""FER+: ten people's votes for the expression of each face of FER2013 (Barsoum et al., 2016, arXiv:1608.01041)."""
+"""FER+: the votes of ten people for the expression of each face of FER2013 (Barsoum et al., 2016, arXiv:1608.01041)."""
 
 import csv
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.formats.fer2013_csv import USAGES
-from mien.errors import DataError
+from mien.errors import DataError, explain_read_errors
 from mien.labels import VOTES, parse_vote
 from mien.types import FaceSet
 
@@ -17,39 +17,58 @@ _ROW_OF_ID = re.compile(r"fer(\d{7,})")
 _SPLITS = {usage.lower(): split for usage, split in USAGES.items()}
 
 
+@dataclass(frozen=True)
+class _Table:
+    """The rows of FER+'s table: split, image name (empty where FER+ took the face out) and votes (N, 10) float32."""
+
+    splits: list[str]
+    names: list[str]
+    votes: NDArray[np.float32]
+
+
 def add_votes(faces: FaceSet, path: Path | str, *, left_out: int = 0) -> FaceSet:
     """Join FER+'s `fer2013new.csv`, whose rows are those of `fer2013.csv`, to faces that were read from the latter.
 
-    A face that FER+ took out (its image name is empty) gets no vote. left_out: how many rows of `fer2013.csv` were
-    left out because they were bad, so that both files' numbers of rows can be compared.
+    A face that FER+ took out (its image name is empty) gets votes of 0.
 
-    Raises DataError where the number of rows, a usage or an image name disagrees, or where a face's id does not tell
-    its row, as in folders.
+    Parameters
+    ----------
+    faces
+        All faces of `fer2013.csv`, or all but some bad rows.
+    path
+        FER+'s table.
+    left_out
+        How many rows of `fer2013.csv` were left out because they were bad.
+
+    Raises
+    ------
+    DataError
+        Where the number of rows, a usage or an image name disagrees, or where a face's id does not tell its row, as in
+        folders.
     """
     path = Path(path)
     rows = _rows_of(faces, path)
-    usages, names, votes = _read(path)
-    if len(faces) + left_out != len(votes):
+    table = _read_table(path)
+    count = len(table.names)
+    if len(faces) + left_out != count:
         raise DataError(
-            f"{path} must have a row for each row of fer2013.csv: {len(faces) + left_out}, got {len(votes)}; add the "
+            f"{path} must have a row for each row of fer2013.csv: {len(faces) + left_out}, got {count}; add the "
             "votes to the whole file, before faces are selected"
         )
-    beyond = np.flatnonzero(rows >= len(votes))
+    beyond = np.flatnonzero(rows >= count)
     if len(beyond):
-        raise DataError(f"{path} has no row for {faces.ids[beyond[0]]}: it has {len(votes)} rows")
-    for face, row in enumerate(rows.tolist()):
-        wanted, line = faces.splits[face], row + 2
-        if usages[row] != wanted:
-            raise DataError(f"{path} line {line}: Usage must be that of {faces.ids[face]}, {wanted}, got {usages[row]}")
-        if names[row] and Path(names[row]).stem != faces.ids[face]:
-            raise DataError(
-                f"{path} line {line}: Image name must be {faces.ids[face]}.png or empty, got {names[row]!r}"
-            )
-    return replace(faces, votes=votes[rows])
+        raise DataError(f"{path} has no row for {faces.ids[beyond[0]]}: it has {count} rows")
+    for face_id, split, row in zip(faces.ids.tolist(), faces.splits.tolist(), rows.tolist(), strict=True):
+        where, name = f"{path} line {row + 2}", table.names[row]
+        if table.splits[row] != split:
+            raise DataError(f"{where}: Usage must be that of {face_id}, {split}, got {table.splits[row]}")
+        if name and Path(name).stem != face_id:
+            raise DataError(f"{where}: Image name must be {face_id}.png or empty, got {name!r}")
+    return replace(faces, votes=table.votes[rows])
 
 
 def _rows_of(faces: FaceSet, path: Path) -> NDArray[np.int64]:
-    """(N,) int64: which data row of `fer2013.csv` each face was, counted from 0."""
+    """Return the data row of `fer2013.csv`, counted from 0, that each face was: (N,) int64."""
     matches = [_ROW_OF_ID.fullmatch(name) for name in faces.ids.tolist()]
     if None in matches:
         raise DataError(
@@ -59,27 +78,24 @@ def _rows_of(faces: FaceSet, path: Path) -> NDArray[np.int64]:
     return np.array([int(match[1]) for match in matches if match], np.int64)
 
 
-def _read(path: Path) -> tuple[list[str], list[str], NDArray[np.float32]]:
-    """The split, the image name and the votes (N, 10) float32 of every row of FER+'s table."""
-    usages, names, votes = [], [], []
+def _read_table(path: Path) -> _Table:
+    splits, names, votes = [], [], []
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with explain_read_errors(path), path.open(encoding="utf-8-sig", newline="") as file:
             table = csv.reader(file, skipinitialspace=True)
-            usage, image, places = _columns(next(table, []), path)
+            usage, image, places = _find_columns(next(table, []), path)
             for fields in filter(None, table):
                 where = f"{path} line {table.line_num}"
-                usages.append(_split(fields[usage] if len(fields) > usage else "", where))
+                splits.append(_parse_usage(fields[usage] if len(fields) > usage else "", where))
                 names.append(fields[image].strip() if len(fields) > image else "")
-                votes.append(_counts(fields, places, where) if names[-1] else [0.0] * len(VOTES))
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+                votes.append(_parse_votes(fields, places, where) if names[-1] else [0.0] * len(VOTES))
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} must be a CSV file as UTF-8 text: {error}") from error
-    return usages, names, np.array(votes, np.float32).reshape(-1, len(VOTES))
+    return _Table(splits, names, np.array(votes, np.float32).reshape(-1, len(VOTES)))
 
 
-def _columns(header: list[str], path: Path) -> tuple[int, int, list[int]]:
-    """Where Usage, the image name and each of `VOTES` are."""
+def _find_columns(header: list[str], path: Path) -> tuple[int, int, list[int]]:
+    """Return the places of Usage, of the image name and of each of `VOTES`."""
     plain = [name.strip().lower() for name in header]
     voted = [parse_vote(name) for name in header]
     missing = [name for name in ("Usage", "Image name") if name.lower() not in plain]
@@ -92,14 +108,14 @@ def _columns(header: list[str], path: Path) -> tuple[int, int, list[int]]:
     return plain.index("usage"), plain.index("image name"), [voted.index(name) for name in VOTES]
 
 
-def _split(usage: str, where: str) -> str:
+def _parse_usage(text: str, where: str) -> str:
     try:
-        return _SPLITS[usage.strip().lower()]
+        return _SPLITS[text.strip().lower()]
     except KeyError:
-        raise DataError(f"{where}: Usage must be {', '.join(USAGES)}, got {usage!r}") from None
+        raise DataError(f"{where}: Usage must be {', '.join(USAGES)}, got {text!r}") from None
 
 
-def _counts(fields: list[str], places: list[int], where: str) -> list[float]:
+def _parse_votes(fields: list[str], places: list[int], where: str) -> list[float]:
     if len(fields) <= max(places):
         raise DataError(f"{where}: must have {max(places) + 1} columns or more, got {len(fields)}")
     words = [fields[place].strip() for place in places]

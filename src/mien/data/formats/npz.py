@@ -1,34 +1,40 @@
-"""One file that holds a `FaceSet`: an .npz archive of plain arrays, which numpy reads anywhere, or Parquet.
+"""Face sets as .npz files: archives of plain arrays, which numpy reads anywhere, the same to the byte each time.
 
-The images lie in the archive as they are: deflate makes FER2013's 85 MB a mere 7 percent smaller, and takes 4 seconds
-to write them and 1 to read them where 0.2 are enough.
+The images are stored uncompressed: deflate makes FER2013's 85 MB a mere 7 percent smaller, takes 4 seconds to write
+them and 1 to read them where 0.2 are enough. `save_faces` and `load_faces` also take Parquet.
 """
 
-from collections.abc import Sequence
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.formats.arrays import read_arrays, write_arrays
-from mien.data.formats.parquet import read_parquet
-from mien.data.formats.parquet_writer import pyarrow_or_error, write_parquet
-from mien.errors import DataError, OutputError
-from mien.io.atomic_write import require_writable
+from mien.data.formats.parquet import import_pyarrow, read_parquet, write_parquet
+from mien.errors import DataError, OutputError, explain_read_errors
+from mien.io.atomic_write import atomic_write, require_writable
 from mien.types import FaceSet, Progress
 
 _VERSION = 1
+_ENTRIES = ("version", "images", "labels", "splits", "ids")
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that an archive can give a file
+_ZIP, _PARQUET = b"PK\x03\x04", b"PAR1"  # the first bytes of such files
+# The errors of zipfile and numpy for wrong bits in a file; the header of an array is parsed as Python.
+_DAMAGED = (ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
 
 
 def require_faces_path(path: Path | str) -> None:
-    """Raise OutputError or ExtraError where `save_faces` could not write, before hours went into what to write."""
+    """Raise OutputError or ExtraError where `save_faces` could not write, before hours go into the faces."""
     path = Path(path)
     if path.suffix.lower() not in (".npz", ".parquet"):
         raise OutputError(f"the file of faces must end in .npz or .parquet, got {path}")
     require_writable(path)
     if path.suffix.lower() == ".parquet":
-        pyarrow_or_error()
+        import_pyarrow()
 
 
 def save_faces(
@@ -37,9 +43,23 @@ def save_faces(
     """Write faces to one file, whole or not at all; equal faces give equal bytes.
 
     An .npz file has the entries version (1), images (N, 48, 48) uint8, labels (N,) int64, splits and ids (N,) UTF-8
-    bytes and, where there are votes, votes (N, 10) float32. A path that ends in .parquet is written by `write_parquet`.
-    history: how the faces came about, a line each, which an .npz file keeps beside them; see `load_history`.
-    progress: only Parquet takes long enough to be followed. Raises OutputError.
+    bytes and, if there are votes, votes (N, 10) float32.
+
+    Parameters
+    ----------
+    faces
+        The faces.
+    path
+        A file that ends in .npz or .parquet; the latter is written by `write_parquet`.
+    history
+        How the faces came about, one text for each step. An .npz file keeps it, and `load_history` returns it.
+    progress
+        Called with the faces written and how many there are, for Parquet alone.
+
+    Raises
+    ------
+    OutputError
+        Where the file cannot be written.
     """
     require_faces_path(path)
     if Path(path).suffix.lower() == ".parquet":
@@ -60,34 +80,42 @@ def save_faces(
 
 
 def load_faces(path: Path | str, *, progress: Progress | None = None) -> FaceSet:
-    """Read a file that `save_faces` wrote. Raises DataError where it is missing, damaged or something else.
+    """Read a file that `save_faces` wrote.
 
-    progress: only Parquet takes long enough to be followed.
+    Parameters
+    ----------
+    path
+        The file, .npz or .parquet; its content says which.
+    progress
+        Called with the faces read and how many there are, for Parquet alone.
+
+    Raises
+    ------
+    DataError
+        Where the file is missing, damaged or something else.
     """
     path = Path(path)
+    start = _read_start(path)
+    if start == _PARQUET:
+        return read_parquet(path, progress=progress)
+    if start != _ZIP:
+        raise DataError(f"{path} is no file of faces; make one with: mien data import SOURCE -o faces.npz")
+    arrays = read_arrays(path, what="file of faces")
+    _require_entries(arrays, path)
     try:
-        with path.open("rb") as file:
-            start = file.read(4)
-        if start == b"PAR1":
-            return read_parquet(path, progress=progress)
-        if start != b"PK\x03\x04":
-            raise DataError(f"{path} is no file of faces; make one with: mien data import SOURCE -o faces.npz")
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    return _checked(read_arrays(path, what="file of faces"), path)
+        splits, ids = (np.char.decode(arrays[name], "utf-8") for name in ("splits", "ids"))
+        return FaceSet(arrays["images"], arrays["labels"], splits, ids, arrays.get("votes"))
+    except (DataError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is no file of faces: {error}") from error
 
 
 def load_history(path: Path | str) -> tuple[str, ...]:
-    """How the faces of a file came about, as `save_faces` was told: lines of JSON, the oldest first; mostly none.
+    """Return how the faces of a file came about: the texts that `save_faces` was given, the oldest first.
 
-    Raises DataError where the file cannot be read.
+    It is empty for Parquet, and for faces that were only imported. Raises DataError where the file cannot be read.
     """
-    try:
-        with Path(path).open("rb") as file:
-            if file.read(4) == b"PAR1":
-                return ()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    if _read_start(Path(path)) == _PARQUET:
+        return ()
     lines = read_arrays(path, what="file of faces", only=("history",)).get("history", np.zeros(0, np.bytes_))
     try:
         return tuple(np.char.decode(lines, "utf-8").tolist())
@@ -95,15 +123,40 @@ def load_history(path: Path | str) -> tuple[str, ...]:
         raise DataError(f"{path} is damaged: how its faces came about cannot be read") from error
 
 
-def _checked(arrays: dict[str, NDArray[Any]], path: Path) -> FaceSet:
-    missing = [name for name in ("version", "images", "labels", "splits", "ids") if name not in arrays]
+def write_arrays(path: Path | str, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays by name, none of them of Python objects, to one .npz file. Raises OutputError."""
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy", date_time=_EPOCH)
+            entry.create_system = 3  # the same on every system
+            with archive.open(entry, "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
+
+
+def read_arrays(path: Path | str, *, what: str, only: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
+    """Read the arrays of a file that `write_arrays` wrote, by name, or those of them that `only` names.
+
+    Raises DataError where the file cannot be read; the message says that it is no `what`.
+    """
+    path = Path(path)
+    if _read_start(path) != _ZIP:
+        raise DataError(f"{path} is no {what}")
+    try:
+        with explain_read_errors(path), path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files if only is None or name in only}
+    except _DAMAGED as error:
+        raise DataError(f"{path} is damaged, or no {what}: {error}") from error
+
+
+def _read_start(path: Path) -> bytes:
+    with explain_read_errors(path), path.open("rb") as file:
+        return file.read(4)
+
+
+def _require_entries(arrays: dict[str, NDArray[Any]], path: Path) -> None:
+    missing = [name for name in _ENTRIES if name not in arrays]
     if missing:
         raise DataError(f"{path} is no file of faces: {', '.join(missing)} is missing, got {', '.join(arrays)}")
     version = np.asarray(arrays["version"]).tolist()
     if version != _VERSION:
         raise DataError(f"{path} must be version {_VERSION} of the format, got {version}; update mien to read it")
-    try:
-        splits, ids = (np.char.decode(arrays[name], "utf-8") for name in ("splits", "ids"))
-        return FaceSet(arrays["images"], arrays["labels"], splits, ids, arrays.get("votes"))
-    except (DataError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is no file of faces: {error}") from error

@@ -1,4 +1,8 @@
-"""Reads faces from Parquet tables in the layout that Hugging Face's `datasets` gives image data sets."""
+"""Parquet tables of faces in the layout that Hugging Face's `datasets` gives image data sets.
+
+A row has `image` (a struct of the encoded file's bytes and its path) and `label` (a whole number). The names of the
+numbers, and the type of each column, stand as JSON in the schema's metadata, under the key `huggingface`.
+"""
 
 import json
 import math
@@ -12,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.bad_rows import OnBad
-from mien.data.decode import face_of, faces_of
-from mien.data.formats.image_folder import spelled, split_of_folder
-from mien.data.formats.parquet_writer import pyarrow_or_error
-from mien.errors import DataError
+from mien.data.decode import encode_png, read_face, read_faces
+from mien.data.formats.paths import id_from_path, parse_split
+from mien.errors import DataError, ExtraError, explain_read_errors
+from mien.io.atomic_write import atomic_write
 from mien.labels import EXPRESSIONS, SPLITS, VOTES, parse_expression
-from mien.types import FaceSet, Progress
+from mien.types import FaceSet, Progress, batches
 
-_ROWS = 2048  # at a time
+_ROWS = 2048  # in a row group, and at a time
 _IMAGE_COLUMNS = ("image", "img", "img_bytes")
 _LABEL_COLUMNS = ("label", "labels", "emotion")
 _OTHER_COLUMNS = ("split", "id", "votes")  # that `write_parquet` adds
@@ -27,9 +31,10 @@ _OTHER_COLUMNS = ("split", "id", "votes")  # that `write_parquet` adds
 
 @dataclass(frozen=True)
 class _Table:
-    """A file of pictures. name: what its rows' ids start with; split: of rows that do not say theirs, if it is known.
+    """An open file of pictures.
 
-    image, label: the names of those columns; names: what the numbers of the labels mean.
+    `name` is what its rows' ids begin with, `image` and `label` are the names of those columns, `names` the classes
+    that the numbers of the labels mean, and `split` that of the rows that do not tell theirs.
     """
 
     path: Path
@@ -38,7 +43,7 @@ class _Table:
     image: str
     label: str | None
     names: tuple[str, ...] | None
-    split: str | None
+    split: str
 
 
 @dataclass(frozen=True)
@@ -61,15 +66,30 @@ def read_parquet(
 ) -> FaceSet:
     """Read a Parquet file of pictures, or a folder of such files, in the layout of Hugging Face's image data sets.
 
-    Labels are matched by name: the names stand in the file, or the labels are text, or `names` gives what 0, 1, 2...
-    mean. Null and -1 are unknown labels. Splits are those of a column `split`, or of the name of the file
-    (`train-00000-of-00001.parquet`) or its folder, else train where there is a column of labels, and test where there
-    is none. Ids are those of a column `id`, as `<file>:<id>` where several files use the same ones, or `<file>:<row>`.
-    Where some rows have votes, the others get zeros, which is to have none. Pictures become 48x48 grey, as from a
-    folder.
+    Labels go by name: the names stand in the file, or the labels are text, or `names` gives them. Null and -1 are
+    unknown labels. The split is that of a column `split`, or of the name of the file
+    (`train-00000-of-00001.parquet`) or its folder; else it is train if there is a column of labels, and test if there
+    is none. Ids are those of a column `id`, as `<file>:<id>` if several files use the same ones, or `<file>:<row>`. If
+    some rows have votes, the others get votes of 0. Pictures become 48x48 grey, as from a folder.
 
-    on_bad is told of each row (counted from 0) that is no face, which is left out; without it the first raises
-    DataError, as does a file that cannot be read or lacks a column. Raises ExtraError where pyarrow is not installed.
+    Parameters
+    ----------
+    path
+        The file or the folder.
+    names
+        The class that each of the labels 0, 1, 2... means.
+    on_bad
+        Called with the error of each bad row, which tells its number from 0; the row is left out. Without it the first
+        error is raised.
+    progress
+        Called with the rows read and how many there are.
+
+    Raises
+    ------
+    DataError
+        Where a file cannot be read or lacks a column, or where there is no face.
+    ExtraError
+        Where pyarrow is not installed.
     """
     root = Path(path)
     files = sorted(root.rglob("*.parquet")) if root.is_dir() else [root]
@@ -80,24 +100,51 @@ def read_parquet(
     parts: list[tuple[_Table, FaceSet]] = []
     done = 0
     for table in tables:
-        for start, rows in _batches(table):
-            parts.append((table, _faces(table, start, rows, on_bad)))
+        for start, rows in _read_rows(table):
+            parts.append((table, _decode(table, start, rows, on_bad)))
             done += len(rows)
             if progress:
                 progress(done, total)
-    return _joined(_told_apart(parts), root)
+    if not any(len(part) for _, part in parts):
+        raise DataError(f"{root} holds no faces: there is no row that can be read")
+    with _explain_errors(root):
+        return FaceSet.concatenate(_with_distinct_ids(parts))
+
+
+def write_parquet(faces: FaceSet, path: Path | str, *, progress: Progress | None = None) -> None:
+    """Write faces as Parquet that `datasets.load_dataset("parquet", data_files=...)` reads, whole or not at all.
+
+    The columns are image (PNG), label (-1 where it is unknown), split, id and, if there are votes, votes (10 numbers in
+    the order of `VOTES`). Raises OutputError, and ExtraError where pyarrow is not installed.
+    """
+    arrow, parquet = import_pyarrow()
+    schema = _make_schema(arrow, voted=faces.votes is not None)
+    with atomic_write(path) as file, parquet.ParquetWriter(file, schema) as writer:
+        for rows in batches(len(faces), _ROWS):
+            writer.write_table(arrow.table(_make_columns(arrow, faces[rows]), schema=schema))
+            if progress:
+                progress(rows.stop, len(faces))
+
+
+def import_pyarrow() -> tuple[Any, Any]:
+    """Return the modules pyarrow and pyarrow.parquet. Raises ExtraError where they are not installed."""
+    try:
+        import pyarrow as pa  # an extra, which only Parquet needs
+        import pyarrow.parquet as pq  # as above
+    except ImportError as error:
+        raise ExtraError("Parquet", extra="parquet") from error
+    return pa, pq
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Turns what pyarrow and `FaceSet` raise into DataErrors that name the file."""
-    arrow, _ = pyarrow_or_error()
+def _explain_errors(path: Path) -> Iterator[None]:
+    """Turn the errors of pyarrow and `FaceSet` into DataErrors that name the file."""
+    arrow, _ = import_pyarrow()
     try:
-        yield
+        with explain_read_errors(path):
+            yield
     except DataError as error:
-        raise DataError(f"{path}: {error}") from error
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+        raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} must hold text in UTF-8: {error}") from error
     except arrow.ArrowException as error:
@@ -105,41 +152,38 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def _open(path: Path, root: Path, names: Sequence[str] | None) -> _Table:
-    _, parquet = pyarrow_or_error()
-    with _naming(path):
+    arrow, parquet = import_pyarrow()
+    with _explain_errors(path):
         file = parquet.ParquetFile(path)
     schema = file.schema_arrow
     image, label = (
-        next((name for name in known if name in schema.names), None) for known in (_IMAGE_COLUMNS, _LABEL_COLUMNS)
+        next((name for name in each if name in schema.names), None) for each in (_IMAGE_COLUMNS, _LABEL_COLUMNS)
     )
     if image is None:
         raise DataError(f"{path} must have a column image, of pictures; got {', '.join(schema.names)}")
     if label and not names:
-        names = _names(schema, label)
-        if not names and _numeric(schema.field(label).type):
+        names = _find_names(schema, label)
+        kind = schema.field(label).type
+        if not names and (arrow.types.is_integer(kind) or arrow.types.is_floating(kind)):
             raise DataError(
                 f"{path}: {label} is a number, and nothing in the file says what it means; give the names of "
                 "0, 1, 2... in this order, as in --names angry,disgust,..."
             )
     folder = root if root.is_dir() else root.parent
+    split = parse_split(path.stem.split("-")[0]) or parse_split(path.parent.name)
     return _Table(
         path=path,
         file=file,
-        name=spelled(path.relative_to(folder).with_suffix("").as_posix()),
+        name=id_from_path(path.relative_to(folder).with_suffix("").as_posix()),
         image=image,
         label=label,
         names=tuple(names) if names else None,
-        split=split_of_folder(path.stem.split("-")[0]) or split_of_folder(path.parent.name),
+        split=split or ("train" if label else "test"),
     )
 
 
-def _numeric(kind: Any) -> bool:
-    arrow, _ = pyarrow_or_error()
-    return bool(arrow.types.is_integer(kind) or arrow.types.is_floating(kind))
-
-
-def _names(schema: Any, label: str) -> list[str] | None:
-    """The names of the classes, where the schema's metadata gives them."""
+def _find_names(schema: Any, label: str) -> list[str] | None:
+    """Return the names of the classes, if the schema's metadata gives them."""
     try:
         names = json.loads(schema.metadata[b"huggingface"])["info"]["features"][label]["names"]
     except (ValueError, TypeError, KeyError):
@@ -147,59 +191,59 @@ def _names(schema: Any, label: str) -> list[str] | None:
     return [str(name) for name in names] if isinstance(names, list) else None
 
 
-def _batches(table: _Table) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """The rows of a file some at a time, each time with the number of the first."""
+def _read_rows(table: _Table) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """Yield the rows of a file some at a time, each time with the number of the first."""
     wanted = [name for name in table.file.schema_arrow.names if name in {table.image, table.label, *_OTHER_COLUMNS}]
     start = 0
-    with _naming(table.path):
+    with _explain_errors(table.path):
         for batch in table.file.iter_batches(batch_size=_ROWS, columns=wanted):
             rows = batch.to_pylist()
             yield start, rows
             start += len(rows)
 
 
-def _faces(table: _Table, start: int, rows: list[dict[str, Any]], on_bad: OnBad | None) -> FaceSet:
-    """The faces of the good ones of some rows."""
+def _decode(table: _Table, start: int, rows: list[dict[str, Any]], on_bad: OnBad | None) -> FaceSet:
+    """Return the faces of the good rows among some."""
     parsed: dict[int, _Row] = {}
 
     def read(place: int) -> NDArray[np.uint8]:
         number = start + place
         try:
-            parsed[place] = _row(table, number, rows[place])
-            return face_of(parsed[place].content)
+            parsed[place] = _parse_row(table, number, rows[place])
+            return read_face(parsed[place].content)
         except DataError as error:
             raise DataError(f"{table.path} row {number}: {error}") from error
 
-    images, kept = faces_of(len(rows), read, on_bad=on_bad)
+    images, kept = read_faces(len(rows), read, on_bad=on_bad)
     good = [parsed[place] for place in kept]
-    none = [0.0] * len(VOTES)
-    votes = None if all(row.votes is None for row in good) else [row.votes or none for row in good]
-    with _naming(table.path):
+    voted = any(row.votes is not None for row in good)
+    votes = np.array([row.votes or [0.0] * len(VOTES) for row in good], np.float32) if voted else None
+    with _explain_errors(table.path):
         return FaceSet(
             images=images,
             labels=np.array([row.label for row in good], np.int64),
             splits=np.array([row.split for row in good], np.str_),
             ids=np.array([row.id for row in good], np.str_),
-            votes=None if votes is None else np.array(votes, np.float32),
+            votes=votes,
         )
 
 
-def _row(table: _Table, number: int, values: dict[str, Any]) -> _Row:
-    """A row's values, checked. Raises DataError that says what is wrong with them."""
+def _parse_row(table: _Table, number: int, values: dict[str, Any]) -> _Row:
+    """Check the values of a row. Raises DataError that says what is wrong with them."""
     image = values[table.image]
     content = image.get("bytes") if isinstance(image, dict) else image
     if not isinstance(content, bytes):
         raise DataError(f"{table.image} must hold the bytes of a picture file, got {type(content).__name__}")
-    split = table.split or ("test" if table.label is None else "train")
+    split: str | None = table.split
     if values.get("split") is not None:
-        split = split_of_folder(str(values["split"])) or ""
-        if not split:
-            raise DataError(f"split must be {', '.join(SPLITS)}, got {values['split']!r}")
+        split = parse_split(str(values["split"]))
+    if split is None:
+        raise DataError(f"split must be {', '.join(SPLITS)}, got {values['split']!r}")
     votes = values.get("votes")
     if votes is not None and not _are_votes(votes):
         raise DataError(f"votes must be {len(VOTES)} numbers of 0 or more, got {votes}")
     name = values["id"] if values.get("id") is not None else f"{table.name}:{number}"
-    label = -1 if table.label is None else _label(table, values[table.label])
+    label = -1 if table.label is None else _parse_label(table, values[table.label])
     return _Row(content, label, split, str(name), votes)
 
 
@@ -210,8 +254,8 @@ def _are_votes(value: Any) -> bool:
     )
 
 
-def _label(table: _Table, value: Any) -> int:
-    """The index in `EXPRESSIONS` that a label means, or -1. Raises DataError where it means none."""
+def _parse_label(table: _Table, value: Any) -> int:
+    """Return the index in `EXPRESSIONS` that a label means, or -1. Raises DataError where it means none."""
     if value is None or value in ("", -1) or (isinstance(value, float) and math.isnan(value)):
         return -1
     name = str(value)
@@ -225,8 +269,8 @@ def _label(table: _Table, value: Any) -> int:
     return label
 
 
-def _told_apart(parts: list[tuple[_Table, FaceSet]]) -> list[FaceSet]:
-    """The faces of all files, their ids with the files' names where these use the same ones."""
+def _with_distinct_ids(parts: list[tuple[_Table, FaceSet]]) -> list[FaceSet]:
+    """Return the faces of all files; if files use the same ids, with the name of the file before each id."""
     used: dict[str, Path] = {}
     if all(used.setdefault(name, table.path) == table.path for table, part in parts for name in part.ids.tolist()):
         return [part for _, part in parts]
@@ -239,16 +283,34 @@ def _told_apart(parts: list[tuple[_Table, FaceSet]]) -> list[FaceSet]:
     ]
 
 
-def _joined(parts: list[FaceSet], path: Path) -> FaceSet:
-    if not sum(len(part) for part in parts):
-        raise DataError(f"{path} holds no faces: there is no row that can be read")
-    votes = [np.zeros((len(part), len(VOTES)), np.float32) if part.votes is None else part.votes for part in parts]
-    voted = any(part.votes is not None for part in parts)
-    with _naming(path):
-        return FaceSet(
-            images=np.concatenate([part.images for part in parts]),
-            labels=np.concatenate([part.labels for part in parts]),
-            splits=np.concatenate([part.splits for part in parts]),
-            ids=np.concatenate([part.ids for part in parts]),
-            votes=np.concatenate(votes) if voted else None,
-        )
+def _make_schema(arrow: Any, *, voted: bool) -> Any:
+    text = {"dtype": "string", "_type": "Value"}
+    features: dict[str, Any] = {
+        "image": {"_type": "Image"},
+        "label": {"names": list(EXPRESSIONS), "_type": "ClassLabel"},
+        "split": text,
+        "id": text,
+    }
+    fields = [
+        ("image", arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])),
+        ("label", arrow.int64()),
+        ("split", arrow.string()),
+        ("id", arrow.string()),
+    ]
+    if voted:  # a type that old and new versions of `datasets` know
+        votes = {"feature": {"dtype": "float32", "_type": "Value"}, "length": len(VOTES), "_type": "Sequence"}
+        features["votes"] = votes
+        fields.append(("votes", arrow.list_(arrow.float32(), len(VOTES))))
+    return arrow.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def _make_columns(arrow: Any, faces: FaceSet) -> dict[str, Any]:
+    columns = {
+        "image": [{"bytes": encode_png(image), "path": None} for image in faces.images],
+        "label": faces.labels,
+        "split": faces.splits.tolist(),
+        "id": faces.ids.tolist(),
+    }
+    if faces.votes is not None:
+        columns["votes"] = arrow.FixedSizeListArray.from_arrays(faces.votes.ravel(), len(VOTES))
+    return columns

@@ -67,7 +67,7 @@ def ask_teacher(
     Raises RunError where the teacher knows other classes, or scores are not of all these faces.
     """
     if isinstance(teacher, FaceScores):
-        scored, probs = teacher.of(faces)
+        scored, probs = teacher.match(faces)
         if len(scored) < len(faces):
             raise RunError(f"the teacher's scores must be of all {len(faces)} train faces, got those of {len(scored)}")
         return TeacherProbs(f"scores {_hash(probs)}", probs)

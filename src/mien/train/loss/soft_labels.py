@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from mien.data.splits import fold_of_each
+from mien.data.splits import assign_folds
 from mien.types import FaceSet
 
 _FOLDS = 4
@@ -31,7 +31,7 @@ def label_posterior(
     if teacher_probs is not None:
         known.append(np.log(teacher_probs + 1e-3))
     inputs, labels = torch.from_numpy(np.concatenate(known, axis=1)).double(), torch.from_numpy(faces.labels.copy())
-    fold = torch.from_numpy(fold_of_each(faces, folds=_FOLDS, seed=0))
+    fold = torch.from_numpy(assign_folds(faces, folds=_FOLDS, seed=0))
     chances = torch.zeros(len(faces), classes, dtype=torch.float64)
     for held_out in range(_FOLDS):
         inside, outside = fold == held_out, fold != held_out

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from mien.data.scores_file import FaceScores
-from mien.data.splits import fold_of_each
+from mien.data.splits import assign_folds
 from mien.errors import RunError
 from mien.train.onnx_export.export import InferenceModel, load_inference_model
 from mien.train.recipe import Recipe
@@ -33,7 +33,7 @@ def fold_runs(
     Raises RunError as `train` does, DataError where there are fewer than 2 folds, or more folds than faces.
     """
     labelled = faces[(faces.labels >= 0) & (faces.splits == "train")]
-    fold = fold_of_each(labelled, folds=folds, seed=recipe.seed)
+    fold = assign_folds(labelled, folds=folds, seed=recipe.seed)
     for number in range(folds):
         parted = replace(labelled, splits=np.where(fold == number, "valid", "train"))
         yield train(

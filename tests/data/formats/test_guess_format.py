@@ -2,9 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from mien.data.decode import png_of
-from mien.data.formats.export import WRITERS
-from mien.data.formats.readers import READERS, layout_of
+from mien.data.decode import encode_png
+from mien.data.formats import READERS, WRITERS, guess_format
 from mien.errors import DataError
 from support import random_faces
 
@@ -18,7 +17,7 @@ def test_a_form_is_told_from_what_is_there(tmp_path: Path, layout: str) -> None:
     path = tmp_path / {"fer2013": "a.CSV", "parquet": "a.parquet"}.get(layout, "a")
     faces = random_faces(5)
     WRITERS[layout](faces, path)
-    assert layout_of(path) == layout
+    assert guess_format(path) == layout
     assert len(READERS[layout](path)) == 5
 
 
@@ -36,8 +35,8 @@ def test_a_form_is_told_from_what_is_there(tmp_path: Path, layout: str) -> None:
 def test_a_folder_is_told_from_what_is_in_it(tmp_path: Path, files: tuple[str, ...], layout: str) -> None:
     for file in files:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / file).write_bytes(png_of(random_faces(1).images[0]))
-    assert layout_of(tmp_path) == layout
+        (tmp_path / file).write_bytes(encode_png(random_faces(1).images[0]))
+    assert guess_format(tmp_path) == layout
 
 
 @pytest.mark.parametrize(
@@ -45,22 +44,22 @@ def test_a_folder_is_told_from_what_is_in_it(tmp_path: Path, files: tuple[str, .
     [
         ("archive.zip", "unpack it first"),
         ("fer2013.tar.gz", "unpack it first"),
-        ("faces.npz", "say which of fer2013, folder, flat, parquet it is with --as"),
-        ("picture.png", "with --as"),
+        ("faces.npz", "say which of fer2013, folder, flat, parquet it is with --format"),
+        ("picture.png", "with --format"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / name).write_text("x")
     with pytest.raises(DataError, match=r"must be a \.csv or \.parquet file, or a folder") as raised:
-        layout_of(tmp_path / name)
+        guess_format(tmp_path / name)
     assert said in str(raised.value)
 
 
 def test_places_with_nothing_to_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is none of that name"):
-        layout_of(tmp_path / "none")
+        guess_format(tmp_path / "none")
     with pytest.raises(DataError, match=r"holds no pictures and no \.parquet files"):
-        layout_of(tmp_path)
+        guess_format(tmp_path)
     (tmp_path / "fer2013.csv").write_text("x")
     with pytest.raises(DataError, match=r"to read a table that is in it, import .*fer2013\.csv"):
-        layout_of(tmp_path)
+        guess_format(tmp_path)

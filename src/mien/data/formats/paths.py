@@ -1,0 +1,38 @@
+"""Ids and splits that the paths of faces tell, and the entries of folders."""
+
+from pathlib import Path
+
+from mien.errors import DataError
+
+_SPLITS_BY_NAME = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("valid", "validation", "val", "publictest"), "valid"),
+    **dict.fromkeys(("test", "testing", "privatetest"), "test"),
+}
+SPLIT_NAMES = tuple(_SPLITS_BY_NAME)
+
+
+def parse_split(name: str) -> str | None:
+    """Return the split that the name of a folder or a file means, or None."""
+    return _SPLITS_BY_NAME.get(name.lower().replace("_", "").replace("-", ""))
+
+
+def id_from_path(path: str) -> str:
+    """Return a path as text that can be written anywhere: bytes that are no UTF-8 are written as escapes."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+def list_entries(folder: Path) -> list[Path]:
+    """Return what a folder holds, sorted, without hidden files and those that archives leave (`__MACOSX`).
+
+    Raises DataError where the folder cannot be read.
+    """
+    try:
+        return sorted(entry for entry in folder.iterdir() if not is_hidden(entry.name))
+    except OSError as error:
+        raise DataError(f"cannot read the folder {folder}: {error.strerror or error}") from error
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder is hidden, or left by an archive."""
+    return name.startswith((".", "__"))
