@@ -9,13 +9,23 @@ MienError
  +- ExtraError     a feature needs a package that is not installed; names the extra to install
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from unicodedata import category
+
+_LONGEST = 1000  # characters of a message: what somebody gave may be a whole file
 
 
 class MienError(Exception):
-    """Anything mien refuses or fails at, with a message for its user."""
+    """Anything mien refuses or fails at, with a message of one line for its user."""
+
+    def __init__(self, message: str) -> None:
+        text = " ".join(plain(message).split("\n"))
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST * 2 // 3]} ... {text[-_LONGEST // 4 :]}"
+        super().__init__(text)
 
 
 class DataError(MienError):
@@ -43,6 +53,19 @@ class ExtraError(MienError):
 
     def __init__(self, feature: str, *, extra: str) -> None:
         super().__init__(f"{feature} needs more packages; install them with: pip install 'mien[{extra}]'")
+        self._feature, self._extra = feature, extra
+
+    def __reduce__(self) -> tuple[Callable[[], "ExtraError"], tuple[()]]:
+        """Return what makes the error again in another process."""
+        return partial(ExtraError, self._feature, extra=self._extra), ()
+
+
+def plain(text: object) -> str:
+    """Return text that a terminal shows and does not obey: the name of a file or a model may hold anything."""
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" or category(letter) == "Zs" else "\N{REPLACEMENT CHARACTER}"
+        for letter in str(text)
+    )
 
 
 @contextmanager

@@ -338,6 +338,7 @@ def test_what_cannot_be_written_is_said_in_a_line(
         ("p.jsonl", signal.SIGKILL),
         ("p.parquet", signal.SIGKILL),
         ("p.csv", signal.SIGTERM),
+        ("p.csv", signal.SIGHUP),
         ("p.csv", signal.SIGINT),
     ],
 )
@@ -358,9 +359,10 @@ def test_a_kill_leaves_the_rows_so_far_and_nothing_that_looks_whole(
     job.send_signal(signal_number)
     _, told = job.communicate(timeout=60)
     (grown,) = tmp_path.glob("p.*.part")
-    assert job.returncode == (130 if signal_number == signal.SIGINT else -signal_number)
+    expected = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGKILL: -signal.SIGKILL}
+    assert job.returncode == expected[signal_number]
     assert "Traceback" not in told
-    if signal_number == signal.SIGINT:
+    if signal_number != signal.SIGKILL:
         assert f"the rows so far are in {grown}" in told.replace("\n", "")
     assert not output.exists()
     text = grown.read_text(encoding="utf-8")

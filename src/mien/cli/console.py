@@ -1,29 +1,30 @@
 """What the commands share: results on stdout, progress and remarks on stderr, and no text that a terminal obeys."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from unicodedata import category
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from mien.errors import plain
+
 stdout = Console(highlight=False, emoji=False)
 stderr = Console(stderr=True, highlight=False, emoji=False)
-
-
-def plain(text: object) -> str:
-    """Text that a terminal shows and does not obey: the name of a file or a model may hold anything."""
-    return "".join(
-        letter if letter.isprintable() or letter in "\n\t" or category(letter) == "Zs" else "\N{REPLACEMENT CHARACTER}"
-        for letter in str(text)
-    )
 
 
 def say(text: object = "") -> None:
     """Print a result on standard output."""
     stdout.print(plain(text), markup=False, soft_wrap=True)
+
+
+class RemarkHandler(logging.Handler):
+    """Prints what the library logs, such as what it left out, as remarks."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        remark(record.getMessage())
 
 
 def remark(text: object) -> None:

@@ -2,9 +2,13 @@
 
 import inspect
 import io
+import logging
 import os
+import signal
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -14,8 +18,8 @@ import typer
 from typer.core import TyperGroup
 
 from mien._version import __version__
-from mien.cli.console import plain
-from mien.errors import MienError
+from mien.cli.console import RemarkHandler
+from mien.errors import MienError, plain
 
 _LOOK, _DATA, _TRAIN = "Look at faces", "Prepare faces", "Train and export"  # the panels of `mien --help`
 _SETTINGS: dict[str, Any] = {"rich_markup_mode": "rich", "pretty_exceptions_enable": False}
@@ -133,8 +137,16 @@ app.add_typer(
 
 
 def main() -> None:
-    """Run the command line. Exits with 0, 1 (one line on stderr says what to do), 2 (usage) or 130 (interrupted)."""
+    """Run the command line.
+
+    Exits with 0, 1 (one line on stderr says what to do), 2 (usage), 130 (interrupted) or 143 (terminated).
+    """
     _prepare_output()
+    with _remarks(), _exit_on_signals():
+        _run()
+
+
+def _run() -> None:
     try:
         _refuse_renamed_options(sys.argv[1:])
         sys.exit(app(prog_name="mien", standalone_mode=False))
@@ -152,6 +164,40 @@ def main() -> None:
             with suppress(OSError):
                 output.close()  # or Python tries again to write what is left
         _end(f"{where}{error.strerror or error}", 1)
+
+
+@contextmanager
+def _remarks() -> Iterator[None]:
+    """Show what the library logs within the block."""
+    log, handler = logging.getLogger("mien"), RemarkHandler(logging.WARNING)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+
+
+@contextmanager
+def _exit_on_signals() -> Iterator[None]:
+    """Let a signal to end raise SystemExit within the block, so that no half-written file stays; a second one kills."""
+    if threading.current_thread() is not threading.main_thread():  # only there may signals be handled
+        yield
+        return
+    numbers = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def end(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        sys.exit(128 + number)
+
+    for number, handler in before.items():
+        if handler is signal.SIG_DFL:  # not ignored, as nohup lets it be
+            signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end(message: str, code: int) -> None:

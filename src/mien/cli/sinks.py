@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from mien.cli.console import add_row, number, on_terminal, plain, remark, stdout, table
+from mien.cli.console import add_row, number, on_terminal, remark, stdout, table
 from mien.cli.stats import count
 from mien.cli.terminal_table import TerminalTable
-from mien.errors import DataError
+from mien.errors import DataError, plain
 from mien.io.atomic_write import write_text
 from mien.io.frame import Frame
 from mien.io.row_writers import Row, RowSchema, WriteRows, csv_writer, row_writer

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from mien.cli.console import plain, stdout
+from mien.cli.console import stdout
+from mien.errors import plain
 from mien.labels import COLOURS
 from mien.types import Prediction
 

@@ -8,7 +8,7 @@ import typer
 from numpy.typing import NDArray
 from rich.text import Text
 
-from mien.cli.console import plain, progress_bar, say, stderr
+from mien.cli.console import progress_bar, say, stderr
 from mien.cli.data.audit import doubtful_detector, parse_kinds
 from mien.cli.options import INPUT, Faces, Quiet, argument, flag, option, out
 from mien.data.audit.clean import Cleaned, Review, load_review
@@ -16,6 +16,7 @@ from mien.data.audit.clean import clean as clean_faces
 from mien.data.audit.findings import Audit, load_audit
 from mien.data.audit.run import audit as audit_faces
 from mien.data.formats.npz import load_faces, load_history, require_faces_path, save_faces
+from mien.errors import plain
 from mien.io.atomic_write import require_writable
 from mien.labels import EXPRESSIONS, SPLITS
 from mien.types import FaceSet
