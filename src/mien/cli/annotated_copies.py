@@ -120,7 +120,7 @@ class AnnotatedCopies:
         return whole
 
     def _below(self, name: str) -> Path:
-        """Where the copy lies below the target: as its source lies below the folder that all have in common."""
+        """Return the copy's path below the target, which is its source's path below the folder that all share."""
         if name == STDIN:
             return Path("stdin")
         if is_live(name):
@@ -130,7 +130,7 @@ class AnnotatedCopies:
 
 
 def _is_file(target: str) -> bool:
-    """Whether copies go into one file, rather than into a folder. Raises OutputError for a suffix of neither."""
+    """Return whether copies go into one file instead of a folder. Raises OutputError for a suffix of neither."""
     suffix = Path(target).suffix.lower()
     if is_dir(target) or target.endswith(("/", os.sep)) or not suffix:
         return False
@@ -150,7 +150,7 @@ def _require_one(path: Path, names: Sequence[str]) -> None:
 
 
 def _common_folder(names: Sequence[str], sources: Sequence[str]) -> str:
-    """The folder in which all that is read lies: a folder that was named counts, of a file its folder."""
+    """Return the folder that all sources share: of a source that is a file, its folder counts."""
     folders = {os.path.abspath(source) for source in sources if is_dir(source)}  # noqa: PTH100
     for name in filter(_is_path, names):
         path = os.path.abspath(name)  # noqa: PTH100

@@ -1,4 +1,4 @@
-"""What the commands share: results on stdout, progress and remarks on stderr, and no text that a terminal obeys."""
+"""Results on stdout, progress and remarks on stderr, and no text that a terminal obeys: shared by all commands."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -52,7 +52,7 @@ def add_row(to: Table, cells: Sequence[object], *, bold: int | None = None, end_
 
 
 def on_terminal(console: Console) -> bool:
-    """Whether somebody looks at it: `Console.is_terminal` says so of files, too, where FORCE_COLOR is set."""
+    """Tell whether somebody looks at it. `Console.is_terminal` is also true of files where FORCE_COLOR is set."""
     asked = getattr(console.file, "isatty", None)
     return bool(asked and asked())
 

@@ -223,7 +223,7 @@ def _refuse_renamed_options(words: list[str]) -> None:
 
 
 def _prepare_output() -> None:
-    """What goes to files and pipes is UTF-8 on every system; a terminal shows what it can. Closed output is dropped."""
+    """Write UTF-8 to files and pipes on every system, and to a terminal what it can show; drop closed output."""
     if sys.stdout is None:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # as long as the program runs
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -54,7 +54,7 @@ def _facts(name: str, size: int, model: OnnxClassifier) -> dict[str, Any]:
 
 
 def _milliseconds(model: OnnxClassifier) -> float:
-    """How long a face takes, of 64 at once."""
+    """Measure how long a face takes, of 64 at once."""
     return latency.bench(model, batch=64, seconds=0.3).milliseconds
 
 

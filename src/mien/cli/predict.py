@@ -217,7 +217,7 @@ def predict(
 
 
 def _find(sources: Sequence[str]) -> tuple[list[str], list[DataError]]:
-    """What the sources stand for, and what could not be found. A single source that gives nothing is an error."""
+    """Find what the sources stand for, and the errors of those that are missing. Raises DataError where all are."""
     names: list[str] = []
     missing: list[DataError] = []
     for source in sources:
@@ -242,7 +242,7 @@ def _check_outputs(*outputs: Path | None, sources: Sequence[str], as_json: bool)
 
 
 def _expected(names: Sequence[str], selection: FrameSelection) -> int:
-    """About how many pictures and frames there are; 0: not known."""
+    """Estimate how many pictures and frames there are; 0: not known."""
     counts = [1] * len(names)
     for place, name in enumerate(names):
         if is_video(name):

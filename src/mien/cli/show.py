@@ -63,7 +63,7 @@ def _text(path: Path) -> str:
 
 
 def _holds_faces(path: Path) -> bool:
-    """Whether a file is of a kind that faces are kept in: .npz, which is a zip archive, or Parquet."""
+    """Tell whether a file is of a kind that faces are kept in: .npz, which is a zip archive, or Parquet."""
     if not is_file(path):
         return False
     try:

@@ -1,4 +1,4 @@
-"""Where the predictions of a command go: a table, a timeline, a summary, a list of what had no face."""
+"""Sinks, which take the predictions of a command: a table, a timeline, a summary, a list of what had no face."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What a command read, counted: how far it is, what could not be read, what had no face, and what was seen."""
+"""Statistics of what a command read: progress, what could not be read, what had no face, and what was seen."""
 
 from collections import Counter
 from collections.abc import Iterator

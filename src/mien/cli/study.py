@@ -113,6 +113,6 @@ class _Trials:
         remark(f"trial {self.done} of {self.total}: {trial.name}, seed {trial.seed}: {what}{left}")
 
     def _minutes_left(self) -> float:
-        """How long the rest takes, by the pace of all epochs so far."""
+        """Estimate how long the rest takes, by the pace of all epochs so far."""
         pace = sum(epoch.seconds for epoch in self.epochs) / len(self.epochs)
         return self.left * pace / min(self.workers, self.total - self.done) / 60

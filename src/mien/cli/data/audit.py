@@ -130,7 +130,7 @@ def doubtful_detector() -> Detector:
 
 
 def _scores(faces: FaceSet, scores: Path | None, model: str | None) -> FaceScores | None:
-    """What judges the labels: a file of scores, or a model that is asked now."""
+    """Return what judges the labels: the scores of a file, or of a model that is asked now."""
     if scores is not None:
         return load_scores(scores)
     if model is None:

@@ -103,7 +103,7 @@ def show_counts(
 
 
 def _counted(faces: FaceSet) -> dict[str, list[int]]:
-    """How many faces there are of each expression, `none` and `all`: in each split, then together."""
+    """Count the faces of each expression, `none` and `all`: in each split, then together."""
     masks = {name: faces.labels == label for label, name in enumerate(EXPRESSIONS)}
     masks |= {"none": faces.labels < 0, "all": faces.labels >= -1}
     each = {name: [int((mask & (faces.splits == split)).sum()) for split in SPLITS] for name, mask in masks.items()}
@@ -122,7 +122,7 @@ def counts(faces: FaceSet) -> Table:
 
 
 def _facts(faces: FaceSet, history: Sequence[str]) -> dict[str, Any]:
-    """What else there is to know of faces."""
+    """Collect what there is to know of faces, as JSON takes it."""
     voted = 0 if faces.votes is None else int((faces.votes.sum(axis=1) > 0).sum())
     return {
         "faces": {name: dict(zip((*SPLITS, "all"), numbers, strict=True)) for name, numbers in _counted(faces).items()},
