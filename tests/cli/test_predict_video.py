@@ -261,8 +261,10 @@ class Camera:
         self._container = av.open(str(clip.path))
         self._packets = packets
         self._end = end
-        self.streams = self._container.streams
         self.duration = None
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._container, name)
 
     def __enter__(self) -> Self:
         return self
@@ -301,7 +303,7 @@ def test_a_camera_that_is_not_there(model: Path, tmp_path: Path) -> None:
 def test_an_interrupt_is_the_usual_end_of_a_camera(
     clip: Clip, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(video, "_open", lambda _: Camera(clip, 15, KeyboardInterrupt()))
+    monkeypatch.setattr(video, "_open", lambda _: Camera(clip, 24, KeyboardInterrupt()))
     outcome = run_mien("predict", "webcam:0", "-m", model, "-o", tmp_path / "p.csv", "--draw", tmp_path / "out.mp4")
     assert outcome.code == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4", "p.csv"]

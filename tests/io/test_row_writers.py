@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 from mien.errors import ExtraError, MienError, OutputError
 from mien.io.atomic_write import find_parts
-from mien.io.row_writers import RowSchema, row_writer
+from mien.io.row_writers import RowSchema, rounded, row_writer
 from mien.labels import EXPRESSIONS
 from mien.types import Detections, Prediction, Scores
 
@@ -35,8 +35,8 @@ def prediction(source: str, faces: int, seed: int = 0) -> Prediction:
 
 
 PREDICTIONS = [prediction('a, "b"\nä 顔.png', 3), prediction("none.png", 0), prediction("=1+1.png", 2, seed=1)]
-MANY = prediction("a.png", 1000).rows()
-ROWS = [row for each in PREDICTIONS for row in each.rows()]
+MANY = [rounded(row) for row in prediction("a.png", 1000).rows()]
+ROWS = [rounded(row) for each in PREDICTIONS for row in each.rows()]
 
 
 def read(path: Path) -> list[dict[str, object]]:
@@ -44,8 +44,8 @@ def read(path: Path) -> list[dict[str, object]]:
         with path.open(encoding="utf-8", newline="") as file:
             return [{name: type(ROWS[0][name])(value) for name, value in row.items()} for row in csv.DictReader(file)]
     if path.suffix == ".jsonl":
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
-    return parquet.read_table(path).to_pylist()
+        return [rounded(json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+    return [rounded(row) for row in parquet.read_table(path).to_pylist()]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -129,7 +129,7 @@ def test_rows_can_be_read_while_more_are_to_come(tmp_path: Path, suffix: str) ->
             write(each.rows())
             (grown,) = find_parts(path)
             (tmp_path / f"copy{kind}").write_bytes(grown.read_bytes())
-            expected = [row for earlier in PREDICTIONS[: count + 1] for row in earlier.rows()]
+            expected = [rounded(row) for earlier in PREDICTIONS[: count + 1] for row in earlier.rows()]
             assert read(tmp_path / f"copy{kind}") == expected
         assert not path.exists()
 
@@ -218,3 +218,23 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: py
         pytest.fail("the block must not run")
     assert issubclass(ExtraError, MienError)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("suffix", "line"),
+    [
+        (".csv", "a.mp4,12345.678901,1234.57,0.734568,0.0"),
+        (".jsonl", '{"source": "a.mp4", "seconds": 12345.678901, "left": 1234.57, "happy": 0.734568, "sad": 0.0}'),
+    ],
+)
+def test_numbers_have_six_digits_and_times_all_seconds(tmp_path: Path, suffix: str, line: str) -> None:
+    row = {
+        "source": "a.mp4",
+        "seconds": 12345.678901234,
+        "left": 1234.5678710,
+        "happy": 0.73456788063,
+        "sad": 1e-9,
+    }
+    with row_writer(tmp_path / f"a{suffix}", RowSchema.of_rows([row])) as write:
+        write([row])
+    assert (tmp_path / f"a{suffix}").read_text().splitlines()[-1] == line

@@ -89,10 +89,9 @@ class AnnotatedCopies:
 
     def report(self) -> None:
         """Say what was written."""
-        if self._alone:
-            remark(f"wrote {self._target}: drawn")
-        else:
-            remark(f"wrote {self._target}{os.sep}: {count(len(self._taken), 'drawn file')}")
+        if self._taken:
+            place = self._target if self._alone else f"{self._target}{os.sep}"
+            remark(f"wrote {place}: {count(len(self._taken), 'drawn file')}")
 
     def _next(self, source: str) -> VideoWriter:
         """Finish the video before, and begin another."""
@@ -103,6 +102,7 @@ class AnnotatedCopies:
     def _path(self, source: str, suffix: str = "") -> Path:
         """Choose a name for a copy that no other has: JPEG stays JPEG, any other picture becomes PNG."""
         if self._alone:
+            self._taken.add(str(self._target))
             return self._target
         below = self._below(self._names.get(source, source))
         suffix = suffix or (below.suffix if below.suffix.lower() in _JPEG else ".png")

@@ -15,7 +15,7 @@ from mien.cli.terminal_table import TerminalTable
 from mien.errors import DataError, plain
 from mien.io.atomic_write import write_text
 from mien.io.frame import Frame
-from mien.io.row_writers import Row, RowSchema, WriteRows, csv_writer, row_writer
+from mien.io.row_writers import Row, RowSchema, WriteRows, csv_writer, rounded, row_writer
 from mien.io.source import is_video
 from mien.types import Prediction
 from mien.visualize.summary import Summary
@@ -70,7 +70,8 @@ def json_writer(file: TextIO) -> Iterator[WriteRows]:
     def write(rows: Sequence[Row]) -> None:
         nonlocal begun
         for row in rows:
-            file.write(f"{',' if begun else '['}\n{json.dumps(row, ensure_ascii=False, allow_nan=False)}")
+            line = json.dumps(rounded(row), ensure_ascii=on_terminal(stdout), allow_nan=False)
+            file.write(f"{',' if begun else '['}\n{line}")
             begun = True
 
     yield write
@@ -97,7 +98,6 @@ def summary_sink(*, as_json: bool = False) -> Iterator[Sink]:
     yield lambda _frame, prediction: total.add(prediction)
     rows = total.rows()
     if as_json or not on_terminal(stdout):
-        rows = [{name: _short(value) for name, value in row.items()} for row in rows]
         with json_writer(sys.stdout) if as_json else csv_writer(sys.stdout, RowSchema.of_rows(rows)) as write:
             write(rows)
         return
@@ -122,8 +122,3 @@ def faceless_sink(path: Path) -> Iterator[Sink]:
     csv.writer(text, lineterminator="\n").writerows([("source", "seconds"), *without])
     write_text(path, text.getvalue())
     remark(f"wrote {path}: {len(without):,} without a face")
-
-
-def _short(value: str | float) -> str | int | float:
-    """A figure in 6 significant digits; a name as it is, without what a terminal obeys."""
-    return float(f"{value:.6g}") if isinstance(value, float) else plain(value) if isinstance(value, str) else value

@@ -26,6 +26,8 @@ _GROUP = 16_384  # rows of a Parquet row group
 _TEXT = ("source", "quality", "expression")
 _WHOLE_NUMBERS = ("track", "face")
 _OF_VIDEOS = ("seconds", "track")
+_TIMES = ("seconds", "first", "last")  # of long videos they need more digits than other numbers
+_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,15 @@ class RowSchema:
         return list(self.types)
 
 
+def rounded(row: Row) -> Row:
+    """Return a row whose numbers have at most 6 significant digits and 6 decimals; times keep all whole seconds."""
+    return {name: _rounded(name, value) if isinstance(value, float) else value for name, value in row.items()}
+
+
+def _rounded(name: str, value: float) -> float:
+    return round(value if name in _TIMES else float(f"{value:.{_DIGITS}g}"), _DIGITS)
+
+
 @contextmanager
 def row_writer(
     path: Path | str, schema: RowSchema, *, on_unfinished: Callable[[Path], None] | None = None
@@ -69,7 +80,8 @@ def row_writer(
 
     The file appears, or is replaced, when the block ends without an error; without rows it has its columns only. Until
     then the rows grow in a file beside it, whose name ends in `.part`, and can be read there: CSV of CSV, JSON Lines
-    otherwise, since nobody can read half a Parquet file. A pipe or device is written to as the rows come.
+    otherwise, since nobody can read half a Parquet file. A pipe or device is written to as the rows come. Numbers are
+    `rounded` in CSV and JSON Lines; Parquet holds them in 32 bits, and times in 64.
 
     Parameters
     ----------
@@ -136,7 +148,7 @@ class _CsvLines:
         self.header = self._taken()
 
     def __call__(self, rows: Sequence[Row]) -> list[str]:
-        self._writer.writerows(map(_quotable, rows))
+        self._writer.writerows(_quotable(rounded(row)) for row in rows)
         return self._taken()
 
     def _taken(self) -> list[str]:
@@ -146,16 +158,21 @@ class _CsvLines:
 
 
 class _JsonLines:
-    """Encodes rows as lines of JSON."""
+    """Encodes rows as lines of JSON: with all digits for Parquet, else rounded."""
 
     header: Sequence[str] = ()
 
+    def __init__(self, *, exact: bool) -> None:
+        self._exact = exact
+
     def __call__(self, rows: Sequence[Row]) -> list[str]:
+        rows = rows if self._exact else list(map(rounded, rows))
         return [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
 
 
 def _encoder(path: Path, schema: RowSchema) -> _CsvLines | _JsonLines:
-    return _CsvLines(schema) if path.suffix.lower() == ".csv" else _JsonLines()
+    suffix = path.suffix.lower()
+    return _CsvLines(schema) if suffix == ".csv" else _JsonLines(exact=suffix == ".parquet")
 
 
 def _quotable(row: Row) -> Row:
