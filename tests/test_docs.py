@@ -24,7 +24,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "recipes" / "report").mkdir(parents=True)
     small = "[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nbatch = 16\nepochs = 1\n"
     (tmp_path / "recipes" / "plain.toml").write_text(small)
-    for name in ("final", "adam"):
+    for name in ("short", "adam"):
         (tmp_path / "recipes" / "report" / f"{name}.toml").write_text(small)
     return tmp_path
 

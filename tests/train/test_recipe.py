@@ -13,13 +13,14 @@ from mien.errors import RecipeError
 from mien.labels import EXPRESSIONS, VOTES
 from mien.train import Recipe, load_recipe, train
 from mien.train.loss.settings import Loss
-from mien.train.nets import Cnn, ResNet, Swift
+from mien.train.nets import Cnn, Normalise, ResNet, Swift
 from mien.train.optim.settings import Optim
-from mien.train.recipe_toml import REMOVED, RENAMED, parse_recipe
+from mien.train.recipe_toml import REMOVED, RENAMED, parse_recipe, shipped_recipes
 from mien.types import Scores
 from support import ONE_THREAD, tiny_model, train_and_valid
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
+IDEAS = sorted((Path(__file__).parents[2] / "experiments").rglob("*.toml"))
 REPORT = [path for path in RECIPES if path.parent.name == "report" and path.stem != "final"]
 
 
@@ -164,6 +165,8 @@ def test_a_recipe_says_only_what_differs_from_its_base(tmp_path: Path) -> None:
 def test_of_another_net_the_base_says_nothing(tmp_path: Path) -> None:
     base = '[net]\nname = "resnet18"\nstem_kernel = 3\n'
     assert load_recipe(_files(tmp_path, a='base = "b.toml"\n[net]\nname = "cnn"', b=base)).net == Cnn()
+    deeper = load_recipe(_files(tmp_path, d='base = "b.toml"\n[net]\nname = "resnet34"'))
+    assert deeper.net == ResNet(name="resnet34", stem_kernel=3)
     same = load_recipe(_files(tmp_path, c='base = "b.toml"\n[net]\ndropout = 0.1'))
     assert same.net == ResNet(stem_kernel=3, dropout=0.1)
 
@@ -195,7 +198,7 @@ def test_every_shipped_recipe_makes_a_step(path: Path, tmp_path: Path, monkeypat
     # A ResNet-18 with its momentum is 180 MB.
     monkeypatch.setattr("mien.train.run.run_dir.save_checkpoint", lambda *_: None)
     monkeypatch.setattr("mien.train.run.run_dir.RunPlots.draw", lambda *_: None)
-    wide = hasattr(load_recipe(path).net, "widths")
+    wide = "widths" in {field.name for field in dataclasses.fields(load_recipe(path).net)}
     recipe = load_recipe(path, [*SMALL, "net.widths=[4, 8, 8, 8]"] if wide else SMALL)
     faces = replace(train_and_valid(14, 7), votes=np.ones((21, len(VOTES)), np.float32))
     monkeypatch.chdir(tmp_path)
@@ -212,6 +215,18 @@ def test_every_shipped_recipe_makes_a_step(path: Path, tmp_path: Path, monkeypat
 
 def test_recipes_are_found() -> None:
     assert {"swift", "final", "bare", "cnn"} <= {path.stem for path in RECIPES}
+    assert set(shipped_recipes().values()) == set(RECIPES)
+    assert load_recipe("report/final") == load_recipe(shipped_recipes()["report/final"])
+
+
+def test_a_recipe_that_does_not_ship_is_told_what_does() -> None:
+    with pytest.raises(RecipeError, match=r"or one that ships \(dash, folds, plain, .*report/.*\), got plian$"):
+        load_recipe("plian")
+
+
+@pytest.mark.parametrize("path", IDEAS, ids=lambda path: path.stem)
+def test_the_logs_recipes_can_be_read(path: Path) -> None:
+    assert load_recipe(path).net.name == "swift"
 
 
 @pytest.mark.parametrize("path", REPORT, ids=lambda path: path.stem)
@@ -225,8 +240,23 @@ def test_each_recipe_of_the_report_is_about_one_thing(path: Path) -> None:
     differing = [
         each.name for each in dataclasses.fields(Recipe) if getattr(recipe, each.name) != getattr(below, each.name)
     ]
-    known = ["net"], ["head"], ["normalise"], ["loss"], ["augment"], ["optim"], ["head", "loss", "optim"]
-    assert differing in known
+    together = {"short": ["net", "optim"], "prototypes": ["head", "loss", "optim"]}
+    assert differing == together.get(path.stem, differing[:1])
+
+
+def test_the_reports_final_recipe_is_as_submitted() -> None:
+    recipe = load_recipe("report/final")
+    assert recipe.net == ResNet(name="resnet34", stem_kernel=3, stem_stride=1, stem_pool=False)
+    assert recipe.normalise == Normalise(by="fixed", mean=0.15, std=0.4)
+    assert (recipe.loss.smoothing, recipe.loss.smoothing_over, recipe.loss.class_weights) == (0.05, "wrong", "none")
+    assert (recipe.optim.name, recipe.optim.momentum, recipe.optim.nesterov) == ("sgd", 0.9, False)
+    assert (recipe.optim.lr, recipe.optim.gamma, recipe.optim.step_epochs) == (0.01, 0.4, 9)
+    assert (recipe.optim.batch, recipe.optim.weight_decay, recipe.optim.decay_all) == (63, 1e-5, True)
+
+
+def test_the_reports_class_weights_are_in_our_order() -> None:
+    theirs = {"angry": 0.4, "disgust": 1, "fear": 0.4, "happy": 0.3, "neutral": 0.35, "sad": 0.35, "surprise": 0.5}
+    assert load_recipe("report/weighted").loss.class_weights == tuple(theirs[name] for name in EXPRESSIONS)
 
 
 def test_every_value_is_frozen() -> None:

@@ -39,13 +39,41 @@ RENAMED = {
 REMOVED = ("normalise.equalise", "loss.teacher_views", "augment.repeats", "optim.tail", "optim.sharpness")
 
 
-def load_recipe(path: Path | str, changes: Sequence[str] = ()) -> Recipe:
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that ship with mien, by name: plain, or report/final."""
+    package = Path(__file__).parents[1]
+    folders = (package / "recipes", package.parents[1] / "recipes")  # in a wheel, and in a checkout
+    folder = next(each for each in folders if each.is_dir())
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.toml"))}
+
+
+def recipe_path(recipe: Path | str) -> Path:
+    """The file of a recipe: one that ships, by its name, or any other by its path."""
+    return shipped_recipes().get(str(recipe), Path(recipe))
+
+
+def load_recipe(recipe: Path | str, changes: Sequence[str] = ()) -> Recipe:
     """Read a recipe from a TOML file; what it leaves out is as in the file that it names as its `base`, or default.
 
-    changes: settings such as "optim.lr=0.2", TOML each, that replace the file's.
-    Raises RecipeError where a file cannot be read, a key is unknown or a value does not fit.
+    Parameters
+    ----------
+    recipe
+        The file, or the name of a recipe that ships, such as plain.
+    changes
+        Settings such as "optim.lr=0.2", TOML each, that replace the file's.
+
+    Raises
+    ------
+    RecipeError
+        Where a file cannot be read, a key is unknown or a value does not fit.
     """
-    return _build(_read(Path(path), ()), changes, where=str(path))
+    path = recipe_path(recipe)
+    if not path.exists() and not path.suffix:
+        names = ", ".join(name for name in shipped_recipes() if "/" not in name)
+        raise RecipeError(
+            f"a recipe must be a TOML file or one that ships ({names}, report/..., teachers/...), got {recipe}"
+        )
+    return _build(_read(path, ()), changes, where=str(recipe))
 
 
 def parse_recipe(text: str, changes: Sequence[str] = (), *, where: str = "recipe") -> Recipe:
@@ -83,14 +111,13 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _merge(base: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
-    """A base with other settings in place of its own; of another net's settings none would fit."""
+    """A base with other settings in place of its own; another kind of net has none of its settings."""
     whole = dict(base)
     for key, value in content.items():
         below = whole.get(key)
         if isinstance(value, dict) and isinstance(below, dict):
-            name = below.get("name", Swift().name)
-            another_net = key == "net" and value.get("name", name) != name
-            value = value if another_net else {**below, **value}
+            other_net = key == "net" and _net_kind(value, below.get("name")) is not _net_kind(below, None)
+            value = value if other_net else {**below, **value}
         whole[key] = value
     return whole
 
@@ -137,7 +164,7 @@ def _recipe_of(content: dict[str, Any]) -> Recipe:
             continue
         if not isinstance(value, dict):
             raise RecipeError(f"{key} must be a table, got {shown(value)}")
-        kind = _net_of(value) if key == "net" else cast("type[Settings]", hints_of(Recipe)[key])
+        kind = _require_net(value) if key == "net" else cast("type[Settings]", hints_of(Recipe)[key])
         _check_keys(value, hints_of(kind), prefix=f"{key}.")
         made[key] = kind(**value)
     return Recipe(**made)
@@ -157,11 +184,17 @@ def _check_keys(content: Iterable[str], known: Iterable[str], *, prefix: str) ->
         raise RecipeError(f"unknown key {shown(name)}; {hint}")
 
 
-def _net_of(content: dict[str, Any]) -> type[Settings]:
-    """Which net's settings a table has: by its `name`, swift without one."""
-    name = content.get("name", Swift().name)
-    if not isinstance(name, str) or name not in NETS:
+def _net_kind(content: dict[str, Any], name: object) -> type[Settings] | None:
+    """The settings that a table [net] has by its `name`, or without one by another's; None: unknown, said elsewhere."""
+    name = content.get("name", name or Swift().name)
+    return NETS[name].settings if isinstance(name, str) and name in NETS else None
+
+
+def _require_net(content: dict[str, Any]) -> type[Settings]:
+    """The settings that a table [net] has. Raises RecipeError where its `name` is none of a net."""
+    kind, name = _net_kind(content, None), content.get("name")
+    if kind is None:
         near = difflib.get_close_matches(str(name), NETS, n=1) if isinstance(name, str) else []
         hint = f"; did you mean {near[0]}?" if near else ""
         raise RecipeError(f"net.name must be one of {', '.join(NETS)}, got {shown(name)}{hint}")
-    return NETS[name].settings
+    return kind

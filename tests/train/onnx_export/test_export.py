@@ -14,7 +14,6 @@ from mien.errors import RunError
 from mien.labels import EXPRESSIONS
 from mien.train import export, train
 from mien.train.inputs.augment import resize
-from mien.train.nets import build_net
 from mien.train.onnx_export.export import InferenceModel, load_inference_model
 from mien.train.onnx_export.onnx_graph import model_bytes, to_onnx
 from mien.train.recipe_toml import parse_recipe
@@ -107,18 +106,18 @@ def test_a_net_that_ended_on_small_faces_takes_whole_ones(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("net", "head", "normalise", "side"),
     [
-        ('name = "cnn"\nwidths = [4, 8]', "grid = 5\nhidden = [16, 8]", 'by = "train"\nequalise = true', 48),
-        ('name = "vgg"\nwidths = [4, 8]', "grid = 3", 'by = "face"\nmean = 0.15\nstd = 0.4', 45),
+        ('name = "cnn"\nwidths = [4, 8]', "pool_grid = 5\nhidden = [16, 8]", 'by = "train"', 48),
+        ('name = "vgg"\nwidths = [4, 8]', "pool_grid = 3", 'by = "fixed"\nmean = 0.15\nstd = 0.4', 45),
         ('name = "alexnet"', "", 'by = "fixed"', 31),
-        ('name = "resnet18"', 'fuse = [1, 3]\nfuse_weights = "learned"\ngrid = 2', 'by = "train"', 40),
-        ('name = "swift"\nwidths = [4, 8, 8]', "fuse = [2]\nhidden = [16]", 'by = "face"\nequalise = true', 17),
+        ('name = "resnet18"', 'fuse = [1, 3]\nfuse_weights = "learned"\npool_grid = 2', 'by = "train"', 40),
+        ('name = "swift"\nwidths = [4, 8, 8]', "fuse = [2]\nhidden = [16]", 'by = "face"', 17),
     ],
     ids=["cnn", "vgg", "alexnet", "resnet18", "swift"],
 )
 def test_every_net_gives_in_its_file_what_it_gives_in_torch(net: str, head: str, normalise: str, side: int) -> None:
-    sizes = f"sizes = [[{side}, 1.0]]"
+    sizes = f"image_sizes = [[{side}, 1.0]]"
     recipe = parse_recipe(f"[net]\n{net}\n[head]\n{head}\n[normalise]\n{normalise}\n[optim]\n{sizes}")
-    made = build_net(recipe, classes=7)
+    made = recipe.build_net(classes=7)
     images = drawn_faces(9).images
     made.measure(torch.tensor(images))
     made.train()(resize(torch.tensor(images), side=side))  # so that the norms have seen faces

@@ -21,7 +21,7 @@ from mien.io.atomic_write import write_text
 from mien.labels import VOTES
 from mien.train.loss.distillation import teacher_hashes
 from mien.train.recipe import Recipe
-from mien.train.recipe_toml import load_recipe, parse_recipe
+from mien.train.recipe_toml import load_recipe, parse_recipe, recipe_path
 from mien.train.run.checkpoint import Epoch
 from mien.train.run.run_dir import lock_folder
 from mien.train.studies.comparison import Comparison
@@ -50,9 +50,9 @@ def load_candidate(path: Path | str, changes: Sequence[str] = ()) -> Candidate:
 
     changes: settings, as for `load_recipe`. Raises RecipeError as that does.
     """
-    recipe = load_recipe(path, changes)
-    first = Path(path).read_text(encoding="utf-8").partition("\n")[0]
-    return Candidate(Path(path).stem, recipe, first.removeprefix("#").strip() if first.startswith("#") else "")
+    recipe, path = load_recipe(path, changes), recipe_path(path)
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    return Candidate(path.stem, recipe, first.removeprefix("#").strip() if first.startswith("#") else "")
 
 
 def study(
