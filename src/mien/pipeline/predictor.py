@@ -202,8 +202,7 @@ class Predictor:
         """The faces of each frame of a video, with their tracks."""
         with closing(frames):
             follower = VideoFaceDetector(self._detector, keep=self._wanted, stride=self._stride)
-            for frame in frames:
-                faces, tracks = follower(frame.picture, seconds=frame.seconds)
+            for frame, faces, tracks in follower.track(frames):
                 crops = self._crops(frame.picture, faces)
                 yield _Seen(frame if keep else frame.without_picture(), faces, crops, tracks)
 

@@ -43,17 +43,22 @@ class Tracker:
     max_gap_seconds
         How long a face may be out of sight and keep its number. Where looks are further apart than that, it may be
         missed in one of them.
+    min_hits
+        Looks in a row in which a new face must be found; before, a look without it ends its track.
 
     Raises
     ------
     DataError
-        If `max_gap_seconds` is negative or no number.
+        If `max_gap_seconds` is negative or no number, or `min_hits` is less than 1.
     """
 
-    def __init__(self, *, max_gap_seconds: float = MAX_GAP_SECONDS) -> None:
+    def __init__(self, *, max_gap_seconds: float = MAX_GAP_SECONDS, min_hits: int = 1) -> None:
         if not max_gap_seconds >= 0:
             raise DataError(f"max_gap_seconds must be 0 or more, got {max_gap_seconds}")
+        if min_hits < 1:
+            raise DataError(f"min_hits must be 1 or more, got {min_hits}")
         self._max_gap = max_gap_seconds
+        self._min_hits = min_hits
         self._tracks: list[_Track] = []
         self._last_id = 0
         self._seconds: float | None = None  # of the latest look
@@ -80,6 +85,7 @@ class Tracker:
         for row, face in match_boxes(predicted, faces.boxes):
             self._tracks[row].update(faces, face, seconds)
             ids[face] = self._tracks[row].id
+        self._tracks = [track for track in self._tracks if track.seconds == seconds or track.hits >= self._min_hits]
         for face in np.flatnonzero(ids == 0).tolist():
             self._last_id += 1
             ids[face] = self._last_id
@@ -103,6 +109,10 @@ class Tracker:
         landmarks = None if any(each is None for each in points) else np.array(points, np.float32)
         return Detections(boxes[order], confidence, landmarks), np.array([track.id for track in tracks], np.int64)
 
+    def hits(self, track: int) -> int:
+        """Return in how many looks the face of a track was found; 0 if the track has ended."""
+        return next((each.hits for each in self._tracks if each.id == track), 0)
+
     def reset(self) -> None:
         """End all tracks, as at a cut; numbers are not given again."""
         self._tracks.clear()
@@ -122,7 +132,7 @@ class Tracker:
 
 @dataclass
 class _Track:
-    """One face: its motion and how it was last detected, `seconds` from the start."""
+    """One face: its motion, how it was last detected, `seconds` from the start, and in how many looks it was found."""
 
     id: int
     seconds: float
@@ -130,6 +140,7 @@ class _Track:
     found: NDArray[np.float32]  # (4,) the box of the latest detection
     confidence: float
     landmarks: NDArray[np.float32] | None
+    hits: int = 1
 
     @staticmethod
     def start(number: int, faces: Detections, face: int, seconds: float) -> "_Track":
@@ -146,6 +157,7 @@ class _Track:
         side = float(np.sqrt(z[2] * z[3]))
         self.motion = self.motion.predict(seconds - self.seconds, side=side).update(z)
         self.seconds = seconds
+        self.hits += 1
 
     def box(self, seconds: float) -> Floats:
         """(4,) left, top, right, bottom: where the face is predicted to be."""
