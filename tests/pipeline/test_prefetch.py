@@ -1,3 +1,6 @@
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -101,3 +104,25 @@ def test_the_newest_overtakes_what_waits_where_it_should() -> None:
     while alive() and time.monotonic() < deadline:
         time.sleep(0.001)
     assert list(newest) == [2, 3]
+
+
+def test_a_program_that_ends_with_an_open_iterator_ends_its_threads() -> None:
+    """Threads that run into the end of the program crash it, some of the time."""
+    code = """
+        from mien.pipeline.prefetch import ahead
+
+        def numbers():
+            try:
+                yield from range(10**9)
+            finally:
+                print("closed", flush=True)
+
+        def doubled(items):
+            for item in items:
+                yield 2 * item
+
+        stream = ahead(doubled(ahead(numbers(), size=2)), size=2)
+        print(next(stream), next(stream), flush=True)
+    """
+    end = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    assert (end.returncode, end.stdout, end.stderr) == (0, "0 2\nclosed\n", "")

@@ -1,11 +1,14 @@
 """Work ahead of its consumer: an iterator run in a thread of its own, a few items in advance."""
 
+import atexit
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from threading import Condition, Thread
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
+
+_END_SECONDS = 15.0  # how long a thread may take to end: longer than a camera is waited for
 
 
 def ahead(items: Iterator[Item], *, size: int, overtakes: Callable[[Item], bool] = lambda _: False) -> Generator[Item]:
@@ -17,12 +20,14 @@ def ahead(items: Iterator[Item], *, size: int, overtakes: Callable[[Item], bool]
     """
     line: _Line[Item] = _Line(size, overtakes)
     thread = Thread(target=line.fill, args=(items,), name="mien-ahead", daemon=True)
+    _running[thread] = line
     thread.start()
     try:
         yield from line.items()
     finally:
         line.leave()
         thread.join()
+        _running.pop(thread, None)
 
 
 class _Line(Generic[Item]):
@@ -80,3 +85,15 @@ class _Line(Generic[Item]):
                 self._waiting.append(item)
                 self._changed.notify_all()
             return not self._left
+
+
+_running: dict[Thread, _Line[Any]] = {}
+
+
+@atexit.register
+def _end_threads() -> None:
+    """End the threads of iterators still open when the program ends: they would crash it in its last moments."""
+    for line in list(_running.values()):
+        line.leave()
+    for thread in list(_running):
+        thread.join(_END_SECONDS)
