@@ -3,6 +3,8 @@
 from itertools import combinations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mien.labels import COLOURS, EXPRESSIONS, SPLITS, VOTES, parse_expression, parse_vote
 
@@ -49,3 +51,12 @@ def test_each_expression_has_a_colour_of_its_own() -> None:
     for one, other in combinations(COLOURS.values(), 2):
         assert sum(abs(a - b) for a, b in zip(one, other, strict=True)) > 60
     assert all(0 <= part <= 255 for colour in COLOURS.values() for part in colour)
+
+
+@given(st.text())
+def test_any_text_means_one_vote_or_none(text: str) -> None:
+    vote, index = parse_vote(text), parse_expression(text)
+    assert vote is None or vote in VOTES
+    assert index == (EXPRESSIONS.index(vote) if vote in EXPRESSIONS else None)
+    if vote is not None:
+        assert parse_vote(vote) == parse_vote(f" {text.upper()} ") == vote

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.special import softmax
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
@@ -43,7 +45,7 @@ def test_confusion_and_its_figures_agree_with_scikit_learn_and_torchmetrics(
     case: tuple[np.ndarray, np.ndarray],
 ) -> None:
     labels, predicted = case
-    matrix = metrics.confusion(labels, predicted, classes=K)
+    matrix = metrics.confusion_matrix(labels, predicted, classes=K)
     np.testing.assert_array_equal(matrix, confusion_matrix(labels, predicted, labels=range(K)))
     assert matrix.dtype == np.int64
     assert metrics.accuracy(labels, predicted).value == accuracy_score(labels, predicted)
@@ -54,13 +56,13 @@ def test_confusion_and_its_figures_agree_with_scikit_learn_and_torchmetrics(
         (metrics.precision, metrics.recall, metrics.f1), each[:3], mean[:3], strict=True
     ):
         np.testing.assert_allclose(figure(matrix), per_class, atol=1e-12)
-        assert metrics.macro(figure(matrix), matrix) == pytest.approx(macro, abs=1e-12)
+        assert metrics.macro_average(figure(matrix), matrix) == pytest.approx(macro, abs=1e-12)
     other = multiclass_f1_score(torch.from_numpy(predicted), torch.from_numpy(labels), num_classes=K, average="macro")
-    assert metrics.macro(metrics.f1(matrix), matrix) == pytest.approx(float(other), abs=1e-6)
+    assert metrics.macro_average(metrics.f1(matrix), matrix) == pytest.approx(float(other), abs=1e-6)
 
 
 def test_confusion_has_true_classes_in_rows() -> None:
-    matrix = metrics.confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), classes=2)
+    matrix = metrics.confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), classes=2)
     assert matrix.tolist() == [[1, 1], [0, 1]]
 
 
@@ -105,10 +107,10 @@ def test_nothing_to_measure_is_said() -> None:
     none = np.zeros(0, np.int64)
     for figure in (
         lambda: metrics.accuracy(none, none),
-        lambda: metrics.confusion(none, none, classes=K),
+        lambda: metrics.confusion_matrix(none, none, classes=K),
         lambda: metrics.nll(none, np.zeros((0, K))),
         lambda: metrics.ece(none, np.zeros((0, K))),
-        lambda: metrics.macro(np.zeros(K), np.zeros((K, K), np.int64)),
+        lambda: metrics.macro_average(np.zeros(K), np.zeros((K, K), np.int64)),
         lambda: metrics.Proportion(0, 0),
     ):
         with pytest.raises(DataError, match="got none"):
@@ -119,12 +121,26 @@ def test_what_does_not_fit_together_is_refused() -> None:
     with pytest.raises(DataError, match=r"got \(3,\) and \(2,\)"):
         metrics.accuracy(np.zeros(3), np.zeros(2))
     with pytest.raises(DataError, match="predicted must be 0 to 6, got 7"):
-        metrics.confusion(np.array([0]), np.array([7]), classes=K)
+        metrics.confusion_matrix(np.array([0]), np.array([7]), classes=K)
     with pytest.raises(DataError, match="labels must be 0 to 6, got -1"):
-        metrics.confusion(np.array([-1]), np.array([0]), classes=K)
+        metrics.confusion_matrix(np.array([-1]), np.array([0]), classes=K)
     with pytest.raises(DataError, match="labels must be 0 to 6, got -1"):
         metrics.nll(np.array([-1]), np.full((1, K), 1 / K))
     with pytest.raises(DataError, match=r"got \(2,\) and \(3, 7\)"):
         metrics.ece(np.zeros(2, np.int64), np.full((3, K), 1 / K))
     with pytest.raises(DataError, match="right must be 0 to 3, got 4"):
         metrics.Proportion(4, 3)
+
+
+def test_a_proportion_prints_itself_in_a_line() -> None:
+    text = repr(metrics.Proportion(4936, 7178))
+    assert text == "<Proportion 68.8% of 7,178 faces, 95% interval 67.7% to 69.8%>"
+
+
+@given(st.integers(1, 10**9).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count))))
+def test_an_interval_holds_its_proportion_and_mirrors(of: tuple[int, int]) -> None:
+    right, count = of
+    low, high = metrics.Proportion(right, count).interval
+    assert 0 <= low <= right / count <= high <= 1
+    mirrored = metrics.Proportion(count - right, count).interval
+    assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-9)

@@ -1,4 +1,4 @@
-"""The expressions, their order and their names elsewhere. No other module holds a label list of its own.
+"""The expressions, their order and their spellings elsewhere. No other module holds a label list of its own.
 
 The order is FER2013's (Goodfellow et al., 2013). Folder copies of the data set sort their classes
 alphabetically, so a class is always found by its name, never by its place in a listing.
@@ -6,7 +6,7 @@ alphabetically, so a class is always found by its name, never by its place in a 
 
 EXPRESSIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
-# What a FER+ annotator could vote for (Barsoum et al., 2016): the seven expressions, then what FER2013 has no name for.
+# What a FER+ annotator could vote for (Barsoum et al., 2016): the seven expressions, and three that FER2013 lacks.
 VOTES: tuple[str, ...] = (*EXPRESSIONS, "contempt", "unknown", "nonface")
 
 # What a model answers, by the key in its card. The two differ: FER2013's labels call many neutral faces sad or angry.
@@ -17,7 +17,7 @@ QUESTIONS: dict[str, str] = {
 
 SPLITS: tuple[str, ...] = ("train", "valid", "test")
 
-# One colour an expression (red, green, blue), distinguishable for colour-blind readers: after Okabe and Ito (2008).
+# A colour for each expression (red, green, blue) that colour-blind readers tell apart: after Okabe and Ito (2008).
 COLOURS: dict[str, tuple[int, int, int]] = {
     "angry": (213, 94, 0),
     "disgust": (0, 158, 115),
@@ -28,7 +28,7 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "neutral": (160, 160, 160),
 }
 
-_SYNONYMS: dict[str, tuple[str, ...]] = {
+_SPELLINGS: dict[str, tuple[str, ...]] = {
     "angry": ("anger", "an"),
     "disgust": ("disgusted", "di"),
     "fear": ("fearful", "afraid", "scared", "fe"),
@@ -41,15 +41,17 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "nonface": ("nf", "noface", "not a face"),
 }
 
-_VOTE_OF_NAME: dict[str, str] = {spelling: name for name, others in _SYNONYMS.items() for spelling in (name, *others)}
+_VOTE_OF_SPELLING: dict[str, str] = {
+    spelling: name for name, others in _SPELLINGS.items() for spelling in (name, *others)
+}
 
 
 def parse_vote(name: str) -> str | None:
-    """The entry of `VOTES` that a column or folder name means, whatever its case; None where it means none."""
-    return _VOTE_OF_NAME.get(name.strip().lower().replace("_", " "))
+    """Return the entry of `VOTES` that the name of a column or folder means, whatever its case, or None."""
+    return _VOTE_OF_SPELLING.get(name.strip().lower().replace("_", " "))
 
 
 def parse_expression(name: str) -> int | None:
-    """The index in `EXPRESSIONS` of the class that a name (`Anger`, `HAPPINESS`, `surprised`) means, or None."""
+    """Return the index in `EXPRESSIONS` of the class that a name (`Anger`, `HAPPINESS`, `surprised`) means, or None."""
     vote = parse_vote(name)
     return EXPRESSIONS.index(vote) if vote in EXPRESSIONS else None

@@ -1,7 +1,7 @@
 """Figures of a classifier's quality: pure functions of numpy arrays.
 
-`labels` are the true classes, (N,) whole numbers from 0; `predicted` are the same for what a classifier said;
-`probs` are (N, K) probabilities. All raise DataError where there is no face to measure, or where sizes differ.
+`labels` are the true classes, (N,) whole numbers from 0; `predicted` are the classes that a classifier chose; `probs`
+are (N, K) probabilities. All functions raise DataError where there is no face to measure, or where sizes differ.
 """
 
 import math
@@ -17,42 +17,46 @@ from mien.errors import DataError
 
 @dataclass(frozen=True)
 class Proportion:
-    """A share measured on a sample: `right` of `count` faces. Raises DataError where it is none, or of no faces."""
+    """A proportion measured on a sample: `right` of `count` faces. Raises DataError where `count` is 0."""
 
     right: int
     count: int
 
     def __post_init__(self) -> None:
         if self.count < 1:
-            raise DataError("a share must be of one face or more, got none")
+            raise DataError("a proportion must be of one face or more, got none")
         if not 0 <= self.right <= self.count:
             raise DataError(f"right must be 0 to {self.count}, got {self.right}")
 
+    def __repr__(self) -> str:
+        low, high = self.interval
+        return f"<Proportion {self.value:.1%} of {self.count:,} faces, 95% interval {low:.1%} to {high:.1%}>"
+
     @property
     def value(self) -> float:
-        """The share itself, in [0, 1]."""
+        """The proportion itself, in [0, 1]."""
         return self.right / self.count
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Lower and upper end of its 95% score interval (Wilson, 1927), in [0, 1]."""
+        """The lower and upper end of the 95% score interval (Wilson, 1927), in [0, 1]."""
         z = NormalDist().inv_cdf(0.975)
-        share, weight = self.value, z * z / self.count
-        centre = (share + weight / 2) / (1 + weight)
-        reach = z * math.sqrt(share * (1 - share) / self.count + weight / (4 * self.count)) / (1 + weight)
-        low = 0.0 if self.right == 0 else centre - reach
-        high = 1.0 if self.right == self.count else centre + reach
+        p, weight = self.value, z * z / self.count
+        centre = (p + weight / 2) / (1 + weight)
+        half = z * math.sqrt(p * (1 - p) / self.count + weight / (4 * self.count)) / (1 + weight)
+        low = 0.0 if self.right == 0 else centre - half
+        high = 1.0 if self.right == self.count else centre + half
         return low, high
 
 
 def accuracy(labels: NDArray[Any], predicted: NDArray[Any]) -> Proportion:
-    """How many of the faces were given their own class."""
+    """Count the faces whose class was predicted right."""
     labels, predicted = _paired(labels, predicted)
     return Proportion(int((labels == predicted).sum()), len(labels))
 
 
-def confusion(labels: NDArray[Any], predicted: NDArray[Any], *, classes: int) -> NDArray[np.int64]:
-    """(K, K) int64: how many faces of each class (row) were given each class (column)."""
+def confusion_matrix(labels: NDArray[Any], predicted: NDArray[Any], *, classes: int) -> NDArray[np.int64]:
+    """Count the faces of each true class (row) by their predicted class (column): (K, K) int64."""
     labels, predicted = _paired(labels, predicted)
     for name, values in (("labels", labels), ("predicted", predicted)):
         bad = values[(values < 0) | (values >= classes)]
@@ -63,22 +67,22 @@ def confusion(labels: NDArray[Any], predicted: NDArray[Any], *, classes: int) ->
 
 
 def precision(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(K,) of a confusion matrix: the share of the faces given a class that are of it; 0 where none was given it."""
+    """Return each class's precision, (K,): how many of the faces predicted as it are of it; 0 where there are none."""
     return _ratio(matrix.diagonal(), matrix.sum(axis=0))
 
 
 def recall(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(K,) of a confusion matrix: the share of the faces of a class that were given it; 0 where there are none."""
+    """Return each class's recall, (K,): how many of its faces are predicted as it; 0 where there are none."""
     return _ratio(matrix.diagonal(), matrix.sum(axis=1))
 
 
 def f1(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(K,) of a confusion matrix: the harmonic mean of precision and recall; 0 where both are 0."""
+    """Return each class's F1, (K,): the harmonic mean of precision and recall; 0 where both are 0."""
     return _ratio(2 * matrix.diagonal(), matrix.sum(axis=0) + matrix.sum(axis=1))
 
 
-def macro(figures: NDArray[np.float64], matrix: NDArray[np.int64]) -> float:
-    """The plain mean of per-class figures, over the classes that are in the confusion matrix as a label or a guess."""
+def macro_average(figures: NDArray[np.float64], matrix: NDArray[np.int64]) -> float:
+    """Average per-class figures over the classes that the confusion matrix has, as a label or as a prediction."""
     present = matrix.sum(axis=0) + matrix.sum(axis=1) > 0
     if not present.any():
         raise DataError("a mean over classes must have one face or more, got none")
@@ -86,16 +90,17 @@ def macro(figures: NDArray[np.float64], matrix: NDArray[np.int64]) -> float:
 
 
 def nll(labels: NDArray[Any], probs: NDArray[Any]) -> float:
-    """Mean negative logarithm of the true class's probability, in nats; a probability of 0 counts as 1e-38 (87)."""
+    """Return the mean negative log-likelihood of the true class, in nats; a probability of 0 counts as 1e-38."""
     labels, probs = _scored(labels, probs)
     true = probs[np.arange(len(labels)), labels]
     return float(-np.log(np.maximum(true, 1e-38)).mean())
 
 
 def ece(labels: NDArray[Any], probs: NDArray[Any], *, bins: int = 15) -> float:
-    """Expected calibration error of the top class, in [0, 1], over equal-width bins of confidence (Guo et al., 2017).
+    """Return the expected calibration error of the top class (Guo et al., 2017), in [0, 1].
 
-    The mean gap between confidence and accuracy in a bin, weighted by the bin's faces; a bin holds its upper end.
+    It is the mean gap between confidence and accuracy in equal-width bins of confidence, weighted by the faces in each.
+    A bin holds its upper end.
     """
     labels, probs = _scored(labels, probs)
     confidence = probs.max(axis=1)

@@ -6,9 +6,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mien.errors import OutputError
 from mien.io.atomic_write import atomic_path, atomic_write, find_parts, require_writable, truncate_utf8, write_text
@@ -240,3 +244,43 @@ def test_a_file_in_a_folder_that_takes_none_is_refused_before_the_work(
 )
 def test_names_are_cut_between_letters(name: str, kept: str) -> None:
     assert truncate_utf8(name, 9) == kept
+
+
+CALLS = ("os.fsync", "pathlib.Path.replace", "pathlib.Path.open", "pathlib.Path.chmod")
+FAILURES = st.tuples(st.sampled_from(CALLS), st.sampled_from([errno.ENOSPC, errno.EACCES, errno.EIO, errno.EROFS]))
+
+
+@given(old=st.none() | st.binary(), new=st.lists(st.binary()), failure=st.none() | FAILURES, stops=st.booleans())
+@settings(max_examples=60)
+def test_a_file_is_the_old_one_or_the_new_one_whatever_fails(
+    old: bytes | None, new: list[bytes], failure: tuple[str, int] | None, stops: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.bin"
+        if old is not None:
+            path.write_bytes(old)
+        error: BaseException | None = None
+        with ExitStack() as stack:
+            if failure is not None:
+                stack.enter_context(mock.patch(failure[0], side_effect=OSError(failure[1], "no")))
+            try:
+                with atomic_write(path) as file:
+                    for part in new:
+                        file.write(part)
+                    if stops:
+                        raise KeyboardInterrupt
+            except (OutputError, KeyboardInterrupt) as caught:
+                error = caught
+        whole = b"".join(new)
+        assert (path.read_bytes() if path.exists() else None) == (old if error else whole)
+        assert [each.name for each in Path(folder).iterdir()] == ["a.bin"] * path.exists()
+        assert bool(error) == (stops or (failure is not None and failure[0] != "pathlib.Path.chmod"))
+
+
+@given(st.text(), st.integers(0, 40))
+def test_a_cut_name_is_the_beginning_of_the_name(name: str, count: int) -> None:
+    cut = truncate_utf8(name, count)
+    sound = name.encode("utf-8", "replace").decode()
+    assert sound.startswith(cut)
+    assert len(cut.encode()) <= count
+    assert len(cut.encode()) > count - 4 or cut == sound

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from mien.errors import ExtraError, MienError, OutputError
@@ -238,3 +241,28 @@ def test_numbers_have_six_digits_and_times_all_seconds(tmp_path: Path, suffix: s
     with row_writer(tmp_path / f"a{suffix}", RowSchema.of_rows([row])) as write:
         write([row])
     assert (tmp_path / f"a{suffix}").read_text().splitlines()[-1] == line
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"))
+NUMBERS = st.integers(0, 10**6).map(lambda number: number / 10**6)
+TABLES = st.lists(st.fixed_dictionaries({"source": TEXTS, "face": st.integers(-(2**31), 2**31 - 1), "happy": NUMBERS}))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+@given(rows=TABLES)
+@settings(max_examples=50)
+def test_any_rows_come_back_as_they_were(suffix: str, rows: list[dict[str, str | int | float]]) -> None:
+    schema = RowSchema({"source": str, "face": int, "happy": float})
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"a{suffix}"
+        with row_writer(path, schema) as write:
+            for row in rows:
+                write([row])
+        if suffix == ".csv":
+            with path.open(encoding="utf-8", newline="") as file:
+                again = [
+                    {name: schema.types[name](value) for name, value in row.items()} for row in csv.DictReader(file)
+                ]
+        else:
+            again = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+    assert again == rows

@@ -1,12 +1,16 @@
 import io
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from glob import glob
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from mien.errors import DataError
@@ -273,3 +277,33 @@ def test_a_streams_password_is_told_to_nobody() -> None:
     assert display_name("rtsp://user:s@cret@cam:554/1?a=b@c") == "rtsp://cam:554/1?a=b@c"
     assert display_name("https://host/a@b.mp4") == "https://host/a@b.mp4"
     assert display_name("a//b@c.png") == "a//b@c.png"
+
+
+@given(st.lists(st.sampled_from(["a", "b.png", "c.jpg", ".h.png", "d"]), min_size=1, max_size=3), st.integers(0, 3))
+@settings(max_examples=40)
+def test_a_pattern_matches_what_glob_matches(names: list[str], star: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, *names)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"\xff\xd8\xff")
+        pattern = os.path.join(folder, *names[:star], "**", "*")  # noqa: PTH118
+        expected = [name for name in glob(pattern, recursive=True) if os.path.isfile(name)]  # noqa: PTH113, PTH207
+        try:
+            found = list(find_sources(pattern))
+        except DataError:
+            found = []
+        assert found == sorted(expected)
+
+
+@given(st.text())
+def test_any_name_is_a_source_or_refused(name: str) -> None:
+    try:
+        assert all(isinstance(each, str) for each in find_sources(name + "\N{CJK UNIFIED IDEOGRAPH-9854}"))
+    except DataError:
+        return
+
+
+@given(st.text(st.characters(exclude_characters="/?#@:")), st.text(st.characters(exclude_characters="?#@")))
+def test_no_password_is_ever_told(user: str, password: str) -> None:
+    told = display_name(f"rtsp://{user}:{password}@cam:554/1")
+    assert told == "rtsp://cam:554/1"

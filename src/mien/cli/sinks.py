@@ -12,7 +12,7 @@ from typing import TextIO
 from mien.cli.console import add_row, number, on_terminal, remark, stdout, table
 from mien.cli.stats import count
 from mien.cli.terminal_table import TerminalTable
-from mien.errors import DataError, plain
+from mien.errors import DataError
 from mien.io.atomic_write import write_text
 from mien.io.frame import Frame
 from mien.io.row_writers import Row, RowSchema, WriteRows, csv_writer, rounded, row_writer

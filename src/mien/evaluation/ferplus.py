@@ -79,7 +79,7 @@ def ferplus_report(probs: NDArray[np.float32], faces: FaceSet) -> FerPlusReport:
     share = faces.votes.max(axis=1) / np.maximum(faces.votes.sum(axis=1), 1)
     sure = clear & (share >= SURE - 1e-6)
     return FerPlusReport(
-        confusion=metrics.confusion(named[clear], predicted[clear], classes=len(EXPRESSIONS)),
+        confusion=metrics.confusion_matrix(named[clear], predicted[clear], classes=len(EXPRESSIONS)),
         confidence=float(confidence[clear].mean()),
         sure=metrics.accuracy(named[sure], predicted[sure]) if sure.any() else None,
         sure_confidence=float(confidence[sure].mean()) if sure.any() else 0.0,

@@ -76,7 +76,7 @@ class Report:
     @property
     def macro_f1(self) -> float:
         """The plain mean of F1 over the expressions that occur, as a label or as an answer."""
-        return metrics.macro(self.f1, self.confusion)
+        return metrics.macro_average(self.f1, self.confusion)
 
     def rows(self) -> list[dict[str, str | int | float]]:
         """A row an expression: its name, how many faces have it, precision, recall, F1."""
@@ -114,8 +114,8 @@ class Report:
             "accuracy_without_twins": _plain(self.without_twins),
             "votes_agreed": _plain(self.votes_agreed),
             "macro": {
-                "precision": metrics.macro(self.precision, self.confusion),
-                "recall": metrics.macro(self.recall, self.confusion),
+                "precision": metrics.macro_average(self.precision, self.confusion),
+                "recall": metrics.macro_average(self.recall, self.confusion),
                 "f1": self.macro_f1,
             },
             "ece": self.ece,
@@ -154,7 +154,7 @@ def evaluate(
         model=classifier_name(classifier),
         model_hashes=tuple(str(getattr(part, "hash", "")) for part in base_classifiers(classifier)),
         faces_hash=labelled.hash,
-        confusion=metrics.confusion(labels, predicted, classes=len(EXPRESSIONS)),
+        confusion=metrics.confusion_matrix(labels, predicted, classes=len(EXPRESSIONS)),
         without_twins=None if seen is None else _agreement(labels, predicted, _fresh(labelled, seen)),
         votes_agreed=None if voted is None else _agreement(voted, predicted, voted >= 0),
         ece=metrics.ece(labels, probs),

@@ -116,7 +116,7 @@ def display_name(name: str) -> str:
 
     Bytes that are no UTF-8 become replacement characters; a stream's user and password are left out.
     """
-    text = os.fsencode(name).decode("utf-8", "replace")
+    text = re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", name)
     return _SECRET.sub(r"\1", text) if is_live(text) else text
 
 
