@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mien.data.formats.npz import save_faces
-from mien.train import Run
+from mien.train.run.state import TrainingState
 from support import fill_disk, run_mien, train_and_valid
 
 RECIPE = "[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nepochs = 3\nbatch = 16\n"
@@ -66,22 +66,22 @@ def test_a_terminal_gets_a_bar(command: list[str]) -> None:
 
 
 def test_ctrl_c_says_where_it_stands(command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, step = Run._step, 0
+    whole, step = TrainingState.step, 0
 
-    def interrupted(run: Run, rate: float, done: int) -> None:
+    def interrupted(state: TrainingState, lr: float, decay: float) -> None:
         nonlocal step
         step += 1
         if step == 3:  # there are two an epoch
             raise KeyboardInterrupt
-        whole(run, rate, done)
+        whole(state, lr, decay)
 
-    monkeypatch.setattr(Run, "_step", interrupted)
+    monkeypatch.setattr(TrainingState, "step", interrupted)
     ended = run_mien(*command)
     assert ended.code == 130
     assert ended.err.splitlines()[1:] == [
         f"stopped in epoch 2 of 3; the 1 before are safe in {tmp_path / 'run'}: go on with --resume"
     ]
-    monkeypatch.setattr(Run, "_step", whole)
+    monkeypatch.setattr(TrainingState, "step", whole)
     resumed = run_mien(*command, "--resume")
     assert resumed.code == 0
     assert "going on after epoch 1 of 3" in resumed.err
@@ -109,7 +109,7 @@ def test_an_early_end(command: list[str]) -> None:
     [
         (["--faces", "nowhere.npz"], "nowhere.npz"),
         (["--set", "optim.epoch=2"], "did you mean optim.epochs"),
-        (["--set", "optim.lr=1e18", "--set", "optim.warmup=0"], "the loss is "),
+        (["--set", "optim.lr=100", "--set", "optim.weight_decay=10", "--set", "optim.warmup=0"], "the loss is "),
         (["--accelerator", "cuda"], "cannot train on 1 cuda devices on each of 1 machines: "),
     ],
 )
@@ -129,7 +129,7 @@ def test_other_data_under_resume_overwrites_nothing(command: list[str], tmp_path
         before = content(tmp_path / "run")
         ended = run_mien(*command, "--resume")
         assert ended.code == 1
-        assert ended.err.startswith(f"mien: {tmp_path / 'run'} holds a run of other faces: resume it with its own")
+        assert ended.err.startswith(f"mien: {tmp_path / 'run'} holds a run with other faces: resume it with its own")
         assert ended.err.count("\n") == 1
         assert content(tmp_path / "run") == before
 

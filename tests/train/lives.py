@@ -45,7 +45,7 @@ def live(recipe: str, faces: str, out: str, moment: str) -> None:
         return done
 
     os.fsync, Path.replace = sync, replace
-    plots._draw_curve = lambda path, epochs: write_text(path, str(len(epochs)))  # a drawing takes long
+    plots.plot_curve = lambda path, epochs: write_text(path, str(len(epochs)))  # a drawing takes long
     how = load_recipe(recipe)
     run = train(how, load_faces(faces), out=out, resume=True, hardware=Hardware(threads=1, accelerator="cpu"))
     run.on_step = lambda _epochs, _loss, _pace: event()

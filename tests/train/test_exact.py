@@ -44,7 +44,7 @@ def lives(folder: Path, recipe: str, faces: FaceSet, moments: list[str]) -> list
 
 
 def test_the_reports_final_recipe_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plots, "_draw_curve", lambda path, _epochs: path.write_text(""))
+    monkeypatch.setattr(plots, "plot_curve", lambda path, _epochs: path.write_text(""))
     how, faces = load_recipe(FINAL, ["optim.epochs=2"]), train_and_valid(63, 7)
     list(train(how, faces, out=tmp_path / "whole", hardware=ONE_THREAD))
     next(iter(train(how, faces, out=tmp_path / "broken", hardware=ONE_THREAD)))
@@ -62,7 +62,7 @@ def test_killed_at_random_moments(name: str, tmp_path: Path, monkeypatch: pytest
     moments = [*named, *(str(moment) for moment in rng.integers(1, 19, count))]
     faces, killed, whole = train_and_valid(64, 28), tmp_path / "killed", tmp_path / "whole"
     ends = lives(tmp_path, RECIPES[name], faces, moments)
-    monkeypatch.setattr(plots, "_draw_curve", lambda path, _epochs: path.write_text(""))  # a drawing takes long
+    monkeypatch.setattr(plots, "plot_curve", lambda path, _epochs: path.write_text(""))  # a drawing takes long
     list(train(parse_recipe(RECIPES[name]), faces, out=whole, hardware=ONE_THREAD))
     assert ends[-1] == "ended with 0"
     assert set(ends[:-1]) == {"killed"}, dict(zip(moments, ends, strict=False))

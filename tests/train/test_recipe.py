@@ -197,7 +197,7 @@ SMALL = ["optim.epochs=1", "optim.batch=14", "optim.image_sizes=[[24, 1]]", "los
 def test_every_shipped_recipe_makes_a_step(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A ResNet-18 with its momentum is 180 MB.
     monkeypatch.setattr("mien.train.run.run_dir.save_checkpoint", lambda *_: None)
-    monkeypatch.setattr("mien.train.run.run_dir.RunPlots.draw", lambda *_: None)
+    monkeypatch.setattr("mien.train.run.run_dir.RunPlots.write", lambda *_: None)
     wide = "widths" in {field.name for field in dataclasses.fields(load_recipe(path).net)}
     recipe = load_recipe(path, [*SMALL, "net.widths=[4, 8, 8, 8]"] if wide else SMALL)
     faces = replace(train_and_valid(14, 7), votes=np.ones((21, len(VOTES)), np.float32))

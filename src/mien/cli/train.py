@@ -140,6 +140,8 @@ def _finish(run: "Run") -> None:
     if not run.fabric.is_global_zero:  # of several machines, which one it is comes out only now
         console.stdout.quiet = console.stderr.quiet = True
     epochs = run.recipe.optim.epochs
+    if run.remark:
+        remark(run.remark)
     if run.epochs:
         changes = [] if run.finished else run.run_dir.changes
         others = f"; perhaps not to the same bits, as these are others now: {', '.join(changes)}" if changes else ""
@@ -176,7 +178,7 @@ def _show_epochs(run: "Run") -> None:
 
 def _line(epoch: "Epoch") -> str:
     return (
-        f"epoch {epoch.number:3d}  side {epoch.side}  loss {epoch.train_loss:.4f}  valid {epoch.valid_loss:.4f}"
+        f"epoch {epoch.number:3d}  side {epoch.image_size}  loss {epoch.train_loss:.4f}  valid {epoch.valid_loss:.4f}"
         f"  accuracy {epoch.valid_accuracy:.4f}  lr {epoch.lr:.5f}  {epoch.faces_per_second:.0f} faces/s"
         f"  {epoch.seconds:.0f} s"
     )

@@ -15,7 +15,7 @@ def make_figure(**options: Any) -> Any:
     options: those of `matplotlib.figure.Figure`. Raises ExtraError where Matplotlib is not installed.
     """
     try:
-        with _no_back_end_named():
+        with ignored_mplbackend():
             # An extra, and heavy: only pictures of charts need it.
             from matplotlib.backends.backend_agg import FigureCanvasAgg
             from matplotlib.figure import Figure
@@ -34,7 +34,7 @@ def figure_png(figure: Any, *, dpi: int = 120) -> bytes:
 
 
 @contextmanager
-def _no_back_end_named() -> Iterator[None]:
+def ignored_mplbackend() -> Iterator[None]:
     """Hide MPLBACKEND while Matplotlib is imported.
 
     Notebooks name their own back end there, for every command that they run. Matplotlib refuses to be imported where

@@ -61,7 +61,7 @@ def test_extreme_faces_give_probabilities(model: Path) -> None:
 
 def test_the_card(run: Path, model: Path) -> None:
     card = OnnxClassifier(model).card
-    _, epochs, _ = load_checkpoint(run / "best.safetensors")
+    epochs = load_checkpoint(run / "best.safetensors").epochs
     assert card.name == "small"
     assert card.note == "made by a test"
     assert card.class_names == ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")

@@ -15,9 +15,9 @@ EPOCHS = [Epoch(n, 48, 2.0 / n, 2.1 / n, 0.1 * n, 0.1, 3.0, 100.0) for n in rang
 
 
 def test_the_files_say_the_same_however_often_they_are_drawn(tmp_path: Path) -> None:
-    charts = RunPlots(tmp_path)
-    charts.draw(EPOCHS[:3])
-    charts.draw(EPOCHS)
+    run_plots = RunPlots(tmp_path)
+    run_plots.write(EPOCHS[:3])
+    run_plots.write(EPOCHS)
     with (tmp_path / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["valid_accuracy"]) for row in rows] == [epoch.valid_accuracy for epoch in EPOCHS]
@@ -41,12 +41,12 @@ def test_tensorboard_hears_each_epoch_once(tmp_path: Path, monkeypatch: pytest.M
     module = ModuleType("torch.utils.tensorboard")
     module.SummaryWriter = SummaryWriter  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
-    charts = RunPlots(tmp_path)
-    charts.draw(EPOCHS[:2])
-    charts.draw(EPOCHS[:3])
+    run_plots = RunPlots(tmp_path)
+    run_plots.write(EPOCHS[:2])
+    run_plots.write(EPOCHS[:3])
     assert [(value, step) for name, value, step in told if name == "train_loss"] == [(2.0, 1), (1.0, 2), (2 / 3, 3)]
     assert {name for name, _, _ in told} == {
-        "side",
+        "image_size",
         "train_loss",
         "valid_loss",
         "valid_accuracy",

@@ -4,22 +4,24 @@ import csv
 import errno
 import json
 import math
-import signal
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
-from mien.data.formats.npz import save_faces
-from mien.errors import OutputError, RunError
-from mien.train import Hardware, Recipe, train
+from mien.errors import MienError, OutputError, RunError
+from mien.train import Hardware, Recipe, Run, export, train
 from mien.train.recipe_toml import parse_recipe
-from mien.train.run.checkpoint import library_versions
+from mien.train.run.environment import library_versions
 from mien.types import FaceSet
 from support import ONE_THREAD, fill_disk, train_and_valid
 
@@ -66,7 +68,7 @@ def test_it_learns(faces: FaceSet, tmp_path: Path) -> None:
 def test_what_an_epoch_says(faces: FaceSet, tmp_path: Path) -> None:
     epochs = list(train(small(), faces, out=tmp_path / "run", hardware=ONE_THREAD))
     assert [epoch.number for epoch in epochs] == [1, 2, 3, 4]
-    assert [epoch.side for epoch in epochs] == [32, 32, 48, 48]
+    assert [epoch.image_size for epoch in epochs] == [32, 32, 48, 48]
     assert epochs[-1].lr < 0.02 * 0.05  # the last of 16 steps
     assert max(epoch.lr for epoch in epochs) < 0.05
     assert all(epoch.seconds > 0 and epoch.faces_per_second > 0 for epoch in epochs)
@@ -94,10 +96,12 @@ def test_the_folder(faces: FaceSet, tmp_path: Path) -> None:
     assert there | {"run.lock"} == wanted  # which does not stay on every system
     with (out / "metrics.csv").open() as file:
         assert [row["number"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]
-    facts = json.loads((out / "run.json").read_text())
-    assert facts["faces_hash"] == faces.hash
-    assert (facts["torch"], facts["threads"], facts["processes"]) == (torch.__version__, 1, 1)
-    assert abs(datetime.now(UTC) - datetime.fromisoformat(facts["started"])) < timedelta(hours=1)
+    about = json.loads((out / "run.json").read_text())
+    assert about["run"]["faces_hash"] == faces.hash
+    (session,) = about["sessions"]
+    environment = session["environment"]
+    assert [environment[name] for name in ("torch", "threads", "processes")] == [torch.__version__, 1, 1]
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(session["started"])) < timedelta(hours=1)
     assert parse_recipe((out / "recipe.toml").read_text()) == small()
 
 
@@ -138,53 +142,6 @@ def test_a_broken_off_run_goes_on_to_the_same_bits(faces: FaceSet, tmp_path: Pat
         assert set(load_file(tmp_path / "whole" / name)) == set(load_file(tmp_path / "broken" / name))
 
 
-def test_a_killed_run_goes_on_to_the_same_bits(faces: FaceSet, tmp_path: Path) -> None:
-    """SIGKILL at three moments: before anything is saved, in the middle, and while a checkpoint is being written."""
-    recipe, data, out = tmp_path / "r.toml", tmp_path / "f.npz", tmp_path / "killed"
-    recipe.write_text(SMALL)
-    save_faces(faces, data)
-    list(train(small(), faces, out=tmp_path / "whole", hardware=ONE_THREAD))
-    for moment in ("epoch 0 step 2", "epoch 1 step 3", "writing last.safetensors of epoch 2"):
-        ended = subprocess.run(
-            [sys.executable, "-c", KILLED, str(recipe), str(data), str(out), moment],
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        assert ended.returncode == -signal.SIGKILL, ended.stderr
-    list(train(small(), faces, out=out, resume=True, hardware=ONE_THREAD))
-    assert same_bits(tmp_path / "whole", out)
-    assert not list(out.glob("*.part"))
-
-
-# Trains like the command line does, but kills itself at the moment that its last argument names.
-KILLED = """
-import os, signal, sys
-from mien.data.formats.npz import load_faces
-from mien.train import Hardware, load_recipe, train
-import mien.io.atomic_write
-
-recipe, data, out, moment = sys.argv[1:]
-run = train(load_recipe(recipe), load_faces(data), out=out, resume=True, hardware=Hardware(threads=1))
-die = lambda: os.kill(os.getpid(), signal.SIGKILL)
-
-def on_step(epochs, loss, pace):
-    if moment == f"epoch {int(epochs - 1e-9)} step {round((epochs - int(epochs - 1e-9)) * 4)}":
-        die()
-
-real_sync = os.fsync
-def sync(number):
-    target = os.readlink(f"/proc/self/fd/{number}")
-    if moment == f"writing last.safetensors of epoch {len(run.epochs)}" and "last.safetensors." in target:
-        die()
-    real_sync(number)
-
-os.fsync = sync
-run.on_step = on_step
-list(run)
-"""
-
-
 def test_refusals(faces: FaceSet, tmp_path: Path) -> None:
     out = tmp_path / "run"
     list(train(small(), faces, out=out, hardware=ONE_THREAD))
@@ -198,13 +155,71 @@ def test_refusals(faces: FaceSet, tmp_path: Path) -> None:
     assert (out / "last.safetensors").read_bytes() == before
 
 
-def test_a_damaged_checkpoint_is_named(faces: FaceSet, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    list(train(small(), faces, out=out, hardware=ONE_THREAD))
-    whole = (out / "last.safetensors").read_bytes()
-    (out / "last.safetensors").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(RunError, match=r"last\.safetensors is no checkpoint"):
-        train(small(), faces, out=out, resume=True)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a run of one epoch."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    list(train(small(("optim.epochs=1",)), train_and_valid(70, 28), out=out, hardware=ONE_THREAD))
+    return out
+
+
+def change_header(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Replace the JSON in a checkpoint by what a function makes of it, or by the text that it returns."""
+    with safe_open(path, framework="pt") as file:
+        content = json.loads(file.metadata()["mien"])
+    changed = change(content)
+    save_file(load_file(path), path, {"mien": changed if isinstance(changed, str) else json.dumps(content)})
+
+
+@pytest.mark.parametrize("name", ["last", "best"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: header.update(epochs=[]),
+        lambda header: header["epochs"][0].update(number=7),
+        lambda header: header["epochs"][0].update(valid_accuracy=None),
+        lambda header: header["epochs"][0].update(image_size=10**9),
+        lambda header: header["facts"].update(class_names=["angry"]),
+        lambda header: header["facts"].update(class_names=["\ud800"] * 7),
+        lambda header: header["facts"].update(valid_faces=0),
+        lambda header: header["facts"].update(recipe=["swift"]),
+        lambda header: header.pop("facts"),
+        lambda header: json.dumps(header).replace('"valid_accuracy": ', '"valid_accuracy": 1' + "0" * 400),
+        lambda header: json.dumps(header)[:-1] + ', "more": ' + "[" * 100_000 + "]" * 100_000 + "}",
+        lambda _header: "null",
+    ],
+)
+def test_a_damaged_header_is_one_line(
+    finished: Path, tmp_path: Path, name: str, change: Callable[[dict[str, Any]], Any]
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    change_header(tmp_path / f"run/{name}.safetensors", change)
+    with pytest.raises(MienError, match=rf"{name}\.safetensors is no checkpoint of a run, or damaged: .") as caught:
+        export(tmp_path / "run", tmp_path / "m.onnx", epoch=name)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["net", "average", "optimizer"])
+def test_a_renamed_tensor_is_one_line(faces: FaceSet, finished: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    path = tmp_path / "run/last.safetensors"
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    first = next(key for key in sorted(tensors) if key.startswith(f"{name}."))
+    tensors[f"{name}.other.thing"] = tensors.pop(first)
+    save_file(tensors, path, metadata)
+    with pytest.raises(RunError, match=r"last\.safetensors is no checkpoint of a run, or damaged: .") as caught:
+        train(small(("optim.epochs=1",)), faces, out=tmp_path / "run", resume=True, hardware=ONE_THREAD)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_half_a_checkpoint_is_one_line(faces: FaceSet, finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    whole = (finished / "last.safetensors").read_bytes()
+    (tmp_path / "run/last.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(RunError, match=r"last\.safetensors is no checkpoint of a run, or damaged"):
+        train(small(("optim.epochs=1",)), faces, out=tmp_path / "run", resume=True, hardware=ONE_THREAD)
 
 
 def test_a_folder_that_cannot_be_made_and_a_damaged_run_are_named(faces: FaceSet, tmp_path: Path) -> None:
@@ -212,7 +227,7 @@ def test_a_folder_that_cannot_be_made_and_a_damaged_run_are_named(faces: FaceSet
     with pytest.raises(OutputError, match=r"cannot make the folder .*file: File exists"):
         train(small(), faces, out=tmp_path / "file", hardware=ONE_THREAD)
     (tmp_path / "run").mkdir()
-    for text in ("", "[]", "{}"):
+    for text in ("", "[]", "{}", "[" * 100_000, '{"run": null}'):
         (tmp_path / "run" / "run.json").write_text(text)
         with pytest.raises(RunError, match=r"run\.json cannot be read: empty the folder to begin anew"):
             train(small(), faces, out=tmp_path / "run", resume=True, hardware=ONE_THREAD)
@@ -266,18 +281,18 @@ def test_a_run_that_has_gone_on_elsewhere_is_not_gone_on_with(faces: FaceSet, tm
     assert (tmp_path / "last.safetensors").read_bytes() == before
 
 
-def test_other_versions_are_told_and_noted(faces: FaceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_environment_is_told_and_noted(faces: FaceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def resumed() -> Run:
+        return train(small(), faces, out=tmp_path, resume=True, hardware=ONE_THREAD)
+
     next(iter(train(small(), faces, out=tmp_path, hardware=ONE_THREAD)))
-    assert train(small(), faces, out=tmp_path, resume=True, hardware=ONE_THREAD).run_dir.changes == []
-    assert "resumed" not in json.loads((tmp_path / "run.json").read_text())
+    assert resumed().run_dir.changes == []
     now = {**library_versions(), "torch": "99.0"}
-    monkeypatch.setattr("mien.train.run.run_dir.library_versions", lambda: now)
-    assert train(small(), faces, out=tmp_path, resume=True, hardware=ONE_THREAD).run_dir.changes == ["torch"]
-    facts = json.loads((tmp_path / "run.json").read_text())
-    assert (facts["torch"], facts["resumed"][0]["torch"]) == (torch.__version__, "99.0")
-    assert (
-        train(small(), faces, out=tmp_path, resume=True, hardware=ONE_THREAD).run_dir.changes == []
-    )  # since the last time
+    monkeypatch.setattr("mien.train.run.environment.library_versions", lambda: now)
+    assert resumed().run_dir.changes == ["torch"]
+    sessions = json.loads((tmp_path / "run.json").read_text())["sessions"]
+    assert [session["environment"]["torch"] for session in sessions] == [torch.__version__, "99.0"]
+    assert resumed().run_dir.changes == []  # since the last time
 
 
 STILL = ("optim.epochs=1", "optim.batch=70", "optim.momentum=0", "optim.weight_decay=0", "optim.warmup=0")
@@ -288,26 +303,52 @@ def test_a_clipped_step_is_as_long_as_the_limit(faces: FaceSet, tmp_path: Path) 
         run = train(
             small((*STILL, f"optim.max_grad_norm={clip}")), faces, out=tmp_path / str(clip), hardware=ONE_THREAD
         )
-        before = [weight.detach().clone() for weight in run.net.parameters()]
+        before = [weight.detach().clone() for weight in run.state.net.parameters()]
         list(run)
-        steps = [now.detach() - was for now, was in zip(run.net.parameters(), before, strict=True)]
+        steps = [now.detach() - was for now, was in zip(run.state.net.parameters(), before, strict=True)]
         length = torch.cat([step.flatten() for step in steps]).norm().item() / 0.05
         assert length == pytest.approx(limit, rel=1e-3) if limit else length > 0.1
 
 
 def test_a_gradient_beyond_all_numbers_is_told_as_the_loss_that_comes_of_it(faces: FaceSet, tmp_path: Path) -> None:
     run = train(small((*STILL, "optim.max_grad_norm=1")), faces, out=tmp_path / "run", hardware=ONE_THREAD)
-    next(iter(run.net.parameters())).register_hook(lambda gradient: gradient * float("inf"))
+    next(iter(run.state.net.parameters())).register_hook(lambda gradient: gradient * float("inf"))
     with pytest.raises(RunError, match=r"^the loss is nan in epoch 1: lower optim\.lr, in another folder$"):
         list(run)
 
 
-def test_too_few_faces(faces: FaceSet, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="got 70 train and 0 valid; set some aside"):
+def test_too_few_faces_are_refused_with_a_way_out(faces: FaceSet, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"got 70 labelled train faces and 0 labelled valid ones; set some aside: mien"):
         train(small(), faces[faces.splits == "train"], out=tmp_path / "run")
-    with pytest.raises(RunError, match="got 3 train and 28 valid"):
-        train(small(), faces[67:], out=tmp_path / "run")
+    with pytest.raises(RunError, match=r"got 1 labelled train faces .*; import more faces"):
+        train(small(), faces[69:], out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_is_fitted_to_a_small_set_and_the_run_says_so(faces: FaceSet, tmp_path: Path) -> None:
+    few = faces[58:]  # 12 to train on
+    run = train(small(("optim.epochs=1",)), few, out=tmp_path, hardware=ONE_THREAD)
+    assert run.remark == "optim.batch is 3 instead of 16, as there are only 12 train faces"
+    assert [epoch.number for epoch in run] == [1]
+    assert parse_recipe((tmp_path / "recipe.toml").read_text()).optim.batch == 3
+    assert train(small(("optim.epochs=1",)), few, out=tmp_path, resume=True, hardware=ONE_THREAD).finished
+    assert train(small(), faces, out=tmp_path / "whole", hardware=ONE_THREAD).remark == ""
+
+
+STEADY = ('optim.schedule="constant"', "optim.warmup=0", "optim.image_sizes=[[32, 1.0]]")
+
+
+def test_a_finished_run_can_be_lengthened(faces: FaceSet, tmp_path: Path) -> None:
+    """With a constant learning rate, to the same bits as a run that was as long from the start."""
+    list(train(small((*STEADY, "optim.epochs=2")), faces, out=tmp_path / "run", hardware=ONE_THREAD))
+    longer = train(small((*STEADY, "optim.epochs=3")), faces, out=tmp_path / "run", resume=True, hardware=ONE_THREAD)
+    assert longer.run_dir.changes == ["optim.epochs"]
+    assert [epoch.number for epoch in longer] == [3]
+    list(train(small((*STEADY, "optim.epochs=3")), faces, out=tmp_path / "whole", hardware=ONE_THREAD))
+    assert same_bits(tmp_path / "run", tmp_path / "whole")
+    assert parse_recipe((tmp_path / "run/recipe.toml").read_text()).optim.epochs == 3
+    with pytest.raises(RunError, match="holds a run with another recipe"):
+        train(small((*STEADY, "optim.epochs=2")), faces, out=tmp_path / "run", resume=True, hardware=ONE_THREAD)
 
 
 def test_a_loss_that_is_no_number_ends_the_run_and_keeps_what_there_is(faces: FaceSet, tmp_path: Path) -> None:
@@ -316,7 +357,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_what_there_is(faces: Fa
     next(epochs)
     before = (tmp_path / "run" / "last.safetensors").read_bytes()
     with torch.no_grad():
-        next(iter(run.net.parameters())).fill_(float("nan"))
+        next(iter(run.state.net.parameters())).fill_(float("nan"))
     with pytest.raises(
         RunError, match=r"loss is nan in epoch 2: lower optim\.lr, in another folder; the epochs before are safe"
     ):

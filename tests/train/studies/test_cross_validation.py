@@ -22,14 +22,14 @@ def test_each_face_is_held_out_once(tmp_path: Path) -> None:
     runs = list(fold_runs(parse_recipe(RECIPE), faces, out=tmp_path, folds=3, hardware=ONE_THREAD))
     for run in runs:
         list(run)
-        assert not set(run.train_faces.ids) & set(run.valid_faces.ids)
+        assert not set(run.faces.train.ids) & set(run.faces.valid.ids)
     scored = held_out_scores(runs)
     assert scored.held_out
     assert sorted(scored.ids) == sorted(faces.ids[faces.splits == "train"])
-    model, _ = load_inference_model(runs[1].out, name="x", last=True)
-    rows, probs = scored.match(runs[1].valid_faces)
+    model, _ = load_inference_model(runs[1].out, name="x", epoch="last")
+    rows, probs = scored.match(runs[1].faces.valid)
     with torch.no_grad():
-        held = torch.from_numpy(runs[1].valid_faces.images[rows].copy())
+        held = torch.from_numpy(runs[1].faces.valid.images[rows].copy())
         theirs = ((model(held) + model(held.flip(-1))) / 2).numpy()
     np.testing.assert_allclose(probs, theirs, atol=1e-5)
 

@@ -1,10 +1,11 @@
-"""From a run to a model file: one ONNX graph that takes raw uint8 faces, gives probabilities, and says what it is."""
+"""A run becomes a model file: one ONNX graph from raw uint8 faces to probabilities, with a card that describes it."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Literal
 
 import torch
+from onnx import ModelProto
 from torch import Tensor, nn
 
 from mien._version import __version__
@@ -13,23 +14,23 @@ from mien.classify.onnx import OnnxClassifier
 from mien.classify.tta import Mirrored
 from mien.errors import RunError
 from mien.evaluation.report import evaluate
-from mien.io.atomic_write import atomic_write
+from mien.io.atomic_write import atomic_write, require_writable
 from mien.metrics import Proportion
 from mien.train.inputs.augment import resize
 from mien.train.loss.prototypes import Kind, use_prototypes
 from mien.train.nets import FaceNet
 from mien.train.onnx_export.onnx_graph import model_bytes, to_onnx
 from mien.train.recipe_toml import parse_recipe
-from mien.train.run.checkpoint import Epoch, load_checkpoint, select_prefix
+from mien.train.run.checkpoint import Checkpoint, damaged, load_checkpoint, select_prefix
+from mien.train.run.run_dir import RUN_FILES
 from mien.train.run.trainer import Run
 from mien.types import FaceSet
 
-if TYPE_CHECKING:
-    from onnx import ModelProto
+WhichEpoch = Literal["best", "last"]
 
 
 class InferenceModel(nn.Module):
-    """(N, 48, 48) uint8 -> (N, classes) float32 probabilities: all that a model file does."""
+    """All that a model file does: (N, 48, 48) uint8 -> (N, classes) float32 probabilities."""
 
     def __init__(self, net: FaceNet, *, side: int) -> None:
         super().__init__()
@@ -43,33 +44,59 @@ def export(
     run: Run | Path | str,
     out: Path | str,
     *,
+    epoch: WhichEpoch = "best",
     name: str = "",
     note: str = "",
     faces: FaceSet | None = None,
     prototypes: Kind | None = None,
 ) -> ModelCard:
-    """Write the best epoch of a run as one self-describing ONNX file, its weights in half precision; return its card.
+    """Write an epoch of a run as one self-describing ONNX file, its weights in half precision.
 
-    run: a run or its folder. name: the model's, else the file's. note: what a reader should know, licence and data.
-    faces: where given, the finished graph is measured on their valid split, and the card says how it did, with and
-    without mirror averaging, and which faces they were.
-    prototypes: instead of by its last layer, the model classifies by nearness to the mean feature of each class's
-    labelled train faces among `faces`: by Euclidean distance or by cosine.
-    Raises RunError where the folder holds no finished epoch, or the faces do not do for prototypes; OutputError where
-    the file cannot be written.
+    Parameters
+    ----------
+    run
+        A run or its folder.
+    out
+        The model file.
+    epoch
+        "best" is the epoch with the highest accuracy on the valid faces; that accuracy is a little too high, since it
+        was chosen. "last" is chosen by nothing.
+    name
+        The model's name; if empty, the file's.
+    note
+        What a reader should know, licence and data included.
+    faces
+        The file is measured on their valid split, with and without mirror averaging, and its card says how it did.
+    prototypes
+        The model classifies by its distance to the mean feature of each class's labelled train faces among `faces`,
+        Euclidean or cosine, instead of by its last layer.
+
+    Returns
+    -------
+    ModelCard
+        The card of the file.
+
+    Raises
+    ------
+    RunError
+        Where the folder holds no finished epoch or a damaged one, or the faces do not do for prototypes.
+    OutputError
+        Where the file cannot be written, or is one of the run's own.
     """
-    model, card = load_inference_model(run, name=name or Path(out).stem, note=note)
+    folder = _folder_of(run)
+    require_writable(Path(out), inputs=[folder / name for name in RUN_FILES])
+    model, card = load_inference_model(folder, name=name or Path(out).stem, note=note, epoch=epoch)
     if prototypes:
-        card = replace(card, note=" ".join(filter(None, (note, _put_prototypes(model, card, prototypes, faces)))))
+        card = replace(card, note=" ".join(filter(None, (note, _add_prototypes(model, card, prototypes, faces)))))
     return write_model(to_onnx(model), card, out, faces=faces)
 
 
-def write_model(proto: "ModelProto", card: ModelCard, out: Path | str, *, faces: FaceSet | None) -> ModelCard:
+def write_model(proto: ModelProto, card: ModelCard, out: Path | str, *, faces: FaceSet | None) -> ModelCard:
     """Write a graph and its card as a model file, measured on the valid faces where there are any; return the card."""
     content = model_bytes(proto, card)
     classifier = OnnxClassifier(content)  # also where it is not measured: what cannot be run is not written
     if faces is not None:
-        card = replace(card, measured_on=faces.hash).with_scores(**_measured(classifier, faces))
+        card = replace(card, measured_on=faces.hash).with_scores(**_measure(classifier, faces))
         content = model_bytes(proto, card)
     with atomic_write(out) as file:
         file.write(content)
@@ -77,34 +104,41 @@ def write_model(proto: "ModelProto", card: ModelCard, out: Path | str, *, faces:
 
 
 def load_inference_model(
-    run: Run | Path | str, *, name: str, note: str = "", last: bool = False
+    run: Run | Path | str, *, name: str, note: str = "", epoch: WhichEpoch = "best"
 ) -> tuple[InferenceModel, ModelCard]:
-    """The best epoch of a run, or its last, as a torch module that takes and gives what its model file will, and its
-    card."""
-    folder = run.out if isinstance(run, Run) else Path(run)
-    path = folder / ("last.safetensors" if last else "best.safetensors")
+    """Load an epoch of a run as the torch module that its model file will be, and that file's card.
+
+    Raises RunError where the folder holds no finished epoch, or a damaged one.
+    """
+    folder = _folder_of(run)
+    path = folder / f"{epoch}.safetensors"
     if not path.exists():
         raise RunError(f"{folder} holds no run with a finished epoch; make one with: mien train RECIPE -o {folder}")
-    tensors, epochs, facts = load_checkpoint(path)
-    recipe = parse_recipe(facts["recipe"], where=f"the recipe in {path}")
-    net = recipe.build_net(classes=len(facts["labels"]))
-    net.load_state_dict(select_prefix("average.", tensors))
+    saved = load_checkpoint(path)
+    recipe = parse_recipe(saved.facts.recipe, where=f"the recipe in {path}")
+    net = recipe.build_net(classes=len(saved.facts.class_names))
+    with damaged(path):
+        net.load_state_dict(select_prefix("average.", saved.tensors))
     card = ModelCard(
         name=name,
-        class_names=tuple(facts["labels"]),
+        class_names=saved.facts.class_names,
         parameters=sum(weight.numel() for weight in net.parameters()),
-        recipe=facts["recipe"],
-        faces_hash=facts["faces_hash"],
-        commit=facts["commit"],
+        recipe=saved.facts.recipe,
+        faces_hash=saved.facts.faces_hash,
+        commit=saved.facts.commit,
         version=__version__,
         note=note,
-        scores=_scores(epochs, facts),
+        scores=_card_scores(saved),
     )
-    return InferenceModel(net, side=epochs[-1].side).eval(), card
+    return InferenceModel(net, side=saved.epochs[-1].image_size).eval(), card
 
 
-def _put_prototypes(model: InferenceModel, card: ModelCard, kind: Kind, faces: FaceSet | None) -> str:
-    """Let a model classify by prototypes; what its card says of that."""
+def _folder_of(run: Run | Path | str) -> Path:
+    return run.out if isinstance(run, Run) else Path(run)
+
+
+def _add_prototypes(model: InferenceModel, card: ModelCard, kind: Kind, faces: FaceSet | None) -> str:
+    """Let a model classify by prototypes; return a note for its card."""
     if faces is None:
         raise RunError("prototypes are made of faces, and none are given: add --faces FACES")
     head = use_prototypes(model.net, kind, faces, side=model.side, class_names=card.class_names)
@@ -115,21 +149,21 @@ def _put_prototypes(model: InferenceModel, card: ModelCard, kind: Kind, faces: F
     )
 
 
-def _scores(epochs: list[Epoch], facts: dict[str, Any]) -> dict[str, float]:
-    count = int(facts["valid_faces"])
-    accuracy = Proportion(round(epochs[-1].valid_accuracy * count), count)
+def _card_scores(saved: Checkpoint) -> dict[str, float]:
+    newest, count = saved.epochs[-1], saved.facts.valid_faces
+    accuracy = Proportion(round(newest.valid_accuracy * count), count)
     low, high = accuracy.interval
     return {
         "valid_accuracy": accuracy.value,
         "valid_accuracy_low": low,
         "valid_accuracy_high": high,
         "valid_faces": count,
-        "epochs": epochs[-1].number,
-        "minutes": round(sum(epoch.seconds for epoch in epochs) / 60, 1),
+        "epochs": newest.number,
+        "minutes": round(sum(epoch.seconds for epoch in saved.epochs) / 60, 1),
     }
 
 
-def _measured(classifier: OnnxClassifier, faces: FaceSet) -> dict[str, float]:
+def _measure(classifier: OnnxClassifier, faces: FaceSet) -> dict[str, float]:
     valid, seen = faces[faces.splits == "valid"], faces[faces.splits == "train"]
     mirrored = evaluate(Mirrored(classifier), valid).accuracy.value
     return {**evaluate(classifier, valid, seen=seen).card_scores("valid"), "valid_accuracy_mirrored": mirrored}

@@ -1,7 +1,7 @@
-"""One training over several processes and machines, by Lightning Fabric: the same batches and numbers as in one.
+"""One training in several processes and on several machines, by Lightning Fabric: the same numbers as in one process.
 
 Each process takes its slice of every batch. What depends on a whole batch is computed on the whole batch: the
-statistics of its norms, and the loss.
+statistics of batch normalisation, and the loss.
 """
 
 import atexit
@@ -11,22 +11,25 @@ from contextlib import contextmanager
 from typing import Any, Literal, TypeVar, cast
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.strategies.ddp import DDPStrategy
-from lightning_fabric.utilities.exceptions import MisconfigurationException
-from lightning_fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor, distributed, nn
 
 from mien.errors import MienError, RunError
 from mien.train.run.hardware import Accelerator, Hardware
+from mien.visualize.figure import ignored_mplbackend
+
+with ignored_mplbackend():  # Fabric imports torchmetrics, where it is installed, and that Matplotlib
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies.ddp import DDPStrategy
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 T = TypeVar("T")
 
 
 def make_fabric(hardware: Hardware, *, precision: str) -> Fabric:
-    """Fabric on all devices of the hardware; starts the other processes where nobody else has.
+    """Make the Fabric of all devices of the hardware, and start the other processes where nobody else has.
 
-    It starts them as Fabric does: by the command that started this process, which each of them runs from its beginning.
+    Fabric starts them by the command that started this process; each of them runs it from its beginning.
     Raises RunError where there are not as many devices, or they cannot do the precision.
     """
     several = hardware.processes > 1
@@ -45,7 +48,7 @@ def make_fabric(hardware: Hardware, *, precision: str) -> Fabric:
             raise RunError('optim.precision = "16-mixed" needs a GPU; processors do "bf16-mixed"')
         if several:
             fabric.launch()
-            atexit.register(_leave)
+            atexit.register(_leave_process_group)
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         what = f"{hardware.devices} {hardware.accelerator} devices on each of {hardware.nodes} machines"
         raise RunError(f"cannot train on {what}: {' '.join(str(error).split())}") from error
@@ -53,7 +56,7 @@ def make_fabric(hardware: Hardware, *, precision: str) -> Fabric:
 
 
 def fast_precision(accelerator: Accelerator) -> Literal["bf16-mixed", "32-true"]:
-    """The faster of the two there: bfloat16 where the device computes with it by itself and does not imitate it."""
+    """Return the faster precision: bfloat16 where the device itself computes with it, else float32."""
     if accelerator in ("auto", "cuda") and torch.cuda.is_available():
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     elif accelerator == "mps" or (accelerator == "auto" and torch.backends.mps.is_available()):
@@ -64,19 +67,19 @@ def fast_precision(accelerator: Accelerator) -> Literal["bf16-mixed", "32-true"]
     return "bf16-mixed" if fast else "32-true"
 
 
-def _leave() -> None:
-    """Take leave of the other processes. gloo's threads would break off a process that ends while they run."""
+def _leave_process_group() -> None:
+    """Leave the process group at exit: gloo's threads would abort a process that ends while they run."""
     if distributed.is_initialized():
         distributed.destroy_process_group()
 
 
 class LostProcessError(RunError):
-    """Another process of the run has ended without a word."""
+    """Another process of the run has ended and said nothing."""
 
 
 @contextmanager
 def detect_lost_process(fabric: Fabric) -> Iterator[None]:
-    """Where processes work together, what torch says when one of them has gone becomes a LostProcessError."""
+    """Raise LostProcessError where torch fails in the block because another process has gone."""
     try:
         yield
     except RuntimeError as error:
@@ -87,12 +90,12 @@ def detect_lost_process(fabric: Fabric) -> Iterator[None]:
 
 
 def is_rank_zero() -> bool:
-    """Whether this process is the one that writes files and speaks."""
+    """Whether this process is the one that writes files and prints."""
     return not getattr(rank_zero_only, "rank", None)
 
 
 def on_rank_zero(fabric: Fabric, job: Callable[..., T], *arguments: object) -> T:
-    """What a job, done by the first process alone, came to, in all processes; a MienError that it raised, in all."""
+    """Run `job` on rank 0 and broadcast the result. If it raises MienError, every rank raises it."""
     if fabric.world_size == 1:
         return job(*arguments)
     outcome: tuple[T | None, MienError | None] = None, None
@@ -117,7 +120,7 @@ def all_equal(fabric: Fabric, value: object) -> bool:
 
 
 def rank_slice(fabric: Fabric, count: int) -> slice:
-    """Which of `count` things in a row are this process's, as many as each other's but for one."""
+    """Return which of `count` rows are this process's; the shares of two processes differ by one row at most."""
     return _slice(fabric.global_rank, count, fabric.world_size)
 
 
@@ -126,7 +129,10 @@ def _slice(rank: int, count: int, processes: int) -> slice:
 
 
 def all_gather(fabric: Fabric, own: Tensor, count: int) -> Tensor:
-    """What each process has of its `rank_slice` -> (count, ...), in order. Gradients flow to its own part alone."""
+    """Gather the rows that each process has of its `rank_slice` -> (count, ...), in order.
+
+    Gradients flow back to the process's own rows alone.
+    """
     processes = fabric.world_size
     if processes == 1:
         return own
@@ -141,35 +147,35 @@ def all_gather(fabric: Fabric, own: Tensor, count: int) -> Tensor:
 
 
 class SyncBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation by the faces of all processes together, on any device (torch's own is for GPUs)."""
+    """Batch normalisation over the faces of all processes, on any device (torch's own needs GPUs)."""
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name)
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # torch's name
         if not self.training:
             return super().forward(input)
         maps = input.float()
         places = maps.new_tensor([maps.numel() // maps.shape[1]])  # a process may have a face more than another
-        total = _sum_of_all(torch.cat([maps.sum(dim=(0, 2, 3)), places]))
+        total = _all_reduce(torch.cat([maps.sum(dim=(0, 2, 3)), places]))
         count = total[-1].detach()
         mean = total[:-1] / count
         centred = maps - mean[:, None, None]
-        variance = _sum_of_all(centred.square().sum(dim=(0, 2, 3))) / count
-        self._remember(mean.detach(), variance.detach(), count)
+        variance = _all_reduce(centred.square().sum(dim=(0, 2, 3))) / count
+        self._update_running(mean.detach(), variance.detach(), count)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         normed: Tensor = centred * scale[:, None, None] + self.bias[:, None, None]
         return normed.to(input.dtype)
 
     @torch.no_grad()
-    def _remember(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+    def _update_running(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
-        share = self.momentum if self.momentum is not None else 1.0
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(variance * (count / (count - 1).clamp(min=1)), share)
+        momentum = self.momentum if self.momentum is not None else 1.0
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(variance * (count / (count - 1).clamp(min=1)), momentum)
         self.num_batches_tracked.add_(1)
 
 
-class _SumOfAll(torch.autograd.Function):
-    """The sum over the processes, each of which adds to the gradient."""
+class _AllReduce(torch.autograd.Function):
+    """The sum over all processes; the gradient is the sum of their gradients."""
 
     @staticmethod
     def forward(_context: Any, own: Tensor) -> Tensor:
@@ -179,22 +185,22 @@ class _SumOfAll(torch.autograd.Function):
 
     @staticmethod
     def backward(_context: Any, gradient: Tensor) -> Tensor:
-        return _SumOfAll.forward(None, gradient)
+        return _AllReduce.forward(None, gradient)
 
 
-def _sum_of_all(own: Tensor) -> Tensor:
-    """(C,) of this process -> (C,), the sum over all; gradients flow back to each."""
-    total: Tensor = _SumOfAll.apply(own)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+def _all_reduce(own: Tensor) -> Tensor:
+    """Sum a tensor over all processes; gradients flow back to each."""
+    total: Tensor = _AllReduce.apply(own)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return total
 
 
 def convert_sync_batchnorm(net: nn.Module) -> None:
-    """Make every batch norm of a net one over all processes, of the same parameters and names."""
+    """Replace every batch norm of a net by one over all processes, with the same parameters and names."""
     for module in net.modules():
         for name, child in module.named_children():
             if isinstance(child, nn.BatchNorm2d):
-                over_all = SyncBatchNorm(child.num_features, eps=child.eps, momentum=child.momentum)
-                over_all.weight, over_all.bias = child.weight, child.bias
+                synced = SyncBatchNorm(child.num_features, eps=child.eps, momentum=child.momentum)
+                synced.weight, synced.bias = child.weight, child.bias
                 for buffer in ("running_mean", "running_var", "num_batches_tracked"):
-                    setattr(over_all, buffer, getattr(child, buffer))
-                setattr(module, name, over_all)
+                    setattr(synced, buffer, getattr(child, buffer))
+                setattr(module, name, synced)

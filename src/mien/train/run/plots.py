@@ -9,46 +9,47 @@ from typing import Any
 
 from mien.io.atomic_write import atomic_write, write_text
 from mien.train.run.checkpoint import Epoch
+from mien.visualize.figure import figure_png, ignored_mplbackend, make_figure
 
 
 class RunPlots:
-    """What a run shows of itself in its folder; each `draw` says the same of the same epochs."""
+    """The files of a run's folder that show its epochs. What `write` makes depends on the epochs alone."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._board: Any = None
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._tensorboard: Any = None
 
-    def draw(self, epochs: Sequence[Epoch]) -> None:
-        """Write the files anew, and what is new to TensorBoard. Raises OutputError."""
+    def write(self, epochs: Sequence[Epoch]) -> None:
+        """Write the table and the curve anew, and give TensorBoard what is new. Raises OutputError."""
         text = io.StringIO()
         rows = csv.DictWriter(text, [field.name for field in dataclasses.fields(Epoch)], lineterminator="\n")
         rows.writeheader()
         rows.writerows(dataclasses.asdict(epoch) for epoch in epochs)
-        write_text(self.folder / "metrics.csv", text.getvalue())
-        _draw_curve(self.folder / "curve.png", epochs)
-        self._tell_board(epochs)
+        write_text(self.path / "metrics.csv", text.getvalue())
+        plot_curve(self.path / "curve.png", epochs)
+        self._write_tensorboard(epochs)
 
-    def _tell_board(self, epochs: Sequence[Epoch]) -> None:
+    def _write_tensorboard(self, epochs: Sequence[Epoch]) -> None:
         new = epochs[-1:]
-        if self._board is None:
+        if self._tensorboard is None:
             try:
-                from torch.utils.tensorboard import SummaryWriter
+                with ignored_mplbackend():
+                    from torch.utils.tensorboard import SummaryWriter  # an optional package, which takes seconds
             except ImportError:
                 return
-            self._board = SummaryWriter(str(self.folder), purge_step=1)
+            self._tensorboard = SummaryWriter(str(self.path), purge_step=1)
             new = epochs
         for epoch in new:
             for name, value in dataclasses.asdict(epoch).items():
                 if name != "number":
-                    self._board.add_scalar(name, value, epoch.number)
-        self._board.flush()
+                    self._tensorboard.add_scalar(name, value, epoch.number)
+        self._tensorboard.flush()
 
 
-def _draw_curve(path: Path, epochs: Sequence[Epoch]) -> None:
-    from matplotlib.figure import Figure
-
+def plot_curve(path: Path, epochs: Sequence[Epoch]) -> None:
+    """Draw losses and accuracy by epoch into a PNG file. Raises OutputError."""
     numbers = [epoch.number for epoch in epochs]
-    figure = Figure(figsize=(8, 4), layout="constrained")
+    figure = make_figure(figsize=(8, 4), layout="constrained")
     loss, accuracy = figure.subplots(1, 2)
     loss.plot(numbers, [epoch.train_loss for epoch in epochs], label="train")
     loss.plot(numbers, [epoch.valid_loss for epoch in epochs], label="valid")
@@ -60,4 +61,4 @@ def _draw_curve(path: Path, epochs: Sequence[Epoch]) -> None:
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     with atomic_write(path) as file:
-        figure.savefig(file, format="png", dpi=120)
+        file.write(figure_png(figure))

@@ -1,4 +1,4 @@
-"""The table of a study: what came of each candidate over its seeds, beside the first; as text, as CSV and drawn."""
+"""The table of a study: the results of each candidate over its seeds, beside the first; as text, CSV and a figure."""
 
 import csv
 import io
@@ -10,14 +10,27 @@ from statistics import fmean, stdev
 from mien.io.atomic_write import atomic_write, write_text
 from mien.metrics import Proportion
 from mien.train.studies.trials import Trial
+from mien.visualize.figure import figure_png, make_figure
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of a candidate. Accuracies in [0, 1]; None: not known, of a deviation with one seed.
+    """The results of a candidate. A figure is None where it is not known; a deviation needs two seeds.
 
-    best: the mean over seeds of the best epoch's; last: of the last epoch's. difference: of `last` to the first
-    candidate's, the mean over the seeds that both have.
+    Parameters
+    ----------
+    recipe, about
+        The candidate's name and a line about it.
+    seeds, failed
+        How many trials came to their end, and how many failed.
+    best, best_sd
+        Accuracy of the best epoch, in [0, 1]: mean and standard deviation over seeds.
+    last, last_sd
+        Accuracy of the last epoch.
+    difference
+        Of `last` to the first candidate's: the mean over the seeds that both have.
+    minutes
+        The mean time of a trial.
     """
 
     recipe: str
@@ -33,18 +46,18 @@ class Row:
 
 
 class Comparison:
-    """The trials of a study as they come in. abouts: a line for each candidate, in the order of the rows."""
+    """The trials of a study as they come in. abouts: a line about each candidate, in the order of the rows."""
 
     def __init__(self, abouts: Mapping[str, str], *, seeds: int, valid_faces: int) -> None:
         self.abouts, self.seeds, self.valid_faces = abouts, seeds, valid_faces
         self.trials: dict[tuple[str, int], Trial] = {}
 
     def add(self, trial: Trial) -> None:
-        """Take a trial in."""
+        """Add a trial."""
         self.trials[trial.name, trial.seed] = trial
 
     def rows(self) -> list[Row]:
-        """A row a candidate; the first is what the others are compared with."""
+        """Return a row for each candidate; the first is what the others are compared with."""
         first = self._good(next(iter(self.abouts)))
         return [self._row(name, first) for name in self.abouts]
 
@@ -56,7 +69,7 @@ class Comparison:
         self._draw(folder / "table.png", rows)
 
     def _good(self, name: str) -> dict[int, Trial]:
-        """By seed, those that came to their end."""
+        """Return the trials of a candidate that came to their end, by seed."""
         return {seed: trial for (whose, seed), trial in self.trials.items() if whose == name and not trial.failure}
 
     def _row(self, name: str, first: Mapping[int, Trial]) -> Row:
@@ -76,9 +89,9 @@ class Comparison:
             minutes=fmean(trial.minutes for trial in good.values()) if good else None,
         )
 
-    def _reach(self, share: float) -> float:
-        """Half of the 95% interval of an accuracy on so many valid faces."""
-        low, high = Proportion(round(share * self.valid_faces), self.valid_faces).interval
+    def _half_width(self, accuracy: float) -> float:
+        """Return half the width of the 95% interval of an accuracy on so many valid faces."""
+        low, high = Proportion(round(accuracy * self.valid_faces), self.valid_faces).interval
         return (high - low) / 2
 
     def _markdown(self, rows: list[Row]) -> str:
@@ -100,18 +113,16 @@ class Comparison:
 
     def _note(self, rows: list[Row]) -> str:
         known = [row.last for row in rows if row.last is not None]
-        reach = f"{100 * self._reach(fmean(known)):.1f}" if known else "?"
+        half = f"{100 * self._half_width(fmean(known)):.1f}" if known else "?"
         return (
             f"Accuracy on the {self.valid_faces:,} valid faces: mean ± standard deviation over seeds. The best epoch is"
             " chosen on the same faces, so that its figure is a little high. The difference is the last epoch's, to"
-            f" {rows[0].recipe} with the same seeds. The choice of valid faces alone leaves each accuracy ±{reach}"
+            f" {rows[0].recipe} with the same seeds. The choice of valid faces alone leaves each accuracy ±{half}"
             " points (95%), and differences, since the faces are the same, somewhat less."
         )
 
     def _draw(self, path: Path, rows: list[Row]) -> None:
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(8, 1.4 + 0.3 * len(rows)), layout="constrained")
+        figure = make_figure(figsize=(8, 1.4 + 0.3 * len(rows)), layout="constrained")
         axes = figure.subplots()
         for place, row in enumerate(rows):
             if row.last is None:
@@ -120,8 +131,8 @@ class Comparison:
             axes.plot(lasts, [place] * len(lasts), "o", color="tab:blue", alpha=0.4, markersize=4, linewidth=0)
             axes.errorbar(100 * row.last, place, xerr=100 * (row.last_sd or 0), fmt="|", color="tab:blue", capsize=3)
         if rows[0].last is not None:
-            centre, reach = 100 * rows[0].last, 100 * self._reach(rows[0].last)
-            axes.axvspan(centre - reach, centre + reach, color="tab:orange", alpha=0.15, linewidth=0)
+            centre, half = 100 * rows[0].last, 100 * self._half_width(rows[0].last)
+            axes.axvspan(centre - half, centre + half, color="tab:orange", alpha=0.15, linewidth=0)
             axes.axvline(centre, color="tab:orange", linewidth=1)
         axes.set_yticks(range(len(rows)), [f"{row.recipe} (failed)" if row.failed else row.recipe for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -135,7 +146,7 @@ class Comparison:
         axes.grid(axis="x", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         with atomic_write(path) as file:
-            figure.savefig(file, format="png", dpi=120)
+            file.write(figure_png(figure))
 
 
 def _spread(mean: float | None, deviation: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Cross-validation: what is said of each training face by a net that has not seen it, nor its identical twin."""
+"""Cross-validation: each train face is scored by a net that has seen neither it nor its identical twin."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -27,9 +27,9 @@ def fold_runs(
     resume: bool = False,
     hardware: Hardware = DEFAULT_HARDWARE,
 ) -> Iterator[Run]:
-    """A run for each fold, in out/fold-1 and so on: trained on the labelled train faces but for that fold's.
+    """Prepare a run for each fold, in out/fold-1 and so on, that learns from the other folds' labelled train faces.
 
-    The held-out fold is the run's valid faces. Iterate over each run to train it, then give all to `held_out_scores`.
+    The fold itself is the run's valid faces. Iterate over each run to train it, then give all to `held_out_scores`.
     Raises RunError as `train` does, DataError where there are fewer than 2 folds, or more folds than faces.
     """
     labelled = faces[(faces.labels >= 0) & (faces.splits == "train")]
@@ -46,23 +46,21 @@ def fold_runs(
 
 
 def held_out_scores(runs: Sequence[Run]) -> FaceScores:
-    """The probabilities of every held-out face by its own fold's net, averaged over it and its mirror image.
+    """Score every held-out face by its own fold's net, averaged over the face and its mirror image.
 
     The net is that of the last epoch: the best would have been chosen by the labels that it is to judge.
-
     Raises RunError where there is no run, or one is not finished.
     """
     if not runs or any(not run.finished for run in runs):
         raise RunError("scores of held-out faces need the runs of all folds, finished: go on with --resume")
-    ids = np.concatenate([run.valid_faces.ids for run in runs])
-    probs = np.concatenate(
-        [_probs(load_inference_model(run, name="fold", last=True)[0], run.valid_faces.images) for run in runs]
-    )
-    return FaceScores(ids, Scores(probs, runs[0].names), held_out=True)
+    ids = np.concatenate([run.faces.valid.ids for run in runs])
+    models = [load_inference_model(run, name="fold", epoch="last")[0] for run in runs]
+    probs = np.concatenate([_score(model, run.faces.valid.images) for model, run in zip(models, runs, strict=True)])
+    return FaceScores(ids, Scores(probs, runs[0].class_names), held_out=True)
 
 
 @torch.no_grad()
-def _probs(model: InferenceModel, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _score(model: InferenceModel, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     parts = []
     for rows in batches(len(images), 256):
         plain = torch.from_numpy(images[rows].copy())

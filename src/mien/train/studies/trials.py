@@ -1,4 +1,4 @@
-"""Cells of a study: runs, one after the other in this process, or several at a time in processes of their own."""
+"""The trials of a study: runs, one after the other in this process, or several at a time in processes of their own."""
 
 import logging
 import math
@@ -22,35 +22,48 @@ from mien.types import FaceSet
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of one candidate with one seed. failure: why it did not come to its end, or empty."""
+    """The result of one candidate with one seed.
+
+    Parameters
+    ----------
+    name
+        The candidate's name.
+    seed
+        The seed.
+    epochs
+        The epochs that were trained.
+    failure
+        Why it did not come to its end, or empty.
+    """
 
     name: str
     seed: int
     epochs: tuple[Epoch, ...]
     failure: str = ""
 
+    def __repr__(self) -> str:
+        result = f"failed: {self.failure}" if self.failure else f"last {self.last:.2%}, best {self.best:.2%}"
+        return f"<Trial {self.name}, seed {self.seed}: {result}>"
+
     @property
     def best(self) -> float:
-        """The highest validation accuracy of its epochs: chosen on the faces it is measured on, so a little high.
-
-        It is not a number (nan) where there is no epoch, as `last` is then.
-        """
+        """The highest validation accuracy: chosen on the faces it is measured on, so a little high; nan without one."""
         return max((epoch.valid_accuracy for epoch in self.epochs), default=math.nan)
 
     @property
     def last(self) -> float:
-        """The validation accuracy of the last epoch."""
+        """The validation accuracy of the last epoch; nan without one."""
         return self.epochs[-1].valid_accuracy if self.epochs else math.nan
 
     @property
     def minutes(self) -> float:
-        """That its epochs took."""
+        """The time that its epochs took."""
         return sum(epoch.seconds for epoch in self.epochs) / 60
 
 
 @dataclass(frozen=True)
 class TrialJob:
-    """A trial that is to be trained: by this recipe, its seed in it, on these faces, in this folder."""
+    """A trial that is still to be trained: its recipe with its seed, its faces and its folder."""
 
     name: str
     recipe: Recipe
@@ -58,19 +71,19 @@ class TrialJob:
     folder: Path
 
 
-Tell = Callable[[TrialJob, int], None]  # called with how many of a job's epochs are done
+OnEpoch = Callable[[TrialJob, int], None]  # called with how many of a job's epochs are done
 
 
-def run_in_turn(jobs: Sequence[TrialJob], *, threads: int, tell: Tell) -> Iterator[tuple[TrialJob, Trial]]:
-    """Train one after the other, here."""
+def run_in_turn(jobs: Sequence[TrialJob], *, threads: int, on_epoch: OnEpoch) -> Iterator[tuple[TrialJob, Trial]]:
+    """Train one after the other in this process."""
     for job in jobs:
-        yield job, _trained(job, threads, tell)
+        yield job, _run(job, threads, on_epoch)
 
 
 def run_in_processes(
-    jobs: Sequence[TrialJob], *, workers: int, threads: int, tell: Tell
+    jobs: Sequence[TrialJob], *, workers: int, threads: int, on_epoch: OnEpoch
 ) -> Iterator[tuple[TrialJob, Trial]]:
-    """Train so many at a time, a new process for each; a process that dies is a failure of its trial alone."""
+    """Train several at a time, each in a new process. A process that dies is a failure of its own trial alone."""
     waiting, running = list(jobs), dict[Connection, tuple[TrialJob, BaseProcess]]()
     try:
         while waiting or running:
@@ -87,7 +100,7 @@ def run_in_processes(
                     process.join()
                     message = Trial(job.name, job.recipe.seed, (), f"its process ended with code {process.exitcode}")
                 if isinstance(message, int):
-                    tell(job, message)
+                    on_epoch(job, message)
                     continue
                 del running[pipe]
                 process.join()
@@ -98,22 +111,22 @@ def run_in_processes(
             process.join()
 
 
-def _trained(job: TrialJob, threads: int, tell: Tell) -> Trial:
+def _run(job: TrialJob, threads: int, on_epoch: OnEpoch) -> Trial:
     epochs: list[Epoch] = []
     try:
         run = train(job.recipe, job.faces, out=job.folder, resume=True, hardware=Hardware(threads=threads))
         epochs = run.epochs
-        tell(job, len(epochs))
+        on_epoch(job, len(epochs))
         for epoch in run:
-            tell(job, epoch.number)
+            on_epoch(job, epoch.number)
     except (MienError, OSError, RuntimeError, ValueError, MemoryError) as error:  # the others can go on
-        what = str(error) if isinstance(error, MienError) else f"{type(error).__name__}: {error}"
-        return Trial(job.name, job.recipe.seed, tuple(epochs), what.partition("\n")[0])
+        reason = str(error) if isinstance(error, MienError) else f"{type(error).__name__}: {error}"
+        return Trial(job.name, job.recipe.seed, tuple(epochs), reason.partition("\n")[0])
     return Trial(job.name, job.recipe.seed, tuple(epochs))
 
 
 def _start(job: TrialJob, threads: int) -> tuple[Connection, BaseProcess]:
-    context = multiprocessing.get_context("spawn")  # a process of torch's cannot be forked
+    context = multiprocessing.get_context("spawn")  # a process that uses torch cannot be forked
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(job, threads, theirs), daemon=True)
     process.start()
@@ -125,7 +138,7 @@ def _work(job: TrialJob, threads: int, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one is interrupted, too, and ends it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    pipe.send(_trained(job, threads, lambda _job, epochs: pipe.send(epochs)))
+    pipe.send(_run(job, threads, lambda _job, epochs: pipe.send(epochs)))
 
 
 def _end_with_parent() -> None:

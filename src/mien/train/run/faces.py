@@ -1,0 +1,46 @@
+"""The faces of a run: which are trained on, which it is judged by, and a batch that fits them."""
+
+from dataclasses import dataclass, replace
+
+from mien.errors import RunError
+from mien.train.recipe import Recipe
+from mien.types import FaceSet
+
+_STEPS = 4  # an epoch of fewer steps teaches little
+
+
+@dataclass(frozen=True)
+class RunFaces:
+    """The labelled faces of the splits train and valid. hash: of the whole set that they come from."""
+
+    train: FaceSet
+    valid: FaceSet
+    hash: str
+
+    @staticmethod
+    def select(faces: FaceSet) -> "RunFaces":
+        """Select the faces of a run. Raises RunError where there are too few."""
+        labelled = faces[faces.labels >= 0]
+        train, valid = (labelled[labelled.splits == split] for split in ("train", "valid"))
+        if len(train) < 2 or not len(valid):
+            counts = f"{len(train)} labelled train faces and {len(valid)} labelled valid ones"
+            hint = "set some aside: mien data import ... --split-valid 0.15" if len(train) > 2 else "import more faces"
+            raise RunError(f"a run needs 2 train faces or more and 1 valid face or more, got {counts}; {hint}")
+        return RunFaces(train, valid, faces.hash)
+
+    def fit_batch(self, recipe: Recipe) -> tuple[Recipe, str]:
+        """Make the batch of a recipe smaller where there are fewer train faces than it takes.
+
+        Returns
+        -------
+        recipe
+            The recipe, its `optim.batch` a quarter of the train faces where these are fewer than a batch.
+        remark
+            What was changed, in a sentence; empty where nothing was.
+        """
+        count = len(self.train)
+        if recipe.loss.kind == "prototypical" or count >= recipe.optim.batch:
+            return recipe, ""
+        batch = max(2, count // _STEPS)
+        remark = f"optim.batch is {batch} instead of {recipe.optim.batch}, as there are only {count} train faces"
+        return replace(recipe, optim=replace(recipe.optim, batch=batch)), remark
