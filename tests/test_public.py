@@ -50,6 +50,7 @@ PUBLIC = {
     "load",
     "load_faces",
     "models",
+    "predict",
     "read_fer2013",
     "read_flat",
     "read_folder",

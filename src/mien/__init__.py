@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from mien.io.image import read_picture as read_picture
     from mien.labels import EXPRESSIONS as EXPRESSIONS
     from mien.pipeline.predictor import Predictor as Predictor
+    from mien.pipeline.predictor import predict as predict
     from mien.types import Classifier as Classifier
     from mien.types import Detections as Detections
     from mien.types import Detector as Detector
@@ -96,6 +97,7 @@ _HOME: dict[str, str] = {
     "with_tta": "classify.tta",
     "draw": "visualize.annotate",
     "Predictor": "pipeline.predictor",
+    "predict": "pipeline.predictor",
     "Summary": "visualize.summary",
     "Timeline": "visualize.timeline",
     "read_picture": "io.image",

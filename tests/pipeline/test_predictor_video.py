@@ -15,7 +15,7 @@ from mien.detect.boxes import box_iou
 from mien.detect.yunet import YuNet
 from mien.errors import DataError, ModelError
 from mien.io.frame import Frame
-from mien.pipeline import predictor as module
+from mien.pipeline import streaming as module
 from mien.pipeline.predictor import Predictor
 from mien.track.video_detector import STRIDE
 from mien.types import Detections, Scores
@@ -61,7 +61,7 @@ def footage(
 def no_threads() -> bool:
     deadline = time.monotonic() + WAIT
     while time.monotonic() < deadline:
-        if not any(thread.name == "mien-ahead" for thread in threading.enumerate()):
+        if not any(thread.name == "mien-prefetch" for thread in threading.enumerate()):
             return True
         time.sleep(0.005)
     return False
@@ -248,7 +248,7 @@ def test_quality_and_doubtful_detections() -> None:
     assert prediction.quality == ("good", "unsure", "small")
     prediction = Predictor(Brightness(), detector=detector, min_detection=0.6)(picture)
     assert (prediction.quality, prediction.faces.boxes[0].tolist()) == (("good",), [60, 60, 120, 120])
-    assert Predictor(Brightness(), min_detection=0.9)._detector == YuNet(threshold=0.9)
+    assert Predictor(Brightness(), min_detection=0.9).detector == YuNet(threshold=0.9)
 
 
 @pytest.mark.parametrize(

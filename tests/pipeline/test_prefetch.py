@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from mien.pipeline.prefetch import ahead
+from mien.pipeline.prefetch import prefetch
 
 WAIT = 10  # seconds, at the most
 
 
 def alive() -> int:
-    return sum(thread.name == "mien-ahead" for thread in threading.enumerate())
+    return sum(thread.name == "mien-prefetch" for thread in threading.enumerate())
 
 
 class Source:
@@ -44,13 +44,13 @@ class Source:
 
 @pytest.mark.parametrize("size", [1, 3, 100])
 def test_all_items_come_in_their_order_and_the_thread_ends(size: int) -> None:
-    assert list(ahead(Source(50).items(), size=size)) == list(range(50))
+    assert list(prefetch(Source(50).items(), size=size)) == list(range(50))
     assert alive() == 0
 
 
 def test_no_more_than_size_are_made_before_they_are_asked_for() -> None:
     source = Source(50)
-    items = ahead(source.items(), size=3)
+    items = prefetch(source.items(), size=3)
     assert source.made == 0
     assert next(items) == 0
     source.until_made(5)  # one taken, three waiting, one in hand
@@ -60,7 +60,7 @@ def test_no_more_than_size_are_made_before_they_are_asked_for() -> None:
 
 
 def test_an_error_comes_after_the_items_before_it() -> None:
-    items = ahead(Source(3, error=KeyError("gone")).items(), size=10)
+    items = prefetch(Source(3, error=KeyError("gone")).items(), size=10)
     assert [next(items), next(items), next(items)] == [0, 1, 2]
     with pytest.raises(KeyError, match="gone"):
         next(items)
@@ -70,7 +70,7 @@ def test_an_error_comes_after_the_items_before_it() -> None:
 @pytest.mark.parametrize("end", ["close", "forget", "raise"])
 def test_a_consumer_that_leaves_ends_the_thread_and_what_it_ran(end: str) -> None:
     source = Source(10**9)
-    items = ahead(ahead(source.items(), size=2), size=2)
+    items = prefetch(prefetch(source.items(), size=2), size=2)
     next(items)
     if end == "close":
         items.close()
@@ -85,7 +85,7 @@ def test_a_consumer_that_leaves_ends_the_thread_and_what_it_ran(end: str) -> Non
 
 def test_what_was_never_asked_for_is_never_begun() -> None:
     source = Source(5)
-    ahead(source.items(), size=2).close()
+    prefetch(source.items(), size=2).close()
     assert (source.made, alive()) == (0, 0)
 
 
@@ -97,7 +97,7 @@ def test_the_newest_overtakes_what_waits_where_it_should() -> None:
         assert go_on.wait(WAIT)
         yield from range(1, 4)
 
-    newest = ahead(items(), size=3, overtakes=lambda number: number != 3)
+    newest = prefetch(items(), size=3, overtakes=lambda number: number != 3)
     assert next(newest) == 0
     go_on.set()
     deadline = time.monotonic() + WAIT
@@ -109,7 +109,7 @@ def test_the_newest_overtakes_what_waits_where_it_should() -> None:
 def test_a_program_that_ends_with_an_open_iterator_ends_its_threads() -> None:
     """Threads that run into the end of the program crash it, some of the time."""
     code = """
-        from mien.pipeline.prefetch import ahead
+        from mien.pipeline.prefetch import prefetch
 
         def numbers():
             try:
@@ -121,7 +121,7 @@ def test_a_program_that_ends_with_an_open_iterator_ends_its_threads() -> None:
             for item in items:
                 yield 2 * item
 
-        stream = ahead(doubled(ahead(numbers(), size=2)), size=2)
+        stream = prefetch(doubled(prefetch(numbers(), size=2)), size=2)
         print(next(stream), next(stream), flush=True)
     """
     end = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)

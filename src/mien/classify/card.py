@@ -1,6 +1,7 @@
 """The card of a model: what a model file says of itself."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from mien.types import FACE_SIDE
 from mien.types.html_repr import table_html, titled_html
 
 _OLD_KEYS = {"labels": "class_names"}  # keys of files that were written before the key had its name of today
+_METADATA = 14  # the number of the field `metadata_props` in ONNX's ModelProto
 _KINDS: dict[Any, Any] = {str: str, int: int, float: int | float}  # what JSON gives for a field of this type
 
 
@@ -94,6 +96,50 @@ class ModelCard:
     def with_scores(self, **scores: float) -> "ModelCard":
         """Return the same card with figures added or replaced."""
         return replace(self, scores={**self.scores, **scores})
+
+
+def read_metadata(model: bytes) -> dict[str, str]:
+    """Return the metadata of an ONNX model from its file's content, without loading the model.
+
+    The file is one protobuf message, whose field 14 repeats pairs of a key (1) and a value (2); all else is skipped.
+    """
+    metadata = {}
+    for number, content in _protobuf_fields(model):
+        if number == _METADATA:
+            pair = dict(_protobuf_fields(content))
+            metadata[pair.get(1, b"").decode("utf-8", "replace")] = pair.get(2, b"").decode("utf-8", "replace")
+    return metadata
+
+
+def _protobuf_fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the number and content of each field of a protobuf message that has a length, up to where it is damaged."""
+    place = 0
+    while place < len(message):
+        tag, place = _varint(message, place)
+        match tag & 7:
+            case 0:
+                _, place = _varint(message, place)
+            case 1:
+                place += 8
+            case 2:
+                length, place = _varint(message, place)
+                yield tag >> 3, message[place : place + length]
+                place += length
+            case 5:
+                place += 4
+            case _:
+                return
+
+
+def _varint(message: bytes, place: int) -> tuple[int, int]:
+    """Return the number that starts at a place, 7 bits a byte, lowest first, and the place behind it."""
+    value = shift = 0
+    while place < len(message):
+        byte = message[place]
+        value, shift, place = value | (byte & 127) << shift, shift + 7, place + 1
+        if byte < 128:
+            break
+    return value, place
 
 
 def _values_are_sound(card: ModelCard) -> bool:

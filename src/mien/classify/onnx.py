@@ -1,4 +1,4 @@
-"""The classifier in a model file, and the models that ship. docs/model-file.md says what such a file holds."""
+"""The classifier in a model file, and the models that ship. docs/model-file.md says what a model file holds."""
 
 import difflib
 import hashlib
@@ -12,27 +12,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.classify.card import ModelCard
+from mien.classify.card import ModelCard, read_metadata
 from mien.classify.file_type import kind_of
 from mien.classify.prior import Prior, corrected, prior_ratio
+from mien.classify.session import ADVICE, cpu_count, first_line, make_session
 from mien.errors import ModelError
 from mien.io.atomic_write import exists
 from mien.types import COLUMNS, FACE_SIDE, Scores, batches, require_faces
 
-_CPU = ("CPUExecutionProvider",)
 _DETECTORS = ("yunet.onnx",)  # what ships beside the classifiers
-_ADVICE = "a model file comes from: mien export RUN -o model.onnx; those that ship: mien models"
+_INHERITED: list[Any] = []  # sessions of a parent process: to end one would wait for threads that are not here
 
 
 class OnnxClassifier:
-    """The classifier in a model file: a path or the file's bytes. Checked whole when it is made, by a trial run too.
+    """The classifier in a model file. The file is checked whole when this is made, by a trial run too.
 
-    threads:   that compute one batch; 0: as many as there are CPUs for this process.
-    batch:     faces that are computed at a time, whatever is asked for at once; so memory stays flat.
-    providers: of ONNX Runtime, best first.
-    prior:     how often each class is expected before a face is seen, where it is not as the file says: the name of one
-               in its card (`uniform`), or a number for each class.
-    Safe to call from several threads. Raises ModelError where the file is no model of mien.
+    May be called from several threads, pickled, copied, and used in forked processes: the file's bytes and the
+    settings go along, and each process makes a session of its own.
+
+    Parameters
+    ----------
+    source
+        The path of a model file, or its bytes.
+    threads
+        CPU threads that compute one batch; 0: as many as there are CPUs for this process.
+    batch
+        Faces that are computed at a time, whatever is asked for at once; so memory stays flat.
+    providers
+        Of ONNX Runtime, best first; None: the CPU.
+    prior
+        How often each class is expected before a face is seen, where that is not as the file says: the name of a prior
+        in its card (`uniform`), or a number for each class.
+
+    Raises
+    ------
+    ModelError
+        Where the file is no model of mien, or a setting is out of range.
     """
 
     def __init__(
@@ -41,25 +56,37 @@ class OnnxClassifier:
         *,
         threads: int = 0,
         batch: int = 256,
-        providers: Sequence[str] = _CPU,
+        providers: Sequence[str] | None = None,
         prior: Prior | None = None,
     ) -> None:
         if threads < 0:
             raise ModelError(f"threads must be 0 (as many as there are CPUs) or more, got {threads}")
         if batch < 1:
             raise ModelError(f"batch must be 1 or more, got {batch}")
-        self._where = "the model" if isinstance(source, bytes) else str(source)
+        where = "the model" if isinstance(source, bytes) else str(source)
         content = source if isinstance(source, bytes) else _read(Path(source))
-        self.threads = threads or _cpus()
+        self.threads = threads or cpu_count()
         self.batch = batch
-        self.hash = hashlib.sha256(content).hexdigest()
-        self._session = _session(content, self._where, self.threads, providers)
-        self.card = _card(self._session, self._where)
-        _check_ends(self._session, self.card, self._where)
         self._ratio: NDArray[np.float64] | None = None  # what is in the file is tried as it is
+        self._load(where, content, None if providers is None else tuple(providers))
+        _check_ends(self._session, self.card, where)
         self(np.zeros((2, FACE_SIDE, FACE_SIDE), np.uint8))
         if prior is not None:
             self._ratio = prior_ratio(self.card, prior)
+
+    def _load(self, where: str, content: bytes, providers: tuple[str, ...] | None) -> None:
+        self._where, self._content, self._providers = where, content, providers
+        self._process = os.getpid()
+        self._session = make_session(content, providers=providers, threads=self.threads, name=where)
+        self.card = _card(content, self._session, where)
+        self.hash = hashlib.sha256(content).hexdigest()
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self._where, self._content, self._providers, self.threads, self.batch, self._ratio
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        where, content, providers, self.threads, self.batch, self._ratio = state
+        self._load(where, content, providers)
 
     @property
     def name(self) -> str:
@@ -70,11 +97,14 @@ class OnnxClassifier:
         return f"OnnxClassifier({self._where!r}, name={self.name!r}, threads={self.threads}, batch={self.batch})"
 
     def __call__(self, images: NDArray[np.uint8], /) -> Scores:
-        """(N, 48, 48) uint8 -> Scores with N rows, whose names are the card's labels.
+        """Classify faces, (N, 48, 48) uint8; the scores' classes are those of the card.
 
         Raises DataError for any other array, ModelError where the model does not return probabilities.
         """
         images = require_faces(images)
+        if os.getpid() != self._process:  # a fork: the parent's threads, and so its session, do not work here
+            _INHERITED.append(self._session)
+            self._load(self._where, self._content, self._providers)
         probs = np.empty((len(images), len(self.card.class_names)), np.float32)
         for rows in batches(len(images), self.batch):
             probs[rows] = self._run(np.ascontiguousarray(images[rows]))
@@ -88,44 +118,48 @@ class OnnxClassifier:
         try:
             (probs,) = self._session.run(["probs"], {"faces": images})
         except Exception as error:  # the errors of ONNX Runtime have no base class of their own
-            raise ModelError(f"{self._where} failed on {len(images)} faces at once: {_line(error)}") from error
+            raise ModelError(f"{self._where} failed on {len(images)} faces at once: {first_line(error)}") from error
         if probs.shape != wanted:
-            raise ModelError(f"{self._where} must return probs of shape {wanted}, one a label, got {probs.shape}")
+            raise ModelError(f"{self._where} must return probs of shape {wanted}, one a class, got {probs.shape}")
         probs = np.asarray(probs, np.float32)
         return probs if self._ratio is None else corrected(probs, self._ratio)
 
 
-def load(model: Path | str, *, threads: int = 0, prior: Prior | None = None) -> OnnxClassifier:
-    """The classifier of a model that ships, by its name (`swift`), or of a model file, by its path (`./swift.onnx`).
+def load(
+    model: Path | str,
+    *,
+    threads: int = 0,
+    batch: int = 256,
+    providers: Sequence[str] | None = None,
+    prior: Prior | None = None,
+) -> OnnxClassifier:
+    """Load a model that ships, by its name (`swift`), or a model file, by its path (`./swift.onnx`).
 
-    prior: how often each class is expected before a face is seen; None: as the model's card says.
+    The other parameters are those of `OnnxClassifier`.
     Raises ModelError where there is no such model, with the names there are, or the prior is none of that model's.
     """
     ships = shipped()
-    if str(model) in ships:
-        return OnnxClassifier(ships[str(model)].read_bytes(), threads=threads, prior=prior)
-    if exists(model):
-        return OnnxClassifier(model, threads=threads, prior=prior)
+    source = ships[str(model)].read_bytes() if str(model) in ships else model if exists(model) else None
+    if source is not None:
+        return OnnxClassifier(source, threads=threads, batch=batch, providers=providers, prior=prior)
     near = difflib.get_close_matches(str(model), ships, n=1)
     guess = f"; did you mean {near[0]}?" if near else ""
-    raise ModelError(f"no file and no model that ships is named {model}{guess} ({_ships(ships)})")
+    names = f"these ship: {', '.join(ships)}" if ships else "none ships"
+    raise ModelError(f"no file and no model that ships is named {model}{guess} ({names})")
 
 
 def models() -> list[ModelCard]:
-    """The cards of the models that ship with mien, by name."""
-    return [OnnxClassifier(file.read_bytes(), threads=1).card for file in shipped().values()]
+    """Return the cards of the models that ship with mien, by name; nothing is loaded for them but their files."""
+    cards = [read_metadata(file.read_bytes()).get("mien", "") for file in shipped().values()]
+    return [ModelCard.from_json(card) for card in cards]
 
 
 def shipped() -> dict[str, Traversable]:
-    """The files of the models that ship with mien, by the name that `load` takes."""
+    """Return the files of the models that ship with mien, by the name that `load` takes."""
     folder = resources.files("mien") / "assets"
     files = [file for file in folder.iterdir() if file.name.endswith(".onnx")] if folder.is_dir() else []
     files = sorted((file for file in files if file.name not in _DETECTORS), key=lambda file: file.name)
     return {file.name.removesuffix(".onnx"): file for file in files}
-
-
-def _ships(names: dict[str, Traversable]) -> str:
-    return f"these ship: {', '.join(names)}" if names else "none ships"
 
 
 def _read(path: Path) -> bytes:
@@ -136,44 +170,25 @@ def _read(path: Path) -> bytes:
             head = file.read(64)
             kind = kind_of(head)
             if kind is not None:
-                raise ModelError(f"{path} must be a model file, got what is {kind}; {_ADVICE}")
+                raise ModelError(f"{path} must be a model file, got what is {kind}; {ADVICE}")
             return head + file.read()
     except OSError as error:
         raise ModelError(f"cannot read the model {path}: {error.strerror or error}") from error
 
 
-def _session(content: bytes, where: str, threads: int, providers: Sequence[str]) -> Any:
-    import onnxruntime
-
-    available = onnxruntime.get_available_providers()
-    unknown = [provider for provider in providers if provider not in available]
-    if unknown or not providers:
-        raise ModelError(f"providers must be among {', '.join(available)}, got {', '.join(unknown) or 'none'}")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what goes wrong is raised, and need not be printed as well
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=list(providers))
-    except Exception as error:  # the errors of ONNX Runtime have no base class of their own
-        raise ModelError(
-            f"{where} must be a model file, got a damaged or other one ({_line(error)}); {_ADVICE}"
-        ) from error
-
-
-def _card(session: Any, where: str) -> ModelCard:
-    text = session.get_modelmeta().custom_metadata_map.get("mien")
+def _card(content: bytes, session: Any, where: str) -> ModelCard:
+    text = read_metadata(content).get("mien")
     if text is None:
         ends = " -> ".join(_ends(each) for each in (session.get_inputs(), session.get_outputs()))
-        raise ModelError(f"{where} must carry a card of mien, got an ONNX graph without one: {ends}; {_ADVICE}")
+        raise ModelError(f"{where} must carry a card of mien, got an ONNX graph without one: {ends}; {ADVICE}")
     try:
         card = ModelCard.from_json(text)
     except ModelError as error:
         raise ModelError(f"{where}: {error}") from error
-    if not card.class_names or len({*card.class_names, *COLUMNS}) < len(card.class_names) + len(COLUMNS):
+    names = card.class_names
+    if not names or len({*names, *COLUMNS}) < len(names) + len(COLUMNS):
         raise ModelError(
-            f"{where}: the labels of its card must be distinct names, and none of {', '.join(COLUMNS)};"
-            f" got {list(card.class_names)}"
+            f"{where}: the class names of its card must be distinct, and none of {', '.join(COLUMNS)}; got {[*names]}"
         )
     if card.side != FACE_SIDE:
         raise ModelError(f"{where}: the side of its card must be {FACE_SIDE} pixels, got {card.side}")
@@ -187,7 +202,7 @@ def _check_ends(session: Any, card: ModelCard, where: str) -> None:
     ):
         wanted = f"{name} {kind} ['N', {', '.join(map(str, shape))}], N free"
         if len(ends) != 1 or (ends[0].name, ends[0].type) != (name, kind) or not _free_then(ends[0].shape, shape):
-            raise ModelError(f"{where} must have one {which}, {wanted}; got {_ends(ends)}; {_ADVICE}")
+            raise ModelError(f"{where} must have one {which}, {wanted}; got {_ends(ends)}; {ADVICE}")
 
 
 def _free_then(shape: list[int | str | None], wanted: tuple[int, ...]) -> bool:
@@ -199,13 +214,3 @@ def _free_then(shape: list[int | str | None], wanted: tuple[int, ...]) -> bool:
 
 def _ends(ends: Any) -> str:
     return ", ".join(f"{end.name} {end.type} {end.shape}" for end in ends)
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0].removeprefix("[ONNXRuntimeError] : ")
-
-
-def _cpus() -> int:
-    if hasattr(os, "sched_getaffinity"):  # Linux: a container may have fewer than the machine
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -11,23 +11,26 @@ UNSURE = 0.75  # confidence of the detector, below which it may be no face
 
 
 def quality(faces: Detections) -> tuple[str, ...]:
-    """For each of M faces: `good`, or what is wrong, joined by `+`.
+    """Return for each of M faces `good`, or what is wrong with it, joined by `+`.
 
-    small:   narrower than 20 pixels.
-    profile: the nose's tip lies beyond an eye, seen along the line between the eyes: turned by about 45 degrees or
-             more. Only told where there are landmarks.
-    unsure:  the detector's confidence is under 0.75.
+    small
+        Narrower than 20 pixels.
+    profile
+        The nose's tip lies beyond an eye, seen along the line between the eyes: turned by about 45 degrees or more.
+        Only told where there are landmarks.
+    unsure
+        The detector's confidence is under 0.75.
     """
-    marks = {
+    words = {
         "small": faces.boxes[:, 2] - faces.boxes[:, 0] < SMALL,
-        "profile": _profile(faces),
+        "profile": _is_profile(faces),
         "unsure": faces.confidence < UNSURE,
     }
-    return tuple("+".join(mark for mark, which in marks.items() if which[face]) or GOOD for face in range(len(faces)))
+    return tuple("+".join(word for word, which in words.items() if which[face]) or GOOD for face in range(len(faces)))
 
 
-def _profile(faces: Detections) -> NDArray[np.bool_]:
-    """(M,) bool."""
+def _is_profile(faces: Detections) -> NDArray[np.bool_]:
+    """Return (M,) bool."""
     if faces.landmarks is None:
         return np.zeros(len(faces), np.bool_)
     left, right, nose = faces.landmarks[:, 0], faces.landmarks[:, 1], faces.landmarks[:, 2]

@@ -9,6 +9,7 @@ from time import perf_counter
 
 import numpy as np
 
+from mien.classify.session import import_onnxruntime
 from mien.errors import DataError
 from mien.types import FACE_SIDE, Classifier
 
@@ -56,15 +57,13 @@ def bench(classifier: Classifier, *, batch: int = 1, seconds: float = 2.0) -> Sp
 
 def machine() -> str:
     """This machine in a line: processor, CPUs, system, versions of Python and ONNX Runtime."""
-    import onnxruntime
-
     return ", ".join(
         (
             _processor(),
             f"{os.cpu_count()} CPUs",
             f"{platform.system()} {platform.machine()}",
             f"Python {platform.python_version()}",
-            f"ONNX Runtime {onnxruntime.__version__}",
+            f"ONNX Runtime {import_onnxruntime().__version__}",
         )
     )
 

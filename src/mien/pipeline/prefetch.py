@@ -1,4 +1,4 @@
-"""Work ahead of its consumer: an iterator run in a thread of its own, a few items in advance."""
+"""Work ahead of its consumer: an iterator that runs in a thread of its own, a few items in advance."""
 
 import atexit
 from collections import deque
@@ -11,26 +11,36 @@ Item = TypeVar("Item")
 _END_SECONDS = 15.0  # how long a thread may take to end: longer than a camera is waited for
 
 
-def ahead(items: Iterator[Item], *, size: int, overtakes: Callable[[Item], bool] = lambda _: False) -> Generator[Item]:
-    """The same items in the same order, made in a thread, at most `size` of them before they are asked for.
+def prefetch(
+    items: Iterator[Item], *, size: int, overtakes: Callable[[Item], bool] = lambda _: False
+) -> Generator[Item]:
+    """Yield the same items in the same order; a thread makes up to `size` of them before they are asked for.
 
-    overtakes: whether an item takes the place of all that wait, which are left out, as is right for a camera's.
     What `items` raises is raised after the items before it. When the consumer stops early, and closes this or lets go
     of it, the thread ends and `items` is closed.
+
+    Parameters
+    ----------
+    items
+        What is run in the thread.
+    size
+        How many items wait, at the most.
+    overtakes
+        Whether an item takes the place of all that wait, which are left out, as is right for a camera's frames.
     """
-    line: _Line[Item] = _Line(size, overtakes)
-    thread = Thread(target=line.fill, args=(items,), name="mien-ahead", daemon=True)
-    _running[thread] = line
+    queue: _Queue[Item] = _Queue(size, overtakes)
+    thread = Thread(target=queue.fill, args=(items,), name="mien-prefetch", daemon=True)
+    _running[thread] = queue
     thread.start()
     try:
-        yield from line.items()
+        yield from queue.items()
     finally:
-        line.leave()
+        queue.leave()
         thread.join()
         _running.pop(thread, None)
 
 
-class _Line(Generic[Item]):
+class _Queue(Generic[Item]):
     """A queue between two threads, either of which may go away."""
 
     def __init__(self, size: int, overtakes: Callable[[Item], bool]) -> None:
@@ -70,13 +80,13 @@ class _Line(Generic[Item]):
             raise self._error
 
     def leave(self) -> None:
-        """The consumer wants no more."""
+        """Note that the consumer wants no more."""
         with self._changed:
             self._left = True
             self._changed.notify_all()
 
     def _put(self, item: Item) -> bool:
-        """Add an item, when there is room; False where nobody wants any."""
+        """Add an item when there is room; return False where nobody wants any."""
         with self._changed:
             if self._overtakes(item):
                 self._waiting.clear()
@@ -87,13 +97,13 @@ class _Line(Generic[Item]):
             return not self._left
 
 
-_running: dict[Thread, _Line[Any]] = {}
+_running: dict[Thread, _Queue[Any]] = {}
 
 
 @atexit.register
 def _end_threads() -> None:
     """End the threads of iterators still open when the program ends: they would crash it in its last moments."""
-    for line in list(_running.values()):
-        line.leave()
+    for queue in list(_running.values()):
+        queue.leave()
     for thread in list(_running):
         thread.join(_END_SECONDS)

@@ -6,7 +6,7 @@ whoever made the arrays should leave them alone, too.
 
 from mien.types.detections import Detections
 from mien.types.face_set import FACE_SIDE, FaceSet, require_faces
-from mien.types.prediction import COLUMNS, Prediction, columns
+from mien.types.prediction import COLUMNS, Prediction, Preview, columns
 from mien.types.protocols import Classifier, Detector, Progress, batches
 from mien.types.scores import Scores
 
@@ -18,6 +18,7 @@ __all__ = [
     "Detector",
     "FaceSet",
     "Prediction",
+    "Preview",
     "Progress",
     "Scores",
     "batches",

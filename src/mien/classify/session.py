@@ -1,0 +1,105 @@
+"""Sessions of ONNX Runtime: quiet, sending nothing, on the processors that are asked for."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from mien.errors import ModelError
+
+CPU = ("CPUExecutionProvider",)
+CUDA = ("CUDAExecutionProvider", *CPU)  # what CUDA cannot compute goes to the CPU
+
+ADVICE = "a model file comes from: mien export RUN -o model.onnx; those that ship: mien models"
+_TELEMETRY_OFF = "ORT_DISABLE_TELEMETRY"
+
+
+def import_onnxruntime() -> Any:
+    """Import ONNX Runtime so that it sends nothing, writes nothing and starts no thread for it.
+
+    From version 1.32 on it would otherwise keep a device id and a database in the home folder and look up a host, and
+    forked processes would not end. It reads the variable that turns this off once, when it is loaded.
+    """
+    before = os.environ.get(_TELEMETRY_OFF)
+    os.environ[_TELEMETRY_OFF] = "1"
+    try:
+        import onnxruntime  # 0.2 s, which commands without a model need not wait for; and see above
+    finally:
+        if before is None:
+            del os.environ[_TELEMETRY_OFF]
+        else:
+            os.environ[_TELEMETRY_OFF] = before
+    return onnxruntime
+
+
+def providers_of(device: str) -> tuple[str, ...]:
+    """Return ONNX Runtime's providers for a device: `cpu`, `cuda`, or `auto`, which is CUDA where it is installed.
+
+    Raises ModelError for another device.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise ModelError(f"device must be auto, cpu or cuda, got {device}")
+    if device == "auto":
+        available = import_onnxruntime().get_available_providers()
+        return CUDA if CUDA[0] in available else CPU
+    return CUDA if device == "cuda" else CPU
+
+
+def make_session(
+    model: bytes,
+    *,
+    providers: Sequence[str] | None = None,
+    threads: int = 0,
+    varying_shapes: bool = False,
+    name: str = "the model",
+) -> Any:
+    """Load an ONNX model into a session of ONNX Runtime.
+
+    Parameters
+    ----------
+    model
+        The content of the model's file.
+    providers
+        Of ONNX Runtime, best first; None: the CPU.
+    threads
+        CPU threads that compute one call; 0: as many as there are CPUs for this process.
+    varying_shapes
+        Whether calls come in many shapes; no memory pattern is kept for each then.
+    name
+        What errors call the model.
+
+    Raises
+    ------
+    ModelError
+        Where the model is damaged, or a provider is not installed or cannot start.
+    """
+    onnxruntime = import_onnxruntime()
+    wanted = CPU if providers is None else tuple(providers)
+    available = onnxruntime.get_available_providers()
+    unknown = [provider for provider in wanted if provider not in available]
+    if unknown or not wanted:
+        raise ModelError(f"providers must be among {', '.join(available)}, got {', '.join(unknown) or 'none'}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or cpu_count()
+    options.inter_op_num_threads = 1
+    options.enable_mem_pattern = not varying_shapes
+    options.log_severity_level = 4  # what goes wrong is raised, and need not be printed as well
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=list(wanted))
+    except Exception as error:  # the errors of ONNX Runtime have no base class of their own
+        said = first_line(error)
+        raise ModelError(f"{name} must be a model file, got a damaged or other one ({said}); {ADVICE}") from error
+    if wanted[0] not in session.get_providers():
+        raise ModelError(f"cannot start {wanted[0]} on this machine: its driver or libraries do not fit")
+    return session
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error of ONNX Runtime says, in one line."""
+    return str(error).strip().split("\n")[0].removeprefix("[ONNXRuntimeError] : ")
+
+
+def cpu_count() -> int:
+    """Return how many CPUs this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux: a container may have fewer than the machine
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,88 @@
+"""Predictions of any number of sources, lazily: pictures in batches, videos decoded and searched ahead in threads."""
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+
+from mien.errors import DataError
+from mien.io.frame import Frame, FrameSelection
+from mien.io.reader import read_frames
+from mien.io.source import OnError, Sources, find_sources, is_video
+from mien.pipeline.prefetch import prefetch
+from mien.pipeline.stages import PendingFrame, Stages
+from mien.track.smoothing import Smoother
+from mien.track.video_detector import VideoFaceDetector
+from mien.types import Prediction
+
+_FRAMES = 16  # of a video: classified together, at the most, and searched ahead of that
+_KEPT = 4  # frames that are read ahead, or searched ahead where they are kept
+
+
+def stream_sources(
+    stages: Stages,
+    sources: Sources,
+    selection: FrameSelection,
+    on_error: OnError,
+    *,
+    smooth: float,
+    stride: int,
+    keep: bool,
+) -> Generator[tuple[Frame, Prediction]]:
+    """Yield each picture and frame of the sources with its prediction, in order; see `Predictor.stream`.
+
+    keep: whether frames keep their pictures until they are yielded.
+    """
+    pending: list[PendingFrame] = []
+    names = find_sources(sources)
+    while True:
+        try:
+            name = next(names, None)
+        except DataError:  # what could be read before comes first
+            yield from stages.pair_with_frames(pending)
+            raise
+        if name is None:
+            break
+        try:
+            if is_video(name):
+                yield from stages.pair_with_frames(pending)
+                pending = []
+                yield from _stream_video(stages, name, selection, smooth=smooth, stride=stride, keep=keep)
+                continue
+            pending += [stages.detect(frame, keep=keep) for frame in read_frames(name, selection=selection)]
+        except DataError as error:
+            on_error(name, error)
+        if stages.is_full(pending, stages.batch):
+            yield from stages.pair_with_frames(pending)
+            pending = []
+    yield from stages.pair_with_frames(pending)
+
+
+def _stream_video(
+    stages: Stages, name: str, selection: FrameSelection, *, smooth: float, stride: int, keep: bool
+) -> Iterator[tuple[Frame, Prediction]]:
+    """Yield the frames of one video with their predictions: it is decoded in one thread and searched in another."""
+    frames = prefetch(read_frames(name, selection=selection), size=_KEPT, overtakes=lambda frame: frame.live)
+    tracked = _track_faces(stages, frames, stride=stride, keep=keep)
+    ready = prefetch(tracked, size=_KEPT if keep else _FRAMES, overtakes=lambda one: one.frame.live)
+    smoother = Smoother(seconds=smooth)
+    pending: list[PendingFrame] = []
+    error = None
+    with closing(ready):
+        try:
+            for one in ready:
+                pending.append(one)
+                if one.frame.live or stages.is_full(pending, _FRAMES):
+                    yield from stages.pair_with_frames(pending, smoother)
+                    pending = []
+        except DataError as caught:  # it comes after the frames that could be read
+            error = caught
+        yield from stages.pair_with_frames(pending, smoother)
+    if error is not None:
+        raise error
+
+
+def _track_faces(stages: Stages, frames: Generator[Frame], *, stride: int, keep: bool) -> Generator[PendingFrame]:
+    """Yield each frame of a video with its faces and their tracks."""
+    with closing(frames):
+        detect = VideoFaceDetector(stages.detector, keep=stages.keep_large_and_sure, stride=stride)
+        for frame, faces, tracks in detect.track(frames):
+            yield stages.pending(frame, faces, keep=keep, tracks=tracks)
