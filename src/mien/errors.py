@@ -9,6 +9,9 @@ MienError
  +- ExtraError     a feature needs a package that is not installed; names the extra to install
 """
 
+import shlex
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -52,7 +55,7 @@ class ExtraError(MienError):
     """A feature needs a package that is not installed."""
 
     def __init__(self, feature: str, *, extra: str) -> None:
-        super().__init__(f"{feature} needs more packages; install them with: pip install 'mien[{extra}]'")
+        super().__init__(f"{feature} needs more packages; install them with: {install_command(extra)}")
         self._feature, self._extra = feature, extra
 
     def __reduce__(self) -> tuple[Callable[[], "ExtraError"], tuple[()]]:
@@ -66,6 +69,24 @@ def plain(text: object) -> str:
         letter if letter.isprintable() or letter in "\n\t" or category(letter) == "Zs" else "\N{REPLACEMENT CHARACTER}"
         for letter in str(text)
     )
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs what an extra holds, however and wherever mien itself was installed."""
+    from importlib import metadata  # only for this message, and slow
+
+    beside = Path(shutil.which("pip") or "").parent == Path(sys.executable).parent
+    pip = "pip install" if beside else f"{shlex.quote(sys.executable)} -m pip install"
+    try:
+        requirements = metadata.requires("mien") or []
+    except metadata.PackageNotFoundError:  # run from its sources
+        return f"{pip} '.[{extra}]', in the folder of mien's sources"
+    wanted = [
+        name.strip()
+        for name, _, condition in (each.partition(";") for each in requirements)
+        if condition.replace("'", '"').endswith(f'"{extra}"')
+    ]
+    return " ".join([pip, *map(shlex.quote, wanted)])
 
 
 @contextmanager

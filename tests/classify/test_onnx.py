@@ -197,7 +197,8 @@ def test_a_flaw_of_a_model_file_is_named_when_it_is_opened(tmp_path: Path, flaw:
         (b"<!DOCTYPE html>", "web page"),
         (b"\x1c\x00\x00\x00TFL3....", "TensorFlow Lite"),
         (b'\x08\x00\x00\x00\x00\x00\x00\x00{"a": 1}', "safetensors"),
-        (b"garbage" * 100, "a damaged or other one"),
+        (b"garbage" * 100, "what is text"),
+        (b"\xffgarbage" * 100, "a damaged or other one"),
         (bytes(1000), "a damaged or other one"),
     ],
 )

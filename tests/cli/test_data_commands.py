@@ -217,7 +217,8 @@ def test_drawing_what_training_sees_needs_the_extra(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     outcome = run_mien("data", "show", "f.npz", "--recipe", "r.toml", "--draw", "a.png")
     assert (outcome.code, outcome.out) == (1, "")
-    assert outcome.err == "mien: mien.train needs more packages; install them with: pip install 'mien[train]'\n"
+    assert outcome.err.startswith("mien: mien.train needs more packages; install them with: ")
+    assert outcome.err.count("\n") == 1
     assert run_mien("data", "show", "f.npz", "--draw", "a.png").code == 0
 
 

@@ -67,7 +67,7 @@ def test_evaluate_says_what_the_library_says(folder: Path, tmp_path: Path) -> No
     report = mien.evaluate(
         mien.load(folder / "tiny.onnx"), faces[faces.splits == "valid"], seen=faces[faces.splits == "train"]
     )
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.err) == (0, f"wrote {tmp_path / 'r.json'}\n")
     assert outcome.out.startswith("tiny on 40 labelled faces of faces.npz (valid)\n")
     assert f"{report.accuracy.value:.2%}" in outcome.out
     assert "of 30 with no twin in training" in outcome.out
@@ -127,7 +127,8 @@ def test_evaluate_takes_the_split_that_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["faces.npz"], 2, "Missing argument 'MODEL'"),
+        (["faces.npz"], 2, "MODEL: is missing, as in: mien evaluate swift faces.npz"),
+        (["swift"], 2, "FACES: is missing, as in: mien evaluate swift faces.npz"),
         (["tiny.onnx", "faces.npz", "--split", "dev"], 2, "--split"),
         (["tiny.onnx", "nothing.npz"], 1, "mien: cannot read nothing.npz"),
         (["tiny.onnx", "other.onnx"], 1, "mien: other.onnx is no file of faces"),
@@ -187,7 +188,7 @@ def test_show_a_model_by_path_or_name(folder: Path) -> None:
     shown = [line.split(maxsplit=1) for line in by_path.splitlines()]
     for name, value in (
         ("model", "tiny"),
-        ("labels", ", ".join(EXPRESSIONS)),
+        ("classes", ", ".join(EXPRESSIONS)),
         ("parameters", "16,128"),
         ("hash", mien.load(folder / "tiny.onnx").hash),
         ("note", "[not] markup"),
@@ -214,7 +215,8 @@ def test_show_faces(folder: Path) -> None:
         (b"<html>", "what is a web page"),
         (b"PK\x03\x04 but no more", "is damaged"),
         (b"\x89PNG\r\n\x1a\n", "what is a PNG picture"),
-        (b"who knows", "a damaged or other one"),
+        (b"who knows", "what is text"),
+        (b"\x08who knows", "a damaged or other one"),
     ],
 )
 def test_show_says_what_is_wrong(tmp_path: Path, content: bytes, said: str) -> None:

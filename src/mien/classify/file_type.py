@@ -22,4 +22,5 @@ def kind_of(head: bytes) -> str | None:
         return "a TensorFlow Lite model"
     if head[8:9] == b"{" and head[4:8] == bytes(4):
         return "a safetensors file, which holds weights without a net"
-    return next((kind for start, kind in _KINDS if head.startswith(start)), None)
+    text = all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head)
+    return next((kind for start, kind in _KINDS if head.startswith(start)), "text, such as a recipe" if text else None)

@@ -1,10 +1,9 @@
 """`mien bench`: how fast a model is here."""
 
-import json as json_
 from typing import Annotated
 
 from mien.classify.onnx import load
-from mien.cli.console import add_row, say, stdout, table
+from mien.cli.console import add_row, progress_bar, say, say_json, stdout, table
 from mien.cli.options import Json, Threads, argument
 from mien.evaluation import latency
 from mien.pipeline.predictor import DEFAULT_MODEL
@@ -23,14 +22,19 @@ def bench(
     mien bench my.onnx --threads 1
     """
     classifier = load(model, threads=threads)
-    speeds = {batch: latency.bench(classifier, batch=batch) for batch in (1, 64)}
+    with progress_bar("Measuring"):
+        speeds = {batch: latency.bench(classifier, batch=batch) for batch in (1, 64)}
     if json:
         rows = [
-            {"batch": batch, "milliseconds": speed.milliseconds, "p90_milliseconds": speed.p90_milliseconds}
+            {
+                "batch": batch,
+                "milliseconds": speed.milliseconds,
+                "p90_milliseconds": speed.p90_milliseconds,
+            }
             for batch, speed in speeds.items()
         ]
         facts = {"model": classifier.name, "threads": classifier.threads, "machine": latency.machine(), "speeds": rows}
-        say(json_.dumps(facts, indent=2))
+        say_json(facts)
         return
     workers = f"{classifier.threads} thread{'s' * (classifier.threads > 1)}"
     say(f"{classifier.name}, {workers}\n{latency.machine()}\n")

@@ -1,8 +1,11 @@
 """Results on stdout, progress and remarks on stderr, and no text that a terminal obeys: shared by all commands."""
 
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -10,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mien.errors import plain
+from mien.io.atomic_write import write_text
 
 stdout = Console(highlight=False, emoji=False)
 stderr = Console(stderr=True, highlight=False, emoji=False)
@@ -25,6 +29,25 @@ class RemarkHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         remark(record.getMessage())
+
+
+def say_json(facts: object) -> None:
+    """Print facts as one JSON document, its numbers in at most 6 significant digits."""
+    say(json.dumps(_shortened(facts), indent=2, ensure_ascii=on_terminal(stdout)))
+
+
+def _shortened(facts: Any) -> Any:
+    if isinstance(facts, dict):
+        return {name: _shortened(fact) for name, fact in facts.items()}
+    if isinstance(facts, list):
+        return [_shortened(fact) for fact in facts]
+    return float(f"{facts:.6g}") if isinstance(facts, float) else facts
+
+
+def write_result(path: Path, text: str) -> None:
+    """Write a text file and say so. Raises OutputError."""
+    write_text(path, text)
+    remark(f"wrote {path}")
 
 
 def remark(text: object) -> None:

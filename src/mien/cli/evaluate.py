@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from mien.cli.console import add_row, progress_bar, say, stdout, table
+from mien.cli.console import add_row, progress_bar, say, stdout, table, write_result
 from mien.cli.options import (
     INPUT,
     Json,
@@ -17,22 +17,24 @@ from mien.cli.options import (
     option,
     out,
 )
+from mien.cli.show import holds_faces
 from mien.data.formats.npz import load_faces
 from mien.errors import DataError
 from mien.evaluation.report import Report
 from mien.evaluation.report import evaluate as measure
-from mien.io.atomic_write import require_writable, write_text
+from mien.io.atomic_write import require_writable
 from mien.labels import EXPRESSIONS, SPLITS
 from mien.metrics import Proportion
 from mien.types import FaceSet
 
 
 def evaluate(
-    models: Annotated[
+    names: Annotated[
         list[str],
-        argument("MODEL", "Models that ship, by name, or model files; several are an ensemble."),
+        argument(
+            "MODEL... FACES", "Models that ship or model files, of which several are averaged; then a file of faces."
+        ),
     ],
-    faces: Annotated[Path, argument("FACES", "A file of faces, as `mien data import` writes it: the last argument.")],
     split: Annotated[
         Literal["train", "valid", "test", "all"],
         option("--split", panel=INPUT, metavar="SPLIT", help="Measure on these faces: train, valid, test or all."),
@@ -49,22 +51,32 @@ def evaluate(
     mien evaluate swift faces.npz
     mien evaluate a.onnx b.onnx faces.npz --tta mirror -o report.json
     """
+    models, faces = _split_names(names)
     require_writable(out, inputs=(faces, *map(Path, models)))
     classifier = classifier_of(models, tta=tta)
-    every = load_faces(faces)
+    with progress_bar(f"Reading {faces}") as progress:
+        every = load_faces(faces, progress=progress)
     chosen = _split(every, split, faces)
     seen = every[every.splits == "train"] if split in ("valid", "test") and "train" in every.splits else None
-    with progress_bar("evaluating") as progress:
+    with progress_bar("Evaluating") as progress:
         report = measure(classifier, chosen, seen=seen, progress=progress)
     if json:
-        typer.echo(report.to_json())
+        say(report.to_json())
     else:
         say(f"{report.model} on {report.count:,} labelled faces of {faces} ({split})\n")
         for shown in (_summary(report), _expressions(report), _confusion(report)):
             stdout.print(shown)
             stdout.print()
     if out is not None:
-        write_text(out, report.to_json())
+        write_result(out, report.to_json())
+
+
+def _split_names(names: list[str]) -> tuple[list[str], Path]:
+    """Split the arguments into models and faces. Raises BadParameter where there is but one."""
+    if len(names) == 1:
+        missing = "MODEL" if holds_faces(Path(names[0])) else "FACES"
+        raise typer.BadParameter("is missing, as in: mien evaluate swift faces.npz", param_hint=missing)
+    return names[:-1], Path(names[-1])
 
 
 def _split(faces: FaceSet, split: str, file: Path) -> FaceSet:

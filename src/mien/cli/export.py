@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from mien import train
 from mien.classify.card import ModelCard
-from mien.cli.console import number, say
+from mien.cli.console import number, progress_bar, say
 from mien.cli.options import MODEL, CardName, MeasuredFaces, Note, argument, option, out
 from mien.data.formats.npz import load_faces
 from mien.io.atomic_write import require_writable
@@ -35,7 +35,9 @@ def export(
     """
     require_writable(out, inputs=(faces,))
     loaded = load_faces(faces) if faces else None
-    show_card(train.export(run, out, name=name, note=note, faces=loaded, prototypes=prototypes), out)
+    with progress_bar("Exporting"):
+        card = train.export(run, out, name=name, note=note, faces=loaded, prototypes=prototypes)
+    show_card(card, out)
 
 
 def show_card(card: ModelCard, out: Path) -> None:

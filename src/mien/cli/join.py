@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from mien import train
+from mien.cli.console import progress_bar
 from mien.cli.export import show_card
 from mien.cli.options import MODEL, CardName, MeasuredFaces, Note, argument, option, out
 from mien.data.formats.npz import load_faces
@@ -29,4 +30,6 @@ def join(
     """
     require_writable(out, inputs=(faces, *map(Path, models)))
     loaded = load_faces(faces) if faces else None
-    show_card(train.join(models, out, weights=weights, name=name, note=note, faces=loaded), out)
+    with progress_bar("Joining"):
+        card = train.join(models, out, weights=weights, name=name, note=note, faces=loaded)
+    show_card(card, out)

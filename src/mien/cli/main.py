@@ -151,7 +151,7 @@ def _run() -> None:
         _refuse_renamed_options(sys.argv[1:])
         sys.exit(app(prog_name="mien", standalone_mode=False))
     except typer.TyperException as error:  # how the command was called
-        message = error.format_message().rstrip(".")
+        message = error.format_message().rstrip(".").replace("Value error, ", "")  # a word of typer's library
         _end(f"{message}; see `{_called(error)} --help`" if message else "", error.exit_code)
     except typer.Abort:
         _end("stopped: the question was not answered", 1)

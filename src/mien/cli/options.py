@@ -40,9 +40,16 @@ def flag(*names: str, panel: str, help: str, **more: Any) -> Any:  # noqa: A002 
     return typer.Option(*names, rich_help_panel=panel, metavar="", help=help, **more)
 
 
-def out(metavar: str, help: str) -> Any:  # noqa: A002  # typer's word
-    """The option -o, --out."""
-    return option("-o", "--out", panel=OUTPUT, metavar=metavar, help=help, show_default=False)
+def out(metavar: str, help: str, *, stdout: bool = False) -> Any:  # noqa: A002  # typer's word
+    """Make the option -o, --out. stdout: whether `-` stands for standard output."""
+    callback = None if stdout else _require_name
+    return option("-o", "--out", panel=OUTPUT, metavar=metavar, help=help, callback=callback)
+
+
+def _require_name(path: Path | None) -> Path | None:
+    if path is not None and str(path) == "-":
+        raise typer.BadParameter("must be the name of a file or folder; nothing here goes to standard output")
+    return path
 
 
 Faces = Annotated[Path, argument("FACES", "A file of faces, as `mien data import` writes it.")]

@@ -74,7 +74,9 @@ def predict(
     ] = None,
     out: Annotated[
         Path | None,
-        out("FILE", "Write the table to this file: .csv, .jsonl or .parquet; - is standard output, as CSV."),
+        out(
+            "FILE", "Write the table to this file: .csv, .jsonl or .parquet; - is standard output, as CSV.", stdout=True
+        ),
     ] = None,
     json: Json = False,
     draw: Annotated[

@@ -1,18 +1,21 @@
 """`mien show`: what a file is."""
 
+import json as json_
+import tomllib
 from pathlib import Path
 from typing import Annotated
 
 from mien.classify.onnx import OnnxClassifier, load
-from mien.cli.console import number, say
+from mien.cli.console import number, say, say_json
 from mien.cli.data.show_faces import show_counts
-from mien.cli.options import argument
+from mien.cli.options import Json, argument
 from mien.errors import RecipeError
 from mien.io.atomic_write import is_file
 
 
 def show(
     file: Annotated[str, argument("FILE", "A model file, a model that ships, a file of faces or a recipe.")],
+    json: Json = False,
 ) -> None:
     """Say what a file is and what it holds: a model, faces or a recipe.
 
@@ -23,19 +26,35 @@ def show(
     """
     path = Path(file)
     if path.suffix.lower() == ".toml" and is_file(path):
-        say(f"{file}: a recipe\n\n{_text(path)}")
-    elif _holds_faces(path):
-        say(f"{file}: a file of faces")
-        show_counts(path)
+        _show_recipe(path, as_json=json)
+    elif holds_faces(path):
+        if not json:
+            say(f"{file}: a file of faces")
+        show_counts(path, as_json=json)
     else:
-        _show_model(file, load(file, threads=1))
+        _show_model(file, load(file, threads=1), as_json=json)
 
 
-def _show_model(file: str, classifier: OnnxClassifier) -> None:
+def _show_recipe(path: Path, *, as_json: bool) -> None:
+    text = _text(path)
+    try:
+        settings = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path} is not TOML: {error}") from error
+    if as_json:
+        say_json({"recipe": settings})
+    else:
+        say(f"{path}: a recipe\n\n{text}")
+
+
+def _show_model(file: str, classifier: OnnxClassifier, *, as_json: bool) -> None:
     card = classifier.card
+    if as_json:
+        say_json({"hash": classifier.hash} | json_.loads(card.to_json()))
+        return
     facts = {
         "model": card.name,
-        "labels": ", ".join(card.class_names),
+        "classes": ", ".join(card.class_names),
         "input": f"faces, {card.side}x{card.side} pixels, uint8",
         "parameters": f"{card.parameters:,}",
         "temperature": number(card.temperature),
@@ -62,7 +81,7 @@ def _text(path: Path) -> str:
         raise RecipeError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _holds_faces(path: Path) -> bool:
+def holds_faces(path: Path) -> bool:
     """Tell whether a file is of a kind that faces are kept in: .npz, which is a zip archive, or Parquet."""
     if not is_file(path):
         return False

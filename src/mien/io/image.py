@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from mien.errors import DataError
+from mien.errors import DataError, install_command
 from mien.io.image_format import FORMATS, START, format_of, without_damaged_chunks
 from mien.io.pixels import quietly, to_rgb
 
@@ -151,9 +151,8 @@ def _heic(file: IO[bytes], name: str) -> Image.Image:
     try:
         import pillow_heif  # an extra
     except ImportError as error:
-        raise DataError(
-            f"{name} is a HEIC picture; to read it, pip install 'mien[heic]', or save it as JPEG first"
-        ) from error
+        advice = f"to read it, {install_command('heic')}, or save it as JPEG first"
+        raise DataError(f"{name} is a HEIC picture; {advice}") from error
     opened = pillow_heif.open_heif(file)
     _require_size(opened, name)
     image: Image.Image = opened.to_pillow()

@@ -227,3 +227,11 @@ def test_a_folder_that_cannot_be_read_is_named(
     bad: list[DataError] = []
     assert read(tmp_path, on_bad=bad.append).ids.tolist() == ["happy/1.png"]
     assert len(bad) == 1
+
+
+def test_a_folder_of_the_opposite_is_no_slip_of_the_pen(tmp_path: Path) -> None:
+    (tmp_path / "unhappy").mkdir()
+    Image.new("L", (48, 48)).save(tmp_path / "unhappy" / "a.png")
+    with pytest.raises(DataError, match="unhappy must be named after a class") as raised:
+        read_folder(tmp_path)
+    assert "did you mean" not in str(raised.value)

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich import box
 from rich.table import Table
 
 from mien.classify.onnx import load
-from mien.cli.console import progress_bar, remark, say, stdout
+from mien.cli.console import progress_bar, remark, say, stdout, write_result
 from mien.cli.options import MODEL, OUTPUT, THRESHOLDS, Faces, Quiet, flag, option, out
 from mien.data.audit.findings import KINDS, Audit, require_kinds
 from mien.data.audit.page import audit_page
@@ -17,8 +18,8 @@ from mien.data.formats.npz import load_faces
 from mien.data.formats.paths import id_from_path
 from mien.data.scores_file import FaceScores, load_scores
 from mien.detect.yunet import YuNet
-from mien.io.atomic_write import require_writable, write_text
-from mien.types import Detector, FaceSet
+from mien.io.atomic_write import require_writable
+from mien.types import Detector, FaceSet, Scores, batches
 
 _DOUBT = 0.01  # the confidence from which the detector tells of a face; the doubtful ones are wanted here
 
@@ -94,7 +95,8 @@ def audit(
     wanted = parse_kinds(kinds)
     if "label" not in wanted and (scores or model):
         raise typer.BadParameter("must have label among them, where there is --scores or --model", param_hint="--kinds")
-    loaded = load_faces(faces)
+    with progress_bar(f"Reading {faces}") as progress:
+        loaded = load_faces(faces, progress=progress)
     found = _scores(loaded, scores, model)
     with progress_bar("Looking for faces, duplicates") as progress:
         audited = audit_faces(
@@ -106,13 +108,14 @@ def audit(
             detector=doubtful_detector() if detect and "nonface" in wanted else None,
             progress=progress,
         )
-    write_text(out, audited.to_json())
+    write_result(out, audited.to_json())
     _show(audited, faces, voted=loaded.votes is not None)
     if found is not None:
         _show_judged(loaded, found)
     if html is not None:
         with progress_bar("Drawing the page") as progress:
-            write_text(html, audit_page(audited, loaded, title=id_from_path(faces.name), progress=progress))
+            page = audit_page(audited, loaded, title=id_from_path(faces.name), progress=progress)
+        write_result(html, page)
         remark(f"open {html} in a browser, choose, download review.json, then:")
         remark(f"  mien data clean {faces} {out} review.json -o clean.npz")
 
@@ -136,7 +139,12 @@ def _scores(faces: FaceSet, scores: Path | None, model: str | None) -> FaceScore
     if model is None:
         return None
     classifier = load(model)
-    return FaceScores(faces.ids, classifier(faces.images), held_out=False)
+    probs = np.zeros((len(faces), len(classifier.card.class_names)), np.float32)
+    with progress_bar("Asking the model") as progress:
+        for rows in batches(len(faces), 1024):
+            probs[rows] = classifier(faces.images[rows]).probs
+            progress(rows.stop, len(faces))
+    return FaceScores(faces.ids, Scores(probs, classifier.card.class_names), held_out=False)
 
 
 def _show(audit: Audit, faces: Path, *, voted: bool) -> None:

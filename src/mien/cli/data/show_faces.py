@@ -1,6 +1,5 @@
 """`mien data show`: how many faces there are of each kind, and what they look like."""
 
-import json as json_
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,7 +11,7 @@ from PIL import Image
 from rich import box
 from rich.table import Table
 
-from mien.cli.console import progress_bar, remark, say, stdout
+from mien.cli.console import progress_bar, remark, say, say_json, stdout
 from mien.cli.options import INPUT, OUTPUT, Changes, Faces, Json, Quiet, option
 from mien.data.contact_sheet import captioned_sheet, contact_sheet
 from mien.data.formats.npz import load_faces, load_history
@@ -90,7 +89,7 @@ def show_counts(
         chosen = chosen[chosen.labels == (EXPRESSIONS.index(expression) if expression in EXPRESSIONS else -1)]
     history = load_history(path)
     if as_json:
-        say(json_.dumps(_facts(chosen, history), indent=2, ensure_ascii=False))
+        say_json(_facts(chosen, history))
         return chosen
     stdout.print(counts(chosen))
     facts = _facts(chosen, history)
@@ -126,8 +125,8 @@ def _facts(faces: FaceSet, history: Sequence[str]) -> dict[str, Any]:
     voted = 0 if faces.votes is None else int((faces.votes.sum(axis=1) > 0).sum())
     return {
         "faces": {name: dict(zip((*SPLITS, "all"), numbers, strict=True)) for name, numbers in _counted(faces).items()},
-        "pixel_mean": round(float(faces.images.mean()), 4) if len(faces) else None,
-        "pixel_std": round(float(faces.images.std()), 4) if len(faces) else None,
+        "pixel_mean": float(faces.images.mean()) if len(faces) else None,
+        "pixel_std": float(faces.images.std()) if len(faces) else None,
         "with_votes": voted,
         "hash": faces.hash,
         "history": list(history),

@@ -124,7 +124,7 @@ def _explain_unknown(folder: Path) -> str:
     near = get_close_matches(folder.name.lower(), [*EXPRESSIONS, *SPLIT_NAMES], n=1)
     inner = [entry.name for entry in list_entries(folder) if entry.is_dir()]
     hint = ""
-    if near:
+    if near and not folder.name.lower().endswith(near[0]):  # `unhappy` is no slip of the pen for `happy`
         hint = f"; did you mean {near[0]}?"
     elif any(parse_split(name) or parse_expression(name) is not None for name in inner):
         hint = f"; to read what is in it, import {folder}"

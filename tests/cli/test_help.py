@@ -1,0 +1,125 @@
+"""What the command line says of itself: help, completion, and one line for each wrong use."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from mien.cli.main import COMMANDS, DATA_COMMANDS
+from support import run_mien, tiny_model
+
+PATHS = [(each.name,) for each in COMMANDS] + [("data", each.name) for each in DATA_COMMANDS]
+
+
+def words(text: str) -> str:
+    """The words of a help page, without its frames."""
+    return " ".join(re.sub("[│─╭╮╰╯]", " ", text).split())
+
+
+def test_the_help_lists_the_commands_by_panels() -> None:
+    said = run_mien("-h")
+    assert (said.code, said.err) == (0, "")
+    assert said.out == run_mien("--help").out
+    for command in COMMANDS:
+        assert f"{command.name} {command.line}" in words(said.out)
+        assert command.panel in said.out
+    assert said.out.index("predict") < said.out.index("train")
+    data = words(run_mien("data", "-h").out)
+    for command in DATA_COMMANDS:
+        assert f"{command.name} {command.line}" in data
+
+
+@pytest.mark.parametrize("path", PATHS, ids=" ".join)
+def test_each_command_has_its_line_and_an_example(path: tuple[str, ...]) -> None:
+    said = words(run_mien(*path, "-h").out)
+    (line,) = (each.line for each in (DATA_COMMANDS if path[0] == "data" else COMMANDS) if each.name == path[-1])
+    assert line in said
+    assert said.partition(" Examples ")[2].startswith(f"mien {' '.join(path)}")
+
+
+def test_defaults_are_shown() -> None:
+    said = words(run_mien("predict", "-h").out)
+    assert "Several, each with -m, are averaged. [default: swift]" in said
+    assert "[default: 0.65]" in said
+    for panel in ("Input", "Output", "Model", "Video", "Thresholds"):
+        assert panel in said
+
+
+@pytest.mark.parametrize(
+    ("words", "new"),
+    [
+        (["predict", "a.jpg", "--output", "a.csv"], "--out"),
+        (["predict", "a.jpg", "--output=a.csv"], "--out"),
+        (["predict", "a.mp4", "--raw"], "--smooth 0"),
+        (["predict", "a", "--crops"], "--cropped"),
+        (["predict", "a.mp4", "--plot", "a.png"], "--timeline"),
+        (["predict", "a.jpg", "--mirror"], "--tta mirror"),
+        (["evaluate", "swift", "f.npz", "--five-crop"], "--tta five-crop"),
+        (["data", "audit", "f.npz", "-o", "a.json", "--page", "a.html"], "--html"),
+        (["data", "export", "f.npz", "-o", "a", "--as", "flat"], "--format"),
+        (["data", "clean", "f.npz", "-o", "a.npz", "--ask"], "--interactive"),
+    ],
+)
+def test_an_old_option_names_the_new_one(words: list[str], new: str) -> None:
+    said = run_mien(*words)
+    (old,) = (word.partition("=")[0] for word in words if word.startswith("--"))
+    assert (said.code, said.out, said.err) == (2, "", f"mien: {old} is now {new}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["predikt"], "No such command 'predikt'. Did you mean 'predict'?; see `mien --help`"),
+        (
+            ["predict", "a.jpg", "--tta", "mirrored"],
+            "'mirrored' is not one of 'none', 'mirror', 'five-crop', 'ten-crop'",
+        ),
+        (["predict", "a.jpg", "--drew", "x"], "No such option: --drew"),
+        (["train"], "Missing argument 'RECIPE'; see `mien train --help`"),
+        (["train", "a.toml", "-o", "run"], "Missing option '--faces'; see `mien train --help`"),
+        (["data", "import", "a.csv", "-o", "-"], "must be the name of a file or folder"),
+    ],
+)
+def test_wrong_use_is_one_line(words: list[str], message: str) -> None:
+    said = run_mien(*words)
+    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert message in said.err
+
+
+def test_a_shell_completes_commands_and_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_MIEN_COMPLETE", "complete_bash")
+    for typed, offered in (("mien pre", "predict"), ("mien predict --dr", "--draw"), ("mien data au", "audit")):
+        monkeypatch.setenv("COMP_WORDS", typed)
+        monkeypatch.setenv("COMP_CWORD", str(typed.count(" ")))
+        assert offered in run_mien().out.split()
+
+
+def test_a_recipe_is_shown_and_is_no_model(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.toml"
+    recipe.write_text("# Small.\n[optim]\nlr = 0.1\n")
+    said = run_mien("show", recipe)
+    assert (said.code, said.out) == (0, f"{recipe}: a recipe\n\n# Small.\n[optim]\nlr = 0.1\n")
+    assert json.loads(run_mien("show", recipe, "--json").out) == {"recipe": {"optim": {"lr": 0.1}}}
+    said = run_mien("predict", recipe, "-m", recipe)
+    assert (said.code, said.err.partition(";")[0]) == (
+        1,
+        f"mien: {recipe} must be a model file, got what is text, such as a recipe",
+    )
+    recipe.write_text("lr 0.1")
+    assert f"{recipe} is not TOML" in run_mien("show", recipe).err
+
+
+def test_json_is_one_document(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "m.onnx")
+    shown = json.loads(run_mien("show", model, "--json").out)
+    assert (shown["name"], len(shown["hash"])) == ("tiny", 64)
+
+
+def test_what_is_missing_is_installed_by_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """mien itself may have come from a file, a folder or nowhere: its extras cannot be asked for by its name."""
+    from mien.errors import ExtraError
+
+    requirements = ["numpy>=1.26", "av>=18; extra == 'video'", 'torch>=2.6; extra == "train"']
+    monkeypatch.setattr("importlib.metadata.requires", lambda _: requirements)
+    assert str(ExtraError("videos", extra="video")).endswith("pip install 'av>=18'")
