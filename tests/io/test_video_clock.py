@@ -150,7 +150,7 @@ class Camera(BaseHTTPRequestHandler):
 @pytest.fixture
 def camera() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Camera) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/stream"
         server.shutdown()
 

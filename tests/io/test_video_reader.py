@@ -358,7 +358,7 @@ def test_a_video_is_read_from_a_server_whole_and_in_part(clip: Clip, tmp_path: P
     fast_start(clip.path, tmp_path / "ä.mp4")
     handler = partial(Quiet, directory=str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         name = f"http://127.0.0.1:{server.server_port}/{quote('ä.mp4')}"
         frames = list(read_video(name))
         assert [frame.seconds for frame in frames] == pytest.approx(clip.seconds, abs=1e-4)

@@ -165,8 +165,9 @@ def test_in_a_shot_of_two_frames_faces_count() -> None:
     assert told(Watched(still), 12, cut=10) == [[1]] * 10 + [[2]] * 2
 
 
-def test_a_face_of_a_camera_is_there_from_the_third_look_on() -> None:
-    assert told(Watched(still), 6, live=True) == [[], [], [1], [1], [1], [1]]
+def test_a_face_that_comes_before_a_camera_is_there_from_its_third_look_on() -> None:
+    late = Watched(still, lambda frame: (200, 90) if frame >= 5 else None, flash(8, 9))
+    assert told(late, 10, live=True) == [[1]] * 7 + [[1, 2]] * 3
 
 
 def test_few_frames_wait_for_a_face_to_be_confirmed() -> None:

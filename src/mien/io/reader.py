@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from mien.errors import DataError
 from mien.io.atomic_write import is_dir
 from mien.io.frame import ALL_FRAMES, Frame, FrameSelection
+from mien.io.http_source import fetch_picture, is_http
 from mien.io.image import read_picture
 from mien.io.source import STDIN, display_name, is_video
 from mien.io.video_reader import read_video
@@ -35,5 +36,11 @@ def read_frames(name: str, *, selection: FrameSelection = ALL_FRAMES) -> Iterato
         raise DataError("standard input is closed, and - is the picture on it")
     if is_dir(name):  # `find_sources` gives the pictures in a folder instead, where it can
         raise DataError(f"{name} cannot be read: it is a folder that does not tell what is in it")
-    picture = read_picture(io.BytesIO(sys.stdin.buffer.read()) if name == STDIN else name)
+    picture = read_picture(_picture_file(name))
     yield Frame(display_name(name), 0.0, selection.shrink(picture), arrived=time.monotonic())
+
+
+def _picture_file(name: str) -> io.BytesIO | str:
+    if is_http(name):
+        return fetch_picture(name, name=display_name(name))
+    return io.BytesIO(sys.stdin.buffer.read()) if name == STDIN else name

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mien.errors import DataError
 from mien.io.atomic_write import exists, is_dir, is_file
+from mien.io.http_source import gives_picture, is_http, url_suffix
 from mien.io.image_format import PICTURE_SUFFIXES, UNREAD_SUFFIXES, starts_as_picture
 
 STDIN = "-"
@@ -107,7 +108,13 @@ def is_live(name: str) -> bool:
 
 
 def is_video(name: str) -> bool:
-    """Return whether a name is a video's, by its suffix, a camera's or a stream's: these give many frames."""
+    """Return whether a name is a video's, by its suffix, a camera's or a stream's: these give many frames.
+
+    Of an address without a video's suffix, the server is asked, once, whether it gives a picture.
+    """
+    if is_http(name) and url_suffix(name) not in VIDEO_SUFFIXES:
+        picture = gives_picture(name)
+        return url_suffix(name) not in PICTURE_SUFFIXES if picture is None else not picture
     return is_live(name) or Path(name).suffix.lower() in VIDEO_SUFFIXES
 
 

@@ -30,7 +30,8 @@ class VideoFaceDetector:
 
     A face counts once it was found in three searches in a row, or in all searches of a shorter shot: what a detector
     takes for a face is rarely there for longer. Until then its frames wait, so that the first ones count as well. The
-    frames of cameras and streams do not wait; in them, a face is there from the third search on.
+    frames of cameras and streams do not wait: in the first three searches of a shot all faces count at once, and a face
+    that comes later is there from its third search on.
 
     Parameters
     ----------
@@ -101,6 +102,8 @@ class VideoFaceDetector:
         else:
             faces, tracks = self._detect(frame)
         if frame.live:
+            if self._searches <= self._min_hits:
+                self._confirm(self._undecided)
             self._undecided.clear()
         self._waiting.append((frame, faces, tracks))
         yield from self._decided()
