@@ -5,6 +5,7 @@ A moment is a number n, the n-th event of that life (a step, or a file that is s
 half of it written; whole FILE: written but not renamed; after FILE: renamed.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -44,6 +45,7 @@ def live(recipe: str, faces: str, out: str, moment: str) -> None:
         event(f"after {Path(path).name}")
         return done
 
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells of bfloat16
     os.fsync, Path.replace = sync, replace
     plots.plot_curve = lambda path, epochs: write_text(path, str(len(epochs)))  # a drawing takes long
     how = load_recipe(recipe)

@@ -19,7 +19,6 @@ from support import ONE_THREAD, train_and_valid
 
 LIVES = Path(__file__).with_name("lives.py")
 SMALL = "[net]\nwidths = [4, 8]\nblocks = 1\ndropout = 0.1\n[optim]\nepochs = 8\nbatch = 16\nlr = 0.02\n"
-MIXUP = '[augment]\nmix = "mixup"\n'
 RECIPES = {
     "sgd": SMALL + "ema = 0.9\nimage_sizes = [[32, 0.5], [48, 0.5]]\n",
     "adam": SMALL + 'name = "adam"\nschedule = "plateau"\nplateau_patience = 1\nema = 0.0\nwarmup = 0.0\n',
@@ -29,7 +28,6 @@ RECIPES = {
 }
 # "after best" comes first: the first epoch is always the best so far. A life with a number has 18 events at most, which
 # is less than two epochs, so that the run is not at its end before all have died.
-FINAL = Path(__file__).parents[2] / "recipes/report/final.toml"
 NAMED = ["after best.safetensors", "half last.safetensors", "whole last.safetensors", "after last.safetensors"]
 
 
@@ -43,15 +41,23 @@ def lives(folder: Path, recipe: str, faces: FaceSet, moments: list[str]) -> list
     return [line.rpartition(": ")[2] for line in ended.stdout.splitlines()]
 
 
-def test_the_reports_final_recipe_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plots, "plot_curve", lambda path, _epochs: path.write_text(""))
-    how, faces = load_recipe(FINAL, ["optim.epochs=2"]), train_and_valid(63, 7)
-    list(train(how, faces, out=tmp_path / "whole", hardware=ONE_THREAD))
-    next(iter(train(how, faces, out=tmp_path / "broken", hardware=ONE_THREAD)))
-    list(train(how, faces, out=tmp_path / "broken", resume=True, hardware=ONE_THREAD))
-    ours, theirs = (load_file(tmp_path / name / "last.safetensors") for name in ("broken", "whole"))
+def assert_same_tensors(one: Path, other: Path) -> None:
+    ours, theirs = load_file(one), load_file(other)
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
+def test_the_reports_recipe_killed_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On few faces and for few epochs; killed half through the first checkpoint, and right after it."""
+    shorter = ["optim.epochs=2", "optim.step_epochs=1", "optim.batch=21"]
+    recipe, faces = load_recipe("report/final-18", shorter), train_and_valid(21, 7)
+    moments = ["half last.safetensors", "after last.safetensors"]
+    assert lives(tmp_path, recipe.to_toml(), faces, moments) == ["killed", "killed", "ended with 0"]
+    monkeypatch.setattr(plots, "plot_curve", lambda path, _epochs: path.write_text(""))
+    list(train(recipe, faces, out=tmp_path / "whole", hardware=ONE_THREAD))
+    for file in ("last.safetensors", "best.safetensors"):
+        assert_same_tensors(tmp_path / "killed" / file, tmp_path / "whole" / file)
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
@@ -67,9 +73,7 @@ def test_killed_at_random_moments(name: str, tmp_path: Path, monkeypatch: pytest
     assert ends[-1] == "ended with 0"
     assert set(ends[:-1]) == {"killed"}, dict(zip(moments, ends, strict=False))
     for file in ("last.safetensors", "best.safetensors"):
-        ours, theirs = load_file(killed / file), load_file(whole / file)
-        assert ours.keys() == theirs.keys()
-        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+        assert_same_tensors(killed / file, whole / file)
     for one, other in zip(
         *(load_checkpoint(each / "last.safetensors").epochs for each in (killed, whole)), strict=True
     ):

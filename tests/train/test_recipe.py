@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mien.data.scores_file import FaceScores, save_scores
 from mien.errors import RecipeError
@@ -17,11 +19,15 @@ from mien.train.nets import Cnn, Normalise, ResNet, Swift
 from mien.train.optim.settings import Optim
 from mien.train.recipe_toml import REMOVED, RENAMED, parse_recipe, shipped_recipes
 from mien.types import Scores
+from recipe_strategies import recipes
 from support import ONE_THREAD, tiny_model, train_and_valid
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
 IDEAS = sorted((Path(__file__).parents[2] / "experiments").rglob("*.toml"))
 REPORT = [path for path in RECIPES if path.parent.name == "report" and path.stem != "final"]
+
+KEYS = "name|widths|lr|epochs|image_sizes|fuse|crop|mix"
+KEY_VALUE = rf"\[(net|head|loss|augment|optim)\]\n({KEYS}) = [-\[\]\"'{{}}0-9a-z_., ]{{1,20}}"
 
 
 def test_defaults_survive_toml() -> None:
@@ -38,6 +44,25 @@ def test_changed_values_survive_toml() -> None:
 def test_any_name_of_a_teacher_survives_toml() -> None:
     recipe = Recipe(loss=Loss(teachers=("\U0001f600.onnx", 'a"b\\c.onnx')))
     assert parse_recipe(recipe.to_toml()) == recipe
+
+
+@settings(deadline=None, max_examples=60)
+@given(recipes())
+def test_any_recipe_survives_toml(recipe: Recipe) -> None:
+    assert parse_recipe(recipe.to_toml()) == recipe
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text(max_size=60) | st.from_regex(KEY_VALUE, fullmatch=True))
+def test_any_text_is_a_recipe_or_one_line_of_error(text: str) -> None:
+    try:
+        recipe = parse_recipe(text)
+    except RecipeError as error:
+        said = str(error)
+    else:
+        said = ""
+        assert parse_recipe(recipe.to_toml()) == recipe
+    assert "\n" not in said
 
 
 def test_settings_replace_the_files(tmp_path: Path) -> None:

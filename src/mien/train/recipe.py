@@ -59,5 +59,10 @@ class Recipe(Settings):
         for section in fields(self)[1:]:
             lines += ["", f"[{section.name}]"]
             content = dataclasses.asdict(getattr(self, section.name))
-            lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in content.items()]
+            lines += [f"{key} = {_toml(value)}" for key, value in content.items()]
         return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    """A value as TOML: as JSON, whose texts may have a DEL that TOML's may not."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
