@@ -1,6 +1,5 @@
 """`mien study`: recipes compared over several seeds."""
 
-import logging
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -50,7 +49,6 @@ def study(
         raise typer.BadParameter(
             "leave seed=... out: a study gives each recipe the seeds 1 to --seeds", param_hint="--set"
         )
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     for name in recipes:
         if not is_file(name) and re.search(r"@|\+[a-z_.]+=", name):
             raise typer.BadParameter(

@@ -1,6 +1,5 @@
 """`mien train`: a run by a recipe, its epochs as lines on stderr and its result on stdout."""
 
-import logging
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -87,7 +86,6 @@ def train(
     """
     if folds and minutes:
         raise typer.BadParameter("goes with a single run, without --folds", param_hint="--minutes")
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     with _one_voice():
         hardware = training.Hardware(threads, devices, nodes, accelerator)
         loaded = training.load_recipe(recipe, changes or ())

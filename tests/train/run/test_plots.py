@@ -1,6 +1,8 @@
 """What a run shows of itself: a table, a picture, and TensorBoard where it is installed."""
 
 import csv
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -54,3 +56,20 @@ def test_tensorboard_hears_each_epoch_once(tmp_path: Path, monkeypatch: pytest.M
         "seconds",
         "faces_per_second",
     }
+
+
+def test_a_notebooks_back_end_does_not_matter(tmp_path: Path) -> None:
+    """Notebooks name a back end to all commands; Matplotlib cannot be imported where it is not installed."""
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from mien.train.run.trainer import train\n"
+        "from mien.train.run.plots import plot_curve\n"
+        "plot_curve(Path(sys.argv[1]), [])\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "curve.png")]
+    ended = subprocess.run(
+        command, env={**os.environ, "MPLBACKEND": "nonsense"}, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")

@@ -5,6 +5,7 @@ statistics of batch normalisation, and the loss.
 """
 
 import atexit
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ with ignored_mplbackend():  # Fabric imports torchmetrics, where it is installed
     from lightning_fabric.strategies.ddp import DDPStrategy
     from lightning_fabric.utilities.exceptions import MisconfigurationException
     from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # its import lets it log each process that starts
 
 T = TypeVar("T")
 

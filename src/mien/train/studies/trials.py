@@ -1,6 +1,5 @@
 """The trials of a study: runs, one after the other in this process, or several at a time in processes of their own."""
 
-import logging
 import math
 import multiprocessing
 import os
@@ -137,7 +136,6 @@ def _start(job: TrialJob, threads: int) -> tuple[Connection, BaseProcess]:
 def _work(job: TrialJob, threads: int, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one is interrupted, too, and ends it
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     pipe.send(_run(job, threads, lambda _job, epochs: pipe.send(epochs)))
 
 
