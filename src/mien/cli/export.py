@@ -14,6 +14,15 @@ from mien.io.atomic_write import require_writable
 def export(
     run: Annotated[Path, argument("RUN", "The folder of a run.")],
     out: Annotated[Path, out("FILE", "The model file to write, such as swift.onnx.")],
+    epoch: Annotated[
+        Literal["best", "last"],
+        option(
+            "--epoch",
+            panel=MODEL,
+            metavar="EPOCH",
+            help="best (by the accuracy on the valid faces) or last (which nothing has chosen).",
+        ),
+    ] = "best",
     name: CardName = "",
     note: Note = "",
     faces: MeasuredFaces = None,
@@ -27,16 +36,17 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write a run's best epoch as one self-describing ONNX file.
+    """Write a run as one self-describing ONNX file.
 
     Examples
     --------
     mien export runs/plain -o my.onnx --faces faces.npz
+    mien export runs/plain -o last.onnx --epoch last
     """
     require_writable(out, inputs=(faces,))
     loaded = load_faces(faces) if faces else None
     with progress_bar("Exporting"):
-        card = train.export(run, out, name=name, note=note, faces=loaded, prototypes=prototypes)
+        card = train.export(run, out, epoch=epoch, name=name, note=note, faces=loaded, prototypes=prototypes)
     show_card(card, out)
 
 

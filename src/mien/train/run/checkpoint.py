@@ -57,7 +57,7 @@ Epochs = Annotated[list[Epoch], msgspec.Meta(min_length=1)]
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What a run is of, and what its model file will say of that.
+    """The facts of a run: its recipe and its faces. Its model file says them again.
 
     Parameters
     ----------

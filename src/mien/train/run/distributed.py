@@ -93,7 +93,7 @@ def detect_lost_process(fabric: Fabric) -> Iterator[None]:
 
 
 def is_rank_zero() -> bool:
-    """Whether this process is the one that writes files and prints."""
+    """Return whether this process is the one that writes files and prints."""
     return not getattr(rank_zero_only, "rank", None)
 
 
@@ -114,7 +114,7 @@ def on_rank_zero(fabric: Fabric, job: Callable[..., T], *arguments: object) -> T
 
 
 def all_equal(fabric: Fabric, value: object) -> bool:
-    """Whether all processes hold an equal value."""
+    """Return whether all processes hold an equal value."""
     if fabric.world_size == 1:
         return True
     values: list[object] = [None] * fabric.world_size

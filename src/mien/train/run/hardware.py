@@ -1,4 +1,4 @@
-"""What a training computes on: threads, devices and machines."""
+"""The hardware of a training: threads, devices and machines."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ Accelerator = Literal["auto", "cpu", "cuda", "mps"]
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a training computes on. Raises RunError where a number is out of range.
+    """The hardware that a training computes on. Raises RunError where a number is out of range.
 
     Parameters
     ----------

@@ -199,13 +199,13 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done, or training has stopped early (`optim.early_stop_patience`)."""
+        """True once all epochs are done, or training has stopped early (`optim.early_stop_patience`)."""
         done = len(self.epochs) >= self.recipe.optim.epochs
         return done or stops_early(self.recipe.optim, self._accuracies())
 
     @property
     def next_epoch_seconds(self) -> float:
-        """How long the next epoch will take, by the pace of the last ones; 0 before the first."""
+        """The estimated time of the next epoch, by the pace of the last ones; 0 before the first."""
         return expected_seconds(self.recipe.optim, self.epochs)
 
     def _accuracies(self) -> list[float]:
