@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,7 @@ def test_an_old_option_names_the_new_one(words: list[str], new: str) -> None:
         (["predict", "a.jpg", "--drew", "x"], "No such option: --drew"),
         (["train"], "Missing argument 'RECIPE'; see `mien train --help`"),
         (["train", "a.toml", "-o", "run"], "Missing option '--faces'; see `mien train --help`"),
+        (["predict", "a.jpg", "--device", "gpu"], "'gpu' is not one of 'auto', 'cpu', 'cuda'"),
         (["data", "import", "a.csv", "-o", "-"], "must be the name of a file or folder"),
     ],
 )
@@ -123,3 +126,20 @@ def test_what_is_missing_is_installed_by_its_own_name(monkeypatch: pytest.Monkey
     requirements = ["numpy>=1.26", "av>=18; extra == 'video'", 'torch>=2.6; extra == "train"']
     monkeypatch.setattr("importlib.metadata.requires", lambda _: requirements)
     assert str(ExtraError("videos", extra="video")).endswith("pip install 'av>=18'")
+
+
+def test_an_answer_without_work_loads_nothing_heavy() -> None:
+    """`train` without its recipe, too: torch is loaded last."""
+    code = """
+import sys
+from mien.cli.main import main
+for words in ([], ["predict", "-h"], ["train"], ["study", "a.toml"], ["export"], ["show", "-h"], ["data", "show"]):
+    sys.argv = ["mien", *words]
+    try: main()
+    except SystemExit: pass
+print(*sys.modules)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(ended.stdout.splitlines()[-1].split())
+    assert "mien.cli.predict" in loaded
+    assert not loaded & {"torch", "onnxruntime", "av", "cv2", "matplotlib", "pyarrow", "onnx"}

@@ -27,35 +27,6 @@ COLUMNS = ["source", "face", "left", "top", "right", "bottom", "detection", "qua
 COLUMNS += EXPRESSIONS
 
 
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model(tmp_path_factory.mktemp("models") / "tiny.onnx")
-
-
-@pytest.fixture(scope="session")
-def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model(tmp_path_factory.mktemp("models") / "other.onnx", name="other", seed=1)
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    """A photo with a face, in a folder of its own."""
-    path = tmp_path / "meine Fotos" / "größte.jpg"
-    path.parent.mkdir()
-    Image.fromarray(skimage.data.astronaut()).save(path, quality=95)
-    return path
-
-
-@pytest.fixture
-def crops(tmp_path: Path) -> Path:
-    """A folder with 12 face crops."""
-    folder = tmp_path / "crops"
-    folder.mkdir()
-    for number, face in enumerate(np.random.default_rng(0).integers(0, 256, (12, 48, 48), np.uint8)):
-        Image.fromarray(face).save(folder / f"{number:02}.png")
-    return folder
-
-
 def table(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 

@@ -17,25 +17,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from pyarrow import parquet
 
-from clips import Actor, Clip, at, write_clip
+from clips import Clip
 from mien.io import video_reader as video
 from mien.io.video_reader import read_video
 from mien.labels import EXPRESSIONS
-from support import run_mien, tiny_model
+from support import run_mien
 
 COLUMNS = ["source", "seconds", "track", "face", "left", "top", "right", "bottom"]
 COLUMNS += ["detection", "quality", "expression", "confidence", *EXPRESSIONS]
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model(tmp_path_factory.mktemp("models") / "tiny.onnx")
-
-
-@pytest.fixture(scope="session")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    """A second of one person, with sound."""
-    return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", [Actor(at(160, 120))], duration=1.0, sound=True)
 
 
 @pytest.fixture
@@ -458,11 +447,3 @@ def test_where_nothing_can_be_shown_it_is_said_in_a_line(
     assert outcome.code == 1
     assert message in outcome.err
     assert (len(outcome.err.splitlines()), outcome.out) == (1, "")
-
-
-def test_the_help_imports_nothing_heavy() -> None:
-    code = "import sys; from mien.cli.main import main\ntry: main()\nfinally: print(*sys.modules, sep='\\n')"
-    command = [sys.executable, "-c", code, "predict", "--help"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "webcam:0" in ended.stdout
-    assert not set(ended.stdout.splitlines()) & {"av", "onnxruntime", "cv2", "matplotlib", "torch"}

@@ -77,7 +77,8 @@ def make_session(
     available = onnxruntime.get_available_providers()
     unknown = [provider for provider in wanted if provider not in available]
     if unknown or not wanted:
-        raise ModelError(f"providers must be among {', '.join(available)}, got {', '.join(unknown) or 'none'}")
+        hint = "; for CUDA, install onnxruntime-gpu in place of onnxruntime" if CUDA[0] in unknown else ""
+        raise ModelError(f"providers must be among {', '.join(available)}, got {', '.join(unknown) or 'none'}{hint}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or cpu_count()
     options.inter_op_num_threads = 1

@@ -3,8 +3,9 @@
 from typing import Annotated
 
 from mien.classify.onnx import load
+from mien.classify.session import providers_of
 from mien.cli.console import add_row, progress_bar, say, say_json, stdout, table
-from mien.cli.options import Json, Threads, argument
+from mien.cli.options import Device, Json, Threads, argument
 from mien.evaluation import latency
 from mien.pipeline.predictor import DEFAULT_MODEL
 
@@ -12,6 +13,7 @@ from mien.pipeline.predictor import DEFAULT_MODEL
 def bench(
     model: Annotated[str, argument("MODEL", "A model that ships, by its name, or a model file.")] = DEFAULT_MODEL,
     threads: Threads = 0,
+    device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Measure how fast a model is on this machine.
@@ -21,7 +23,7 @@ def bench(
     mien bench
     mien bench my.onnx --threads 1
     """
-    classifier = load(model, threads=threads)
+    classifier = load(model, threads=threads, providers=providers_of(device))
     with progress_bar("Measuring"):
         speeds = {batch: latency.bench(classifier, batch=batch) for batch in (1, 64)}
     if json:

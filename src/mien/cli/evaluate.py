@@ -6,9 +6,11 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
+from mien.classify.session import providers_of
 from mien.cli.console import add_row, progress_bar, say, stdout, table, write_result
 from mien.cli.options import (
     INPUT,
+    Device,
     Json,
     Quiet,
     Tta,
@@ -40,6 +42,7 @@ def evaluate(
         option("--split", panel=INPUT, metavar="SPLIT", help="Measure on these faces: train, valid, test or all."),
     ] = "valid",
     tta: Tta = "none",
+    device: Device = "auto",
     out: Annotated[Path | None, out("FILE", "Write the report to this file, as JSON.")] = None,
     json: Json = False,
     _quiet: Quiet = False,
@@ -53,7 +56,7 @@ def evaluate(
     """
     models, faces = _split_names(names)
     require_writable(out, inputs=(faces, *map(Path, models)))
-    classifier = classifier_of(models, tta=tta)
+    classifier = classifier_of(models, tta=tta, providers=providers_of(device))
     with progress_bar(f"Reading {faces}") as progress:
         every = load_faces(faces, progress=progress)
     chosen = _split(every, split, faces)

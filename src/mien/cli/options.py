@@ -1,5 +1,6 @@
 """Arguments and options that several commands have: one spelling, one help text and one placeholder each."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -85,6 +86,15 @@ Tta = Annotated[
         help="Average over changed copies of each face: none, mirror (2), five-crop (5) or ten-crop (10).",
     ),
 ]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"],
+    option(
+        "--device",
+        panel=HARDWARE,
+        metavar="NAME",
+        help="Compute on auto (CUDA where onnxruntime-gpu is installed), cpu or cuda.",
+    ),
+]
 Threads = Annotated[
     int, option("--threads", panel=HARDWARE, metavar="N", help="Processor threads; 0: as many as suit.", min=0)
 ]
@@ -113,8 +123,10 @@ Quiet = Annotated[
 DEFAULT_MODELS = [DEFAULT_MODEL]
 
 
-def classifier_of(models: list[str], *, tta: TtaName = "none", threads: int = 0) -> Classifier:
-    """The classifier that the options --model and --tta ask for."""
-    loaded = [load(model, threads=threads) for model in models]
+def classifier_of(
+    models: list[str], *, tta: TtaName = "none", threads: int = 0, providers: Sequence[str] | None = None
+) -> Classifier:
+    """Load the classifier that the options --model and --tta ask for."""
+    loaded = [load(model, threads=threads, providers=providers) for model in models]
     classifier: Classifier = loaded[0] if len(loaded) == 1 else Ensemble(*loaded)
     return with_tta(classifier, tta)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.classify.ensemble import class_names_of
+from mien.classify.session import providers_of
 from mien.cli.annotated_copies import annotated_copies
 from mien.cli.options import (
     DEFAULT_MODELS,
@@ -15,6 +16,7 @@ from mien.cli.options import (
     OUTPUT,
     THRESHOLDS,
     VIDEO,
+    Device,
     Json,
     Models,
     Quiet,
@@ -110,6 +112,7 @@ def predict(
     _quiet: Quiet = False,
     model: Models = DEFAULT_MODELS,
     tta: Tta = "none",
+    device: Device = "auto",
     every: Annotated[
         float | None,
         option(
@@ -175,7 +178,8 @@ def predict(
     names, missing = _find(sources)
     _check_outputs(out, timeline, faceless, sources=sources, as_json=json)
     detector = whole_image if cropped else None
-    classifier = classifier_of(model, tta=tta, threads=threads_beside(detector))
+    providers = providers_of(device)
+    classifier = classifier_of(model, tta=tta, threads=threads_beside(detector), providers=providers)
     predictor = Predictor(
         classifier,
         detector=detector,
@@ -183,6 +187,7 @@ def predict(
         min_detection=min_detection,
         min_confidence=min_confidence,
         smooth=smooth,
+        providers=providers,
     )
     moving = any(map(is_video, names))
     stats = PredictionStats(len(names) + len(missing), moving=moving, expected=_expected(names, selection))

@@ -12,7 +12,7 @@ from typing import TextIO
 from mien.cli.console import add_row, number, on_terminal, remark, stdout, table
 from mien.cli.stats import count
 from mien.cli.terminal_table import TerminalTable
-from mien.errors import DataError
+from mien.errors import DataError, plain
 from mien.io.atomic_write import write_text
 from mien.io.frame import Frame
 from mien.io.row_writers import Row, RowSchema, WriteRows, csv_writer, rounded, row_writer
@@ -44,7 +44,7 @@ def table_sink(
     else:
         writer = json_writer(sys.stdout) if as_json else csv_writer(sys.stdout, schema)
         with writer as write:
-            yield lambda _frame, prediction: write(prediction.rows())
+            yield lambda _frame, prediction: write(_obeyed_by_no_terminal(prediction.rows()))
 
 
 @contextmanager
@@ -78,6 +78,13 @@ def json_writer(file: TextIO) -> Iterator[WriteRows]:
     file.write("\n]\n" if begun else "[]\n")
 
 
+def _obeyed_by_no_terminal(rows: Sequence[Row]) -> Sequence[Row]:
+    """Replace what a terminal would obey in the texts of rows, if it gets them."""
+    if not on_terminal(stdout):
+        return rows
+    return [{name: plain(value) if isinstance(value, str) else value for name, value in row.items()} for row in rows]
+
+
 @contextmanager
 def timeline_sink(path: Path, names: Sequence[str]) -> Iterator[Sink]:
     """Collect predictions for a chart over time, which is written at the end; names: of all sources."""
@@ -99,7 +106,7 @@ def summary_sink(*, as_json: bool = False) -> Iterator[Sink]:
     rows = total.rows()
     if as_json or not on_terminal(stdout):
         with json_writer(sys.stdout) if as_json else csv_writer(sys.stdout, RowSchema.of_rows(rows)) as write:
-            write(rows)
+            write(_obeyed_by_no_terminal(rows))
         return
     names = list(rows[0]) if rows else []
     shown = table(*names, text=1)
