@@ -41,7 +41,7 @@ def test_rows_are_found_by_id_and_columns_by_name() -> None:
 def test_scores_of_other_faces_or_classes_are_refused() -> None:
     with pytest.raises(DataError, match="of other faces"):
         _scored(["x"]).match(random_faces(2))
-    with pytest.raises(DataError, match="scores must be of angry"):
+    with pytest.raises(DataError, match="the scores are of other classes: classes must be angry"):
         _scored(["x"], ("a", "b", "c", "d", "e", "f", "g")).match(random_faces(2))
     with pytest.raises(DataError, match="unique"):
         _scored(["x", "x"])

@@ -1,0 +1,1 @@
+"""Face sets: reading, writing, splitting, looking at and auditing faces with labels."""

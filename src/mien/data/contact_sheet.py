@@ -1,22 +1,24 @@
-"""Many faces in one picture, to look at."""
+"""Contact sheets: many faces in one picture."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from mien.types import FACE_SIDE, FaceSet
 
 _GAP = 2  # pixels between faces
-_CELL = 2 * FACE_SIDE + 8  # of a sheet with captions: the side of what a face has for itself
-_LINE = 14  # pixels from line to line of a caption
+# Pixels of a sheet with captions.
+_CELL = 2 * FACE_SIDE + 8  # the side of a face's cell
+_LINE = 14  # from line to line of a caption
 _LINES = 2
-_HEAD = 20  # pixels above the first row
+_HEAD = 20  # above the first row
 
 
 def contact_sheet(faces: FaceSet) -> NDArray[np.uint8]:
-    """(H, W) uint8 grey: the faces in rows, from the left and top, in about a square; white where there are none."""
+    """Draw faces in rows, in about a square, from the top left: (H, W) uint8 grey, white where there are none."""
     columns = max(1, math.isqrt(max(len(faces) - 1, 0)) + 1)
     rows = max(1, -(-len(faces) // columns))
     step = FACE_SIDE + _GAP
@@ -30,12 +32,16 @@ def contact_sheet(faces: FaceSet) -> NDArray[np.uint8]:
 def captioned_sheet(
     rows: Sequence[Sequence[tuple[NDArray[np.uint8], str]]], *, heads: Sequence[str]
 ) -> NDArray[np.uint8]:
-    """(H, W) uint8 grey: rows of faces, (S, S) uint8 of any side, each with a caption of up to two lines under it.
+    """Draw rows of faces, each with a caption under it: (H, W) uint8 grey.
 
-    Each pixel of a face becomes 2x2; a face of a side over 48 is made as large as one of 48. heads: above the columns.
+    Parameters
+    ----------
+    rows
+        Faces (S, S) uint8 of any side, with captions of up to two lines. Each pixel becomes 2x2; a face of a side over
+        48 is made as large as one of 48.
+    heads
+        The text above each column.
     """
-    from PIL import Image, ImageDraw, ImageFont
-
     height = _CELL + _LINES * _LINE
     sheet = Image.new("L", (len(heads) * _CELL, _HEAD + len(rows) * height), 255)
     brush, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)

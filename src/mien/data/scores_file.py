@@ -1,7 +1,7 @@
-"""One file that holds what a classifier said of faces, each by its id: an .npz archive of plain arrays.
+"""A classifier's scores of faces, each by its id, in one .npz archive of plain arrays.
 
-Its entries are version (1), ids (N,) UTF-8 bytes, probs (N, K) float32, names (K,) UTF-8 bytes, which are the classes
-in the order of the columns, and held_out, whether each face was scored by a model that was not trained on it.
+The entries are version (1), ids (N,) UTF-8 bytes, probs (N, K) float32, names (K,) UTF-8 bytes (the classes of the
+columns, in their order) and held_out, a bool.
 """
 
 from dataclasses import dataclass
@@ -13,22 +13,30 @@ from numpy.typing import NDArray
 
 from mien.data.formats.npz import read_arrays, write_arrays
 from mien.errors import DataError, ModelError
-from mien.labels import EXPRESSIONS, parse_expression
+from mien.labels import EXPRESSIONS
 from mien.types import FaceSet, Scores
 
 _VERSION = 1
 _ENTRIES = ("version", "ids", "probs", "names", "held_out")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FaceScores:
-    """What a classifier said of faces.
+    """A classifier's scores of faces, each by its id.
 
-    ids:      (N,) str, unique, as in the `FaceSet`.
-    scores:   a row for each.
-    held_out: whether each face was scored by a model that was not trained on it, as in cross-validation.
+    Parameters
+    ----------
+    ids
+        (N,) str, unique, as in the `FaceSet`.
+    scores
+        A row for each id.
+    held_out
+        Whether each face was scored by a model that was not trained on it, as in cross-validation.
 
-    Raises DataError where ids are missing or not unique.
+    Raises
+    ------
+    DataError
+        Where ids are missing or not unique.
     """
 
     ids: NDArray[np.str_]
@@ -43,21 +51,32 @@ class FaceScores:
             raise DataError("the ids of scores must be unique")
         object.__setattr__(self, "ids", ids)
 
-    def match(self, faces: FaceSet) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The rows of `faces` that were scored, (M,), and their probabilities (M, 7) in the order of `EXPRESSIONS`.
+    def __repr__(self) -> str:
+        return f"<FaceScores of {len(self.ids):,} faces, {'' if self.held_out else 'not '}held out>"
 
-        Raises DataError where a class is no expression, or where none of the faces was scored.
+    def match(self, faces: FaceSet) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Find the scores of faces by their ids.
+
+        Returns
+        -------
+        (M,) int64 and (M, 7) float32
+            The rows of `faces` that were scored, and their probabilities in the order of `EXPRESSIONS`.
+
+        Raises
+        ------
+        DataError
+            Where a class is no expression, or where none of the faces was scored.
         """
-        places = [parse_expression(name) for name in self.scores.class_names]
-        if sorted(place for place in places if place is not None) != list(range(len(EXPRESSIONS))):
-            raise DataError(f"scores must be of {', '.join(EXPRESSIONS)}, got {', '.join(self.scores.class_names)}")
-        columns = [places.index(index) for index in range(len(EXPRESSIONS))]
+        try:
+            probs = self.scores.reordered(EXPRESSIONS).probs
+        except ModelError as error:
+            raise DataError(f"the scores are of other classes: {error}") from error
         row_of = {name: row for row, name in enumerate(self.ids.tolist())}
         found = [(row, row_of[name]) for row, name in enumerate(faces.ids.tolist()) if name in row_of]
         if not found:
             raise DataError(f"the scores are of other faces: none has the id {faces.ids[:1].tolist()}")
         rows, scored = np.array(found, np.int64).T
-        return rows, self.scores.probs[scored][:, columns]
+        return rows, probs[scored]
 
 
 def save_scores(scored: FaceScores, path: Path | str) -> None:

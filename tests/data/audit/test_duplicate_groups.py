@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mien.data.audit.duplicate_groups import Twins, identical_twins, near_twins
+from mien.data.audit.duplicate_groups import DuplicateGroups, find_identical_groups, find_near_groups
 from mien.data.audit.duplicates import first_identical_row
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet
@@ -19,8 +19,8 @@ def _set(*faces: tuple[int, str, int]) -> FaceSet:
     return FaceSet(images, np.array(labels), np.array(splits), np.array([f"f{row}" for row in range(len(faces))]))
 
 
-def _found(faces: FaceSet) -> tuple[Twins, list[tuple[str, int, int | None, int | None]]]:
-    twins = identical_twins(faces, first_identical_row(faces.images))
+def _found(faces: FaceSet) -> tuple[DuplicateGroups, list[tuple[str, int, int | None, int | None]]]:
+    twins = find_identical_groups(faces, first_identical_row(faces.images))
     return twins, [(each.kind, each.row, each.other, each.suggestion) for each in twins.findings]
 
 
@@ -84,14 +84,14 @@ def test_test_faces_that_contradict_one_another_are_told() -> None:
 
 def _near(
     faces: FaceSet, pairs: list[list[int]], correlation: list[float]
-) -> tuple[Twins, list[tuple[str, int, int | None]]]:
+) -> tuple[DuplicateGroups, list[tuple[str, int, int | None]]]:
     first = first_identical_row(faces.images)
-    known = identical_twins(faces, first)
-    near = near_twins(faces, first, np.array(pairs), np.array(correlation, np.float32), known)
+    known = find_identical_groups(faces, first)
+    near = find_near_groups(faces, first, np.array(pairs), np.array(correlation, np.float32), known)
     return near, [(each.kind, each.row, each.other) for each in near.findings]
 
 
-def test_near_twins_are_chained_and_measured_by_their_strongest_link() -> None:
+def test_find_near_groups_are_chained_and_measured_by_their_strongest_link() -> None:
     faces = _set((0, "train", SAD), (1, "train", SAD), (2, "train", SAD), (3, "train", SAD))
     near, found = _near(faces, [[0, 1], [1, 2]], [0.8, 0.9])
     assert found == [("near-duplicate", 1, 0), ("near-duplicate", 2, 0)]
@@ -99,7 +99,7 @@ def test_near_twins_are_chained_and_measured_by_their_strongest_link() -> None:
     assert (near.groups, near.redundant) == (1, 2)
 
 
-def test_near_twins_hold_only_what_identical_ones_do_not() -> None:
+def test_find_near_groups_hold_only_what_identical_ones_do_not() -> None:
     faces = _set((0, "train", SAD), (0, "test", -1), (1, "train", HAPPY), (1, "valid", SAD))
     near, found = _near(faces, [[0, 2]], [0.75])
     assert found == [("near-duplicate", 2, 1), ("near-duplicate", 3, 1), ("near-leak", 3, 1)]

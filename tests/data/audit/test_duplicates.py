@@ -7,7 +7,7 @@ from scipy.sparse import coo_array, csgraph
 from skimage.data import astronaut
 
 from mien.data.audit import duplicates
-from mien.data.audit.duplicates import NEAR, connected_components, first_identical_row, members, near_pairs
+from mien.data.audit.duplicates import NEAR, connected_components, first_identical_row, list_groups, near_pairs
 from mien.detect.align import crop_face
 from support import altered, drawn_faces
 
@@ -106,4 +106,4 @@ def test_chains_are_groups_as_scipy_says() -> None:
         groups = connected_components(count, pairs)
         assert groups.tolist() == smallest.tolist()
         big = [np.flatnonzero(groups == root).tolist() for root in np.unique(groups) if (groups == root).sum() > 1]
-        assert [rows.tolist() for rows in members(groups)] == big
+        assert [rows.tolist() for rows in list_groups(groups)] == big

@@ -1,1 +1,1 @@
-"""The audit: finding what is wrong with a data set, and cleaning it."""
+"""The audit of a face set: a search for faults, a page to look at them, and the cleaning."""

@@ -1,7 +1,8 @@
-"""What becomes of an audit's findings: faces are dropped or relabelled, by kind and by a person's choice."""
+"""The cleaning of a face set: faces are dropped or relabelled by their findings and by a person's choice."""
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,32 +11,54 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.audit.findings import KINDS, Audit, read_text, require_kinds
+from mien.data.audit.duplicates import connected_components, list_groups
+from mien.data.audit.findings import KINDS, Audit, require_kinds
+from mien.data.audit.json_file import is_text, parse_json, read_text
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS, SPLITS, parse_expression
 from mien.types import FaceSet
 
-_TWINS = ("duplicate", "near-duplicate", "leak", "near-leak")  # kinds of findings in favour of another face
+_COPIES = ("duplicate", "near-duplicate", "leak", "near-leak")  # the face goes in favour of another one
+_ABOUT_LABELS = ("label", "conflict", "near-conflict")
+_CHOICES = ("keep", "drop", *EXPRESSIONS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Review:
-    """A person's choice for some faces: `choices` maps an id to "keep", "drop" or the expression it shows.
+    """A person's choice for some faces.
 
-    audit_hash: `Audit.hash` of the audit that was reviewed. Raises DataError where a choice is none of these.
+    Parameters
+    ----------
+    audit_hash
+        `Audit.hash` of the audit that was reviewed.
+    choices
+        For ids of faces "keep", "drop" or the expression that the face shows.
+
+    Raises
+    ------
+    DataError
+        Where a choice is none of these.
     """
 
     audit_hash: str
     choices: Mapping[str, str]
 
     def __post_init__(self) -> None:
+        if not is_text(self.audit_hash) or not all(is_text(name) for name in self.choices):
+            raise DataError("audit_hash and the ids must be text")
         for name, choice in self.choices.items():
-            if choice not in ("keep", "drop", *EXPRESSIONS):
-                wanted = f"keep, drop or one of {', '.join(EXPRESSIONS)}"
-                raise DataError(f"the choice for {name} must be {wanted}, got {choice!r}")
+            if choice not in _CHOICES:
+                raise DataError(
+                    f"the choice for {name} must be keep, drop or one of {', '.join(EXPRESSIONS)}, got {choice!r}"
+                )
+
+    def __repr__(self) -> str:
+        counts = Counter(choice if choice in ("keep", "drop") else "relabel" for choice in self.choices.values())
+        told = ", ".join(f"{counts[name]:,} {name}" for name in ("drop", "keep", "relabel") if counts[name])
+        return f"<Review of audit {self.audit_hash[:12]}: {told or 'no choices'}>"
 
     def to_json(self) -> str:
-        """The review as JSON text."""
+        """Return the review as JSON text."""
         choices = {name: self.choices[name] for name in sorted(self.choices)}
         return json.dumps({"audit_hash": self.audit_hash, "choices": choices}, ensure_ascii=False, indent=1) + "\n"
 
@@ -44,24 +67,30 @@ def load_review(path: Path | str) -> Review:
     """Read the file that an audit's page downloads. Raises DataError where it is missing or something else."""
     text = read_text(path)
     try:
-        content = json.loads(text)
-        return Review(str(content["audit_hash"]), dict(content["choices"]))
-    except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path} is no review: {error!r}; one is downloaded from the page of an audit") from error
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+        content = parse_json(text)
+        return Review(content["audit_hash"], dict(content["choices"]))
+    except (DataError, ValueError, TypeError, KeyError) as error:
+        why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
+        raise DataError(f"{path} is no review: {why}; one is downloaded from the page of an audit") from error
 
 
 @dataclass(frozen=True, eq=False)
 class Cleaned:
     """Clean faces, and how they came about.
 
-    faces:      what was kept, in the order it had.
-    dropped:    how many faces each reason took away: a kind of finding, or "review"; the first reason counts.
-    by_split:   how many faces each split lost.
-    relabelled: how many faces have a new label.
-    history:    one line of JSON: the hashes of the faces and of the audit, the policy, the counts. No time of day, so
-                that cleaning again gives the same bytes.
+    Parameters
+    ----------
+    faces
+        The faces that were kept, in the order that they had.
+    dropped
+        How many faces each reason took away: a kind of finding, or "review". The first reason of a face counts.
+    by_split
+        How many faces each split lost.
+    relabelled
+        How many faces have a new label.
+    history
+        One line of JSON: the hashes of the faces and of the audit, the policy, the counts. It holds no time of day, so
+        that cleaning again gives the same bytes.
     """
 
     faces: FaceSet
@@ -80,64 +109,67 @@ def clean(
     review: Review | None = None,
     only: Collection[str] = SPLITS,
 ) -> Cleaned:
-    """Drop and relabel faces by an audit of them.
+    """Drop and relabel faces by an audit of them. Test faces are never relabelled.
 
-    drop:    the kinds of findings whose faces go. Of twins one stays, with the label that most of them have; where
-             that one goes for another reason, the next that has none.
-    relabel: faces that have a suggestion at least this sure get it, and no longer go for their label.
-    review:  a person's choices, which come before both.
-    only:    the splits that `drop` and `relabel` touch; the others stay as they are, but for the review.
+    Parameters
+    ----------
+    faces, audit
+        The faces, and an audit of them.
+    drop
+        The kinds of findings whose faces are dropped. Of a group of duplicates one face is kept, with the label that
+        most of them have; if that face is dropped for another reason, the next face that has no such reason is kept.
+    relabel
+        Faces with a suggestion of at least this probability get it, and are no longer dropped for their label.
+    review
+        A person's choices, which come before both.
+    only
+        The splits that `drop` and `relabel` change.
 
-    Test faces are never relabelled. Raises DataError where the audit or the review is of something else,
-    or the audit did not look for what shall be dropped.
+    Raises
+    ------
+    DataError
+        Where the audit or the review is of something else, or the audit did not look for what shall be dropped.
     """
     audit.require_of(faces)
     require_kinds(drop)
     _require_looked_for(audit, faces, drop, relabel=relabel is not None)
     if relabel is not None and not 0 < relabel <= 1:
         raise DataError(f"relabel must be over 0 and at most 1, got {relabel}")
-    labels, reasons = faces.labels.copy(), np.full(len(faces), "", dtype="U16")
     open_rows = np.isin(faces.splits, list(only))
-    if relabel is not None:
-        _relabel(audit, labels, relabel, open_rows)
-    contradicted = labels == faces.labels
-    stays, faulty = np.full(len(faces), -1), np.zeros(len(faces), np.bool_)
-    for finding in audit.of_kind(*drop):
-        row, of_label = finding.row, finding.kind in ("label", "conflict", "near-conflict")
-        if not open_rows[row] or (of_label and not contradicted[row]):
-            continue
-        if not reasons[row]:
-            reasons[row] = finding.kind
-        if finding.kind not in _TWINS:
-            faulty[row] = True
-        elif stays[row] < 0 and finding.other is not None:
-            stays[row] = finding.other
+    labels = faces.labels.copy() if relabel is None else _relabel(audit, faces, relabel, open_rows)
+    wrong = [
+        finding
+        for finding in audit.of_kind(*drop)
+        if open_rows[finding.row]
+        and not (finding.kind in _ABOUT_LABELS and labels[finding.row] != faces.labels[finding.row])
+    ]
+    reasons = np.full(len(faces), "", dtype="U16")
+    faulty = np.zeros(len(faces), np.bool_)
+    for finding in wrong:
+        reasons[finding.row] = reasons[finding.row] or finding.kind
+        faulty[finding.row] |= finding.kind not in _COPIES
     if review is not None:
-        _follow(review, audit, faces, labels, reasons)
-    _spare(faces, reasons, stays, faulty | (reasons == "review"))
-    return _cleaned(faces, audit, labels, reasons, _policy(drop, relabel, review, only))
+        _apply_review(review, audit, faces, labels, reasons)
+    pairs = [(each.row, each.other) for each in wrong if each.kind in _COPIES and each.other is not None]
+    _keep_one_of_each_group(faces, np.array(pairs, np.int64).reshape(-1, 2), reasons, faulty | (reasons == "review"))
+    return _collect(faces, audit, labels, reasons, _policy(drop, relabel, review, only))
 
 
-def _spare(faces: FaceSet, reasons: NDArray[np.str_], stays: NDArray[np.int64], faulty: NDArray[np.bool_]) -> None:
-    """Where the face that should stay of its twins goes for a reason of its own, let the next one without one stay.
+def _keep_one_of_each_group(
+    faces: FaceSet, pairs: NDArray[np.int64], reasons: NDArray[np.str_], faulty: NDArray[np.bool_]
+) -> None:
+    """Keep a face of each group of duplicates that would go as a whole, if one of them is a duplicate and no more.
 
-    stays: (N,) the twin in whose favour a face goes, or -1. faulty: (N,) which go, or would, for more than a twin.
+    pairs: (M, 2), a face and the one in whose favour it goes. faulty: (N,) which faces go for another reason.
     """
-    groups: dict[int, list[int]] = {}
-    for row in np.flatnonzero(stays >= 0).tolist():
-        last, passed = row, {row}
-        while stays[last] >= 0 and int(stays[last]) not in passed:
-            last = int(stays[last])
-            passed.add(last)
-        groups.setdefault(last, []).append(row)
-    for last, rows in groups.items():
-        spared = [row for row in rows if not faulty[row]]
-        if reasons[last] and spared and all(reasons[row] for row in rows):
-            reasons[max(spared, key=lambda row: (SPLITS.index(str(faces.splits[row])), -row))] = ""
+    for group in list_groups(connected_components(len(faces), pairs)):
+        sound = [row for row in group.tolist() if not faulty[row]]
+        if sound and all(reasons[group]):
+            reasons[max(sound, key=lambda row: (SPLITS.index(str(faces.splits[row])), -row))] = ""
 
 
 def _require_looked_for(audit: Audit, faces: FaceSet, drop: Collection[str], *, relabel: bool) -> None:
-    """Raise DataError where the audit did not look for what shall be dropped: that it found none would say nothing."""
+    """Raise DataError where the audit did not look for what shall be dropped: no finding of it would say nothing."""
     looked_for = set(audit.settings.get("kinds", KINDS))
     if not audit.settings.get("scores"):
         looked_for -= {"label"}
@@ -145,21 +177,28 @@ def _require_looked_for(audit: Audit, faces: FaceSet, drop: Collection[str], *, 
         looked_for -= {"nonface"}
     missing = [kind for kind in KINDS if kind in drop and kind not in looked_for]
     if missing:
-        how = {"label": " with --scores or --model", "nonface": " without --no-detect"}.get(missing[0], "")
-        raise DataError(f"the audit did not look for {missing[0]}, which shall be dropped: audit the faces again{how}")
-    if relabel and not looked_for & {"label", "conflict", "near-conflict"}:
+        option = {"label": " with --scores or --model", "nonface": " without --no-detect"}.get(missing[0], "")
+        raise DataError(
+            f"the audit did not look for {missing[0]}, which shall be dropped: audit the faces again{option}"
+        )
+    if relabel and looked_for.isdisjoint(_ABOUT_LABELS):
         raise DataError("the audit looked for nothing that suggests a label: audit the faces again")
 
 
-def _relabel(audit: Audit, labels: NDArray[np.int64], least: float, open_rows: NDArray[np.bool_]) -> None:
-    """Write the surest suggestion for each face into `labels`."""
-    suggested = [finding for finding in audit.findings if finding.suggestion is not None and finding.measure >= least]
-    for finding in sorted(suggested, key=lambda finding: finding.measure):
-        if open_rows[finding.row] and finding.suggestion is not None:
+def _relabel(audit: Audit, faces: FaceSet, least: float, open_rows: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the labels, with the surest suggestion for each face in place of its own."""
+    labels = faces.labels.copy()
+    may_change = open_rows & (faces.splits != "test")
+    for finding in sorted(audit.findings, key=lambda finding: finding.measure):
+        if finding.suggestion is not None and finding.measure >= least and may_change[finding.row]:
             labels[finding.row] = finding.suggestion
+    return labels
 
 
-def _follow(review: Review, audit: Audit, faces: FaceSet, labels: NDArray[np.int64], reasons: NDArray[np.str_]) -> None:
+def _apply_review(
+    review: Review, audit: Audit, faces: FaceSet, labels: NDArray[np.int64], reasons: NDArray[np.str_]
+) -> None:
+    """Write a person's choices into `labels` and `reasons`."""
     if review.audit_hash != audit.hash:
         raise DataError(
             f"the review must be of the audit whose hash begins {audit.hash[:12]}, got one of {review.audit_hash[:12]}"
@@ -183,7 +222,7 @@ def _policy(
     return {"drop": sorted(drop), "relabel": relabel, "review": chosen, "only": sorted(only)}
 
 
-def _cleaned(
+def _collect(
     faces: FaceSet, audit: Audit, labels: NDArray[np.int64], reasons: NDArray[np.str_], policy: dict[str, Any]
 ) -> Cleaned:
     kept = reasons == ""

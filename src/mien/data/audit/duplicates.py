@@ -1,13 +1,13 @@
-"""Which faces are the same picture: identical ones by their bytes, near-identical ones by their detail.
+"""Search for faces that are the same picture: identical ones by their bytes, near-identical ones by their detail.
 
 Two pictures are near-identical when the detail of one correlates with that of the other, or of its mirror image, by
-`NEAR` or more. Detail is what is left of a picture when its Gaussian blur of 3 pixels is taken away, so brightness,
-contrast and lighting hardly count. The correlation is the cosine between both details where the pictures overlap, the
-best over all shifts of up to 2 pixels across and down.
+`NEAR` or more. The detail of a picture is the picture minus its Gaussian blur of 3 pixels, so brightness, contrast and
+lighting hardly count. The correlation is the cosine between both details where the pictures overlap, the best over all
+shifts of up to 2 pixels across and down.
 
-All pairs are looked at. A first pass compares 100 low cosine frequencies of each picture, shifted by a pixel each way
-(matrix products of blocks, as a mirror image only turns the sign of the odd frequencies); only pairs that pass it are
-measured.
+All pairs are compared. A first pass compares 100 low cosine frequencies of each picture, shifted by a pixel each way.
+It takes matrix products of blocks, because a mirror image only changes the sign of the odd frequencies. Only pairs that
+pass it are measured.
 """
 
 from collections.abc import Iterator
@@ -20,9 +20,9 @@ from mien.types import FACE_SIDE, Progress, batches
 NEAR = 0.70  # docs/audit.md says how it was chosen
 LOOSEST = 0.60  # below it, pairs are too unlike to pass the first pass, and most would be missed
 
-_BLUR = 3.0  # pixels, the standard deviation of the blur that is taken away
+_BLUR = 3.0  # pixels, the standard deviation of the blur that is subtracted
 _REACH = 2  # pixels, the largest shift across and down
-_FLAT = 0.5  # grey levels: a picture whose detail deviates less has none, and is near to nothing
+_FLAT = 0.5  # grey levels: a picture whose detail deviates less is near to no other
 _FREQUENCIES = 10  # across and down, in the first pass
 _PASSES = 0.80  # cosine between the frequencies of two pictures, from which they are measured
 _BLOCK = 1024
@@ -33,7 +33,7 @@ Floats = NDArray[np.float32]
 
 
 def first_identical_row(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """(N, 48, 48) -> (N,) int64: the first row that has the very same pixels, which is a face's own where it is new."""
+    """Return for each face the first row with the very same pixels: (N,) int64. A new picture has its own row."""
     seen: dict[bytes, int] = {}
     return np.array([seen.setdefault(image.tobytes(), row) for row, image in enumerate(images)], np.int64)
 
@@ -41,9 +41,21 @@ def first_identical_row(images: NDArray[np.uint8]) -> NDArray[np.int64]:
 def near_pairs(
     images: NDArray[np.uint8], *, near: float = NEAR, progress: Progress | None = None
 ) -> tuple[NDArray[np.int64], Floats]:
-    """Near-identical pairs of different pictures: (M, 2) int64 rows in rising order, (M,) float32 correlations.
+    """Find near-identical pairs of different pictures.
 
-    Of rows with the very same pixels only the first is compared. near: below `LOOSEST` not all of them are found.
+    Parameters
+    ----------
+    images
+        (N, 48, 48) uint8. Of rows with the very same pixels only the first is compared.
+    near
+        The least correlation. Below `LOOSEST` not all pairs are found.
+    progress
+        Called with the blocks of pairs compared and how many there are.
+
+    Returns
+    -------
+    (M, 2) int64 and (M,) float32
+        The rows of each pair, in rising order, and their correlations.
     """
     rows = np.unique(first_identical_row(images))
     candidates = _candidates(images[rows], progress)
@@ -53,7 +65,7 @@ def near_pairs(
 
 
 def connected_components(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(count,) int64: the smallest row that each row is joined to by a chain of pairs (M, 2)."""
+    """Return for each of `count` rows the smallest row that a chain of pairs (M, 2) joins it to: (count,) int64."""
     parent = list(range(count))
 
     def root(row: int) -> int:
@@ -68,15 +80,15 @@ def connected_components(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int
     return np.array([root(row) for row in range(count)], np.int64)
 
 
-def members(groups: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """The rows of each group of two or more, in order; `groups` names each row's group by a row, as above."""
-    order = np.argsort(groups, kind="stable")
-    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+def list_groups(component: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return the rows of each group of two or more, in order, from the component (N,) of each row."""
+    order = np.argsort(component, kind="stable")
+    starts = np.flatnonzero(np.diff(component[order], prepend=-1))
     return [rows for rows in np.split(order, starts[1:]) if len(rows) > 1]
 
 
 def _candidates(images: NDArray[np.uint8], progress: Progress | None) -> NDArray[np.int64]:
-    """(M, 2): the pairs whose low frequencies are alike enough to measure."""
+    """Return the pairs (M, 2) whose low frequencies are alike enough to measure."""
     even, odd = _low_frequencies(images)
     shifts = [(down, right) for down in (-1, 1) for right in (-1, 1)]
     shifted = [_low_frequencies(_shifted(images, *shift)) for shift in shifts]
@@ -94,16 +106,16 @@ def _candidates(images: NDArray[np.uint8], progress: Progress | None) -> NDArray
 
 
 def _blocks(count: int) -> Iterator[tuple[slice, slice]]:
-    """Pairs of row blocks that hold every pair of rows once."""
+    """Yield pairs of row blocks that hold every pair of rows once."""
     for one in batches(count, _BLOCK):
         for other in batches(count - one.start, _BLOCK):
             yield one, slice(other.start + one.start, other.stop + one.start)
 
 
 def _alike(shifted_even: Floats, shifted_odd: Floats, even: Floats, odd: Floats) -> Floats:
-    """(A, B) the best cosine of any shift of A pictures (4, A, D) with B others (B, D) or their mirror images.
+    """Return the best cosine (A, B) of any shift of A pictures (4, A, D) with B others (B, D) or their mirror images.
 
-    A mirror image has the same even frequencies, and the odd ones with their sign turned.
+    A mirror image has the same even frequencies, and the odd ones with the other sign.
     """
     size = shifted_even.shape[-1]
     mirrored = shifted_odd.reshape(-1, size) @ odd.T  # one large product each, as threads wait for each other
@@ -114,10 +126,10 @@ def _alike(shifted_even: Floats, shifted_odd: Floats, even: Floats, odd: Floats)
 
 
 def _low_frequencies(images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
-    """The low cosine frequencies of pictures, those that are even and those that are odd from left to right.
+    """Return the low cosine frequencies of pictures: those that are even, and those that are odd, from left to right.
 
-    The mean is left out, and high frequencies, of which natural pictures hold less, are weighted up; the two halves
-    together have length 1.
+    The mean is left out. High frequencies, which are weak in natural pictures, get more weight. The two halves together
+    have length 1.
     """
     number = np.arange(_FREQUENCIES)
     place = (np.arange(FACE_SIDE) + 0.5) * np.pi / FACE_SIDE
@@ -141,7 +153,7 @@ def _shifted(images: NDArray[np.uint8], down: int, right: int) -> NDArray[np.uin
 
 
 def _detail_correlation(images: NDArray[np.uint8], pairs: NDArray[np.int64]) -> Floats:
-    """(M,) float32 in [-1, 1]: the correlation of the details of each pair of rows (M, 2)."""
+    """Return the correlation, in [-1, 1], of the details of each pair of rows (M, 2): (M,) float32."""
     rows, places = np.unique(pairs, return_inverse=True)
     details = _details(images[rows])
     energies = _energies(details)
@@ -149,7 +161,7 @@ def _detail_correlation(images: NDArray[np.uint8], pairs: NDArray[np.int64]) -> 
     for part in batches(len(pairs), 1024):
         one, other = places.reshape(-1, 2)[part].T
         sides = _products(details[one], details[other]), _products(details[one], details[other][:, :, ::-1])
-        weights = energies[other][:, ::-1, ::-1], energies[other][:, ::-1, :]  # of the window that the shift is over
+        weights = energies[other][:, ::-1, ::-1], energies[other][:, ::-1, :]  # of the window under the shifted picture
         for products, weight in zip(sides, weights, strict=True):
             best = (products / np.sqrt(energies[one] * weight)).max(axis=(1, 2))
             np.maximum(correlation[part], best, out=correlation[part])
@@ -157,7 +169,7 @@ def _detail_correlation(images: NDArray[np.uint8], pairs: NDArray[np.int64]) -> 
 
 
 def _details(images: NDArray[np.uint8]) -> Floats:
-    """(N, 48, 48) float32: pictures without their blur; beyond the edges, the edge pixels go on."""
+    """Return pictures minus their blur: (N, 48, 48) float32. Beyond an edge, its pixels are repeated."""
     reach = int(4 * _BLUR)
     weights = np.exp(-((np.arange(-reach, reach + 1) / _BLUR) ** 2) / 2)
     blur = np.zeros((FACE_SIDE, FACE_SIDE), np.float32)
@@ -171,7 +183,7 @@ def _details(images: NDArray[np.uint8]) -> Floats:
 
 
 def _energies(details: Floats) -> Floats:
-    """(N, 5, 5) float32: the sum of squares in the part of each picture that a shifted one lies over."""
+    """Return for each shift the sum of squares in the part of each picture under the shifted one: (N, 5, 5)."""
     floor = _FLAT**2 * FACE_SIDE**2
     energies = np.empty((len(details), *_SHIFTS), np.float32)
     for part in batches(len(details), 1024):
@@ -183,14 +195,14 @@ def _energies(details: Floats) -> Floats:
 
 
 def _over(shift: int) -> slice:
-    """What of a row of pixels lies over another row that is shifted so far to the right."""
+    """Return the part of a row of pixels that lies over another row, shifted so far to the right."""
     return slice(max(0, shift), FACE_SIDE + min(0, shift))
 
 
 def _products(one: Floats, other: Floats) -> Floats:
-    """(M, 5, 5) float32: the sums of products of M pairs of details, the other one shifted down and right.
+    """Return the sums of products of M pairs of details, the other one shifted down and right: (M, 5, 5) float32.
 
-    Laid out in one row with zeros between and around, so that a shift in both directions is a shift of the whole.
+    A picture is laid out as one row with zeros between and around, so a shift in both directions is a shift of the row.
     """
     guard = _REACH * _WIDTH + _REACH
     rows = np.zeros((2, len(one), guard + FACE_SIDE * _WIDTH + guard), np.float32)

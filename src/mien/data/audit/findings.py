@@ -1,10 +1,11 @@
-"""What an audit finds: `Finding`, one thing that is wrong with one face, and `Audit`, all of them with the counts."""
+"""The result of an audit: a `Finding` is one fault of one face, an `Audit` is all of them with counts."""
 
-import dataclasses
 import hashlib
 import json
+import math
+from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,27 +13,43 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.data.audit.json_file import is_text, is_whole, parse_json, read_text
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet
+from mien.types.html_repr import table_html, titled_html
 
-# What may be wrong with a face; docs/audit.md explains each. A `near-` kind holds what its plain kind does not.
+# The faults that a face may have; docs/audit.md explains each. A `near-` kind holds what its plain kind does not.
 KINDS: tuple[str, ...] = (
     "blank", "nonface", "duplicate", "near-duplicate", "leak", "near-leak", "conflict", "near-conflict", "label",
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Finding:
-    """One thing that is wrong with one face.
+    """One fault of one face.
 
-    kind:       one of `KINDS`.
-    row, id:    the face, as its place in the set and as its id.
-    other:      the row of the face that it is a twin of, or that it contradicts; None where there is none.
-    severity:   in [0, 1]; the worst of a kind come first.
-    measure:    what was measured: of a blank, its standard deviation in grey levels; of a twin, the correlation; of a
-                conflict and a label, how sure the suggestion is, in [0, 1]; of a nonface, how sure that is, in [0, 1].
-    suggestion: the index in `EXPRESSIONS` of a better label, or None; never for a test face.
+    Parameters
+    ----------
+    kind
+        One of `KINDS`.
+    row, id
+        The face, by its place in the set and by its id.
+    other
+        The row of the face that it is a duplicate of, or that it contradicts. None if there is none.
+    severity
+        In [0, 1]; the worst findings of a kind come first.
+    measure
+        The figure that was measured. Of a blank it is the standard deviation in grey levels; of a duplicate the
+        correlation; of a conflict and of a label the probability of the suggestion; of a non-face the certainty that it
+        is none.
+    suggestion
+        The index in `EXPRESSIONS` of a better label, or None. A test face never has one.
+
+    Raises
+    ------
+    DataError
+        Where a value is none of these.
     """
 
     kind: str
@@ -43,13 +60,44 @@ class Finding:
     measure: float
     suggestion: int | None = None
 
+    def __post_init__(self) -> None:
+        require_kinds([self.kind])
+        others = [number for number in (self.other, self.suggestion) if number is not None]
+        sound = (
+            all(is_whole(number) for number in (self.row, *others))
+            and is_text(self.id)
+            and (self.suggestion is None or self.suggestion < len(EXPRESSIONS))
+            and _is_figure(self.severity, most=1.001)  # as float32 rounds
+            and _is_figure(self.measure, most=math.inf)
+        )
+        if not sound:
+            raise DataError(f"a finding must have whole numbers as rows and finite figures, got {asdict(self)}")
 
-@dataclass(frozen=True, eq=False)
+    def __repr__(self) -> str:
+        beside = "" if self.other is None else f" with row {self.other}"
+        better = "" if self.suggestion is None else f", rather {EXPRESSIONS[self.suggestion]}"
+        return f"<Finding {self.kind}: {self.id}{beside}, measure {self.measure:.3g}{better}>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Audit:
-    """What is wrong with a set of faces, and what it holds.
+    """The faults of a set of faces, and a description of the set.
 
-    faces_hash: `FaceSet.hash` of the set. settings: what was asked for. summary: counts and figures by name.
-    findings:   by kind, in the order of `KINDS`, the worst first.
+    Parameters
+    ----------
+    faces_hash
+        `FaceSet.hash` of the set.
+    settings
+        The settings of the audit by name.
+    summary
+        Counts and figures by name; `faces` is the number of faces.
+    findings
+        The findings by kind, in the order of `KINDS`, the worst first.
+
+    Raises
+    ------
+    DataError
+        Where a finding is of a row that the set does not have, or a setting is of another kind.
     """
 
     faces_hash: str
@@ -57,12 +105,32 @@ class Audit:
     summary: dict[str, Any]
     findings: tuple[Finding, ...]
 
+    def __post_init__(self) -> None:
+        kinds = self.settings.get("kinds", [])
+        if not isinstance(self.faces_hash, str) or not isinstance(kinds, list):
+            raise DataError("faces_hash must be text, and the setting kinds a list")
+        require_kinds(kinds)
+        if not is_whole(self.summary.get("faces")):
+            raise DataError(f"the summary must have the number of faces, got {self.summary.get('faces')!r}")
+        count: int = self.summary["faces"]
+        if any(max(finding.row, finding.other or 0) >= count for finding in self.findings):
+            raise DataError("a finding is of a row that is not there")
+
+    def __repr__(self) -> str:
+        counts = Counter(finding.kind for finding in self.findings)
+        told = ", ".join(f"{kind} {counts[kind]:,}" for kind in KINDS if counts[kind])
+        return f"<Audit of {self.summary['faces']:,} faces: {told or 'no findings'}>"
+
+    def _repr_html_(self) -> str:
+        counts = Counter(finding.kind for finding in self.findings)
+        return titled_html(repr(self), table_html(KINDS, [[f"{counts[kind]:,}" for kind in KINDS]]))
+
     def of_kind(self, *kinds: str) -> tuple[Finding, ...]:
-        """The findings of some kinds."""
+        """Return the findings of some kinds."""
         return tuple(finding for finding in self.findings if finding.kind in kinds)
 
     def keep(self, *, drop: Collection[str]) -> NDArray[np.bool_]:
-        """(N,) bool: the faces without a finding of the kinds in `drop`. Raises DataError for an unknown kind."""
+        """Return which faces have no finding of the kinds in `drop`: (N,) bool. Raises DataError for another kind."""
         require_kinds(drop)
         kept = np.ones(self.summary["faces"], np.bool_)
         kept[[finding.row for finding in self.of_kind(*drop)]] = False
@@ -70,7 +138,7 @@ class Audit:
 
     def require_of(self, faces: FaceSet) -> None:
         """Raise DataError where the audit is of other faces."""
-        if faces.hash != self.faces_hash:
+        if faces.hash != self.faces_hash or len(faces) != self.summary["faces"]:
             raise DataError(
                 f"the audit must be of these faces, whose hash begins {faces.hash[:12]}, got one of "
                 f"{self.faces_hash[:12]}; audit these with: mien data audit FACES -o audit.json"
@@ -78,29 +146,25 @@ class Audit:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 (hex) of the audit as JSON."""
+        """The SHA-256 (hex) of the audit as JSON."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def to_json(self) -> str:
-        """The audit as JSON text, a line a finding; expressions by name."""
+        """Return the audit as JSON text, a line a finding; expressions stand there by name."""
         head = {"faces_hash": self.faces_hash, "settings": self.settings, "summary": self.summary}
-        lines = ",\n".join(json.dumps(_named(finding), ensure_ascii=False) for finding in self.findings)
+        lines = ",\n".join(json.dumps(_to_row(finding), ensure_ascii=False) for finding in self.findings)
         return f'{json.dumps(head, ensure_ascii=False, indent=1)[:-2]},\n "findings": [\n{lines}\n]}}\n'
 
     @staticmethod
     def from_json(text: str) -> "Audit":
-        """The audit that JSON text holds. Raises DataError where it is none."""
+        """Read an audit from JSON text. Raises DataError where it holds none."""
         try:
-            content = json.loads(text)
-            findings = tuple(_finding(row) for row in content["findings"])
-            audit = Audit(content["faces_hash"], content["settings"], content["summary"], findings)
-            count = int(audit.summary["faces"])
-            require_kinds({finding.kind for finding in findings})
-            if any(not 0 <= finding.row < count for finding in findings):
-                raise ValueError("a finding is of a row that is not there")
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise DataError(f"this is no audit of mien: {error!r}; make one with: mien data audit") from error
-        return audit
+            content = parse_json(text)
+            findings = tuple(_from_row(row) for row in content["findings"])
+            return Audit(content["faces_hash"], dict(content["settings"]), dict(content["summary"]), findings)
+        except (DataError, ValueError, TypeError, KeyError, AttributeError) as error:
+            why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
+            raise DataError(f"this is no audit of mien: {why}; make one with: mien data audit") from error
 
 
 def load_audit(path: Path | str) -> Audit:
@@ -112,23 +176,20 @@ def load_audit(path: Path | str) -> Audit:
         raise DataError(f"{path}: {error}") from error
 
 
-def read_text(path: Path | str) -> str:
-    """The text of a file. Raises DataError."""
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-
-
 def require_kinds(kinds: Collection[str]) -> None:
-    """Raise DataError where one is none of `KINDS`."""
-    unknown = sorted(set(kinds) - set(KINDS))
+    """Raise DataError where a kind is not one of `KINDS`."""
+    unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
-        raise DataError(f"kinds of findings must be among {', '.join(KINDS)}, got {unknown[0]}")
+        raise DataError(f"kinds of findings must be among {', '.join(KINDS)}, got {min(map(str, unknown))}")
 
 
-def _named(finding: Finding) -> dict[str, Any]:
-    row = dataclasses.asdict(finding)
+def _is_figure(value: object, *, most: float) -> bool:
+    """Return whether a value is a finite number from 0, as far as rounding leaves it, to `most`."""
+    return isinstance(value, float | int) and not isinstance(value, bool) and -1e-3 <= value <= min(most, 1e9)
+
+
+def _to_row(finding: Finding) -> dict[str, Any]:
+    row = asdict(finding)
     for key in ("severity", "measure"):
         row[key] = round(row[key], 6)
     if finding.suggestion is not None:
@@ -136,6 +197,6 @@ def _named(finding: Finding) -> dict[str, Any]:
     return row
 
 
-def _finding(row: dict[str, Any]) -> Finding:
+def _from_row(row: dict[str, Any]) -> Finding:
     name = row["suggestion"]
     return Finding(**{**row, "suggestion": None if name is None else EXPRESSIONS.index(name)})

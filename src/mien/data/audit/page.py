@@ -1,4 +1,4 @@
-"""The findings of an audit as one HTML page that needs no network: look, choose, download the choices."""
+"""An audit as one HTML page that needs no network: a person looks, chooses, and downloads the choices."""
 
 import base64
 import io
@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from mien.data.audit.duplicates import connected_components
@@ -19,14 +20,27 @@ _QUALITY = 82  # of WebP: half the size of a JPEG that looks as good
 
 
 def audit_page(audit: Audit, faces: FaceSet, *, title: str = "faces", progress: Progress | None = None) -> str:
-    """The page as HTML text; equal audits give equal pages.
+    """Return the page as HTML text; equal audits give equal pages.
 
-    A card holds a face that something is wrong with, and all that are its twins. Thumbnails lie in sheets of 256,
-    which a browser decodes when it comes to them. The page downloads a review for `mien.data.audit.clean`.
-    title: what the faces are called. Raises DataError where the audit is of other faces.
+    A card holds a face with a finding and all its duplicates. Thumbnails lie in sheets of 256, which a browser decodes
+    when it comes to them. The page downloads a review for `mien.data.audit.clean`.
+
+    Parameters
+    ----------
+    audit, faces
+        An audit, and its faces.
+    title
+        The name of the faces on the page.
+    progress
+        Called with the thumbnails drawn and how many there are.
+
+    Raises
+    ------
+    DataError
+        Where the audit is of other faces.
     """
     audit.require_of(faces)
-    cards = _cards(audit)
+    cards = _group_rows(audit)
     shown = np.array([row for card in cards for row in card], np.int64)
     place = {row: number for number, row in enumerate(shown.tolist())}
     by_row: dict[int, list[Finding]] = defaultdict(list)
@@ -43,15 +57,15 @@ def audit_page(audit: Audit, faces: FaceSet, *, title: str = "faces", progress: 
         "expressions": EXPRESSIONS,
         "colours": [f"rgb{COLOURS[name]}" for name in EXPRESSIONS],
         "cards": [[place[row] for row in card] for card in cards],
-        "faces": [_face(faces, row, by_row[row]) for row in shown.tolist()],
+        "faces": [_describe_face(faces, row, by_row[row]) for row in shown.tolist()],
         "columns": _COLUMNS,
-        "sheets": _sheets(faces, shown, progress),
+        "sheets": _draw_sheets(faces, shown, progress),
     }
     return fill_page("audit.html", content=content)
 
 
-def _cards(audit: Audit) -> list[list[int]]:
-    """The rows that belong together by their findings, in rising order."""
+def _group_rows(audit: Audit) -> list[list[int]]:
+    """Return the rows of each card: those that findings join, in rising order."""
     pairs = [(finding.row, finding.row if finding.other is None else finding.other) for finding in audit.findings]
     groups = connected_components(audit.summary["faces"], np.array(pairs, np.int64).reshape(-1, 2))
     shown = sorted({row for pair in pairs for row in pair})
@@ -61,8 +75,8 @@ def _cards(audit: Audit) -> list[list[int]]:
     return list(cards.values())
 
 
-def _face(faces: FaceSet, row: int, findings: list[Finding]) -> list[Any]:
-    """Id, split, label, findings (kind, severity, measure, suggestion) and, where there are any, the votes."""
+def _describe_face(faces: FaceSet, row: int, findings: list[Finding]) -> list[Any]:
+    """Return id, split, label, findings (kind, severity, measure, suggestion) and the votes, if there are any."""
     told = [
         [KINDS.index(each.kind), round(each.severity, 3), round(each.measure, 3), each.suggestion] for each in findings
     ]
@@ -73,8 +87,8 @@ def _face(faces: FaceSet, row: int, findings: list[Finding]) -> list[Any]:
     return [str(faces.ids[row]), SPLITS.index(faces.splits[row]), int(faces.labels[row]), told, ", ".join(votes)]
 
 
-def _sheets(faces: FaceSet, rows: np.ndarray[Any, np.dtype[np.int64]], progress: Progress | None) -> list[str]:
-    """Pictures of 256 faces each, as base64 of WebP."""
+def _draw_sheets(faces: FaceSet, rows: NDArray[np.int64], progress: Progress | None) -> list[str]:
+    """Draw pictures of 256 faces each, as base64 of WebP."""
     sheets = []
     for part in batches(len(rows), _COLUMNS**2):
         sheet = np.zeros((_COLUMNS**2, FACE_SIDE, FACE_SIDE), np.uint8)

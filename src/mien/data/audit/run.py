@@ -1,4 +1,4 @@
-"""What is wrong with a set of faces: blanks, non-faces, twins, leaks, contradictions and probably wrong labels.
+"""The audit of a face set: blanks, non-faces, duplicates, leaks, contradictions and probably wrong labels.
 
 Each kind of finding comes from a function of its own; `audit` puts them together.
 """
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.audit.duplicate_groups import Twins, identical_twins, near_twins
+from mien.data.audit.duplicate_groups import DuplicateGroups, find_identical_groups, find_near_groups
 from mien.data.audit.duplicates import LOOSEST, NEAR, first_identical_row, near_pairs
 from mien.data.audit.findings import KINDS, Audit, Finding, require_kinds
 from mien.data.audit.label_errors import find_label_issues
@@ -22,6 +22,7 @@ from mien.types import Detector, FaceSet, Progress, batches
 BLANK = 10.0  # grey levels of 255
 
 _LABELS = (*enumerate(EXPRESSIONS), (-1, "none"))
+_BINS = 20  # of the histograms of brightness and contrast
 
 
 def audit(
@@ -36,13 +37,27 @@ def audit(
 ) -> Audit:
     """Find what is wrong with faces.
 
-    kinds:       what to look for.
-    blank_below: a face whose pixels deviate less, in grey levels, is blank.
-    near:        the correlation of detail from which pictures are near-identical; see `mien.data.audit.duplicates`.
-    scores:      what a model says of the faces, from which wrong labels are found; without it, none are.
-    detector:    finds faces in those that nobody voted on; what it does not find is no face. Without it, votes alone
-                 tell.
-    Raises DataError where a setting is out of range or the scores are of other faces.
+    Parameters
+    ----------
+    faces
+        The faces.
+    kinds
+        The kinds of findings to look for.
+    blank_below
+        A face is blank if the standard deviation of its pixels is less, in grey levels.
+    near
+        Pictures are near-identical from this correlation of their detail on; see `mien.data.audit.duplicates`.
+    scores
+        A model's scores of the faces, by which wrong labels are found. Without them none are.
+    detector
+        Looks for a face in each picture that nobody voted on. Without it the votes alone tell of non-faces.
+    progress
+        Called with the steps done and how many there are, for each part that takes long.
+
+    Raises
+    ------
+    DataError
+        Where a setting is out of range or the scores are of other faces.
     """
     require_kinds(kinds)
     if not blank_below >= 0:
@@ -51,9 +66,9 @@ def audit(
         raise DataError(f"near must be {LOOSEST} to 1, got {near}")
     findings = [*find_blanks(faces, below=blank_below)]
     counts = {"blank": len(findings), "constant": int((_deviations(faces.images) == 0).sum())}
-    for prefix, twins in _twins(faces, kinds, near, progress):
-        findings += twins.findings
-        counts |= _counted(faces, twins, prefix)
+    for prefix, groups in _find_duplicates(faces, kinds, near, progress):
+        findings += groups.findings
+        counts |= _count(faces, groups, prefix)
     if "nonface" in kinds:
         findings += find_nonfaces(faces, detector, progress=progress)
     if scores is not None and "label" in kinds:
@@ -72,7 +87,7 @@ def audit(
 
 
 def find_blanks(faces: FaceSet, *, below: float = BLANK) -> Iterator[Finding]:
-    """Faces whose pixels hardly deviate from their mean; measure: their standard deviation in grey levels."""
+    """Find faces whose pixels hardly deviate from their mean; measure: their standard deviation in grey levels."""
     deviations = _deviations(faces.images)
     for row in np.flatnonzero(deviations < below).tolist():
         measure = float(deviations[row])
@@ -80,9 +95,9 @@ def find_blanks(faces: FaceSet, *, below: float = BLANK) -> Iterator[Finding]:
 
 
 def find_wrong_labels(faces: FaceSet, scores: FaceScores) -> Iterator[Finding]:
-    """Faces whose label is probably wrong by confident learning; measure: the probability of the suggestion.
+    """Find faces whose label is probably wrong by confident learning; measure: the probability of the suggestion.
 
-    Test faces are left out: no label of theirs is ever judged, nor used to judge others.
+    Test faces are left out: their labels are never judged, and judge no others.
     """
     rows, probs = scores.match(faces)
     judged = (faces.labels[rows] >= 0) & (faces.splits[rows] != "test")
@@ -95,10 +110,14 @@ def find_wrong_labels(faces: FaceSet, scores: FaceScores) -> Iterator[Finding]:
 
 
 def describe(faces: FaceSet) -> dict[str, Any]:
-    """What the set holds: counts by split and expression, brightness and contrast. Pixels count from 0 to 1.
+    """Describe a set of faces, as an audit's summary does. Pixels count from 0 to 1.
 
-    imbalance: faces of the commonest expression in train for each one of the rarest; None where there is none.
-    brightness, contrast: how many faces have a mean, and a standard deviation, in each twentieth from 0 to 1.
+    Returns
+    -------
+    dict
+        `labels`: counts by split and expression. `imbalance`: faces of the commonest expression in train for each one
+        of the rarest; None if an expression has no face. `pixel_mean` and `pixel_std`. `brightness` and `contrast`: how
+        many faces have a mean, and a standard deviation, in each twentieth from 0 to 1.
     """
     labels = {
         split: {name: int(((faces.splits == split) & (faces.labels == index)).sum()) for index, name in _LABELS}
@@ -113,36 +132,36 @@ def describe(faces: FaceSet) -> dict[str, Any]:
         "imbalance": round(max(known) / min(known), 3) if min(known) else None,
         "pixel_mean": round(mean, 6),
         "pixel_std": round(float(np.sqrt((deviations**2 + (means - mean) ** 2).mean())), 6) if len(faces) else 0.0,
-        "brightness": np.histogram(means, 20, (0, 1))[0].tolist(),
-        "contrast": np.histogram(deviations, 20, (0, 1))[0].tolist(),
+        "brightness": np.histogram(means, _BINS, (0, 1))[0].tolist(),
+        "contrast": np.histogram(deviations, _BINS, (0, 1))[0].tolist(),
     }
 
 
-def _twins(
+def _find_duplicates(
     faces: FaceSet, kinds: Collection[str], near: float, progress: Progress | None
-) -> Iterator[tuple[str, Twins]]:
-    """Identical twins and, where they are wanted, near-identical ones, with what their counts' names begin with."""
+) -> Iterator[tuple[str, DuplicateGroups]]:
+    """Yield the identical groups and, if they are wanted, the near-identical ones, each with a prefix of its counts."""
     first = first_identical_row(faces.images)
-    same = identical_twins(faces, first)
-    yield "", same
+    identical = find_identical_groups(faces, first)
+    yield "", identical
     if any(kind.startswith("near-") for kind in kinds):
         pairs, correlation = near_pairs(faces.images, near=near, progress=progress)
-        yield "near_", near_twins(faces, first, pairs, correlation, same)
+        yield "near_", find_near_groups(faces, first, pairs, correlation, identical)
 
 
-def _counted(faces: FaceSet, twins: Twins, prefix: str) -> dict[str, int]:
-    leaked = faces.splits[sorted(twins.leaked)].tolist() if twins.leaked else []
+def _count(faces: FaceSet, groups: DuplicateGroups, prefix: str) -> dict[str, int]:
+    leaked = faces.splits[sorted(groups.leaked)].tolist() if groups.leaked else []
     counts = {
-        "duplicate_groups": twins.groups,
-        "redundant_copies": twins.redundant,
+        "duplicate_groups": groups.groups,
+        "redundant_copies": groups.redundant,
         "leak_valid": leaked.count("valid"),
         "leak_test": leaked.count("test"),
-        "conflict_groups": twins.conflict_groups,
+        "conflict_groups": groups.conflict_groups,
     }
     return {f"{prefix}{name}": count for name, count in counts.items()}
 
 
 def _deviations(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(N,) float64: the standard deviation of each face's pixels, in grey levels."""
+    """Return the standard deviation of each face's pixels, in grey levels: (N,) float64."""
     parts = [images[rows].std(axis=(1, 2), dtype=np.float64) for rows in batches(len(images), 4096)]
     return np.concatenate(parts) if parts else np.zeros(0)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.formats.parquet import import_pyarrow, read_parquet, write_parquet
+from mien.data.formats.parquet import read_parquet, write_parquet
+from mien.data.formats.parquet_schema import import_pyarrow
 from mien.errors import DataError, OutputError, explain_read_errors
 from mien.io.atomic_write import atomic_write, require_writable
 from mien.types import FaceSet, Progress

@@ -1,10 +1,5 @@
-"""Parquet tables of faces in the layout that Hugging Face's `datasets` gives image data sets.
+"""Parquet tables of faces: read and written in the layout that Hugging Face's `datasets` gives image data sets."""
 
-A row has `image` (a struct of the encoded file's bytes and its path) and `label` (a whole number). The names of the
-numbers, and the type of each column, stand as JSON in the schema's metadata, under the key `huggingface`.
-"""
-
-import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,16 +12,21 @@ from numpy.typing import NDArray
 
 from mien.data.bad_rows import OnBad
 from mien.data.decode import encode_png, read_face, read_faces
+from mien.data.formats.parquet_schema import (
+    IMAGE_COLUMNS,
+    LABEL_COLUMNS,
+    OTHER_COLUMNS,
+    find_class_names,
+    import_pyarrow,
+    make_schema,
+)
 from mien.data.formats.paths import id_from_path, parse_split
-from mien.errors import DataError, ExtraError, explain_read_errors
+from mien.errors import DataError, explain_read_errors
 from mien.io.atomic_write import atomic_write
 from mien.labels import EXPRESSIONS, SPLITS, VOTES, parse_expression
 from mien.types import FaceSet, Progress, batches
 
 _ROWS = 2048  # in a row group, and at a time
-_IMAGE_COLUMNS = ("image", "img", "img_bytes")
-_LABEL_COLUMNS = ("label", "labels", "emotion")
-_OTHER_COLUMNS = ("split", "id", "votes")  # that `write_parquet` adds
 
 
 @dataclass(frozen=True)
@@ -118,22 +118,12 @@ def write_parquet(faces: FaceSet, path: Path | str, *, progress: Progress | None
     the order of `VOTES`). Raises OutputError, and ExtraError where pyarrow is not installed.
     """
     arrow, parquet = import_pyarrow()
-    schema = _make_schema(arrow, voted=faces.votes is not None)
+    schema = make_schema(arrow, voted=faces.votes is not None)
     with atomic_write(path) as file, parquet.ParquetWriter(file, schema) as writer:
         for rows in batches(len(faces), _ROWS):
             writer.write_table(arrow.table(_make_columns(arrow, faces[rows]), schema=schema))
             if progress:
                 progress(rows.stop, len(faces))
-
-
-def import_pyarrow() -> tuple[Any, Any]:
-    """Return the modules pyarrow and pyarrow.parquet. Raises ExtraError where they are not installed."""
-    try:
-        import pyarrow as pa  # an extra, which only Parquet needs
-        import pyarrow.parquet as pq  # as above
-    except ImportError as error:
-        raise ExtraError("Parquet", extra="parquet") from error
-    return pa, pq
 
 
 @contextmanager
@@ -157,12 +147,12 @@ def _open(path: Path, root: Path, names: Sequence[str] | None) -> _Table:
         file = parquet.ParquetFile(path)
     schema = file.schema_arrow
     image, label = (
-        next((name for name in each if name in schema.names), None) for each in (_IMAGE_COLUMNS, _LABEL_COLUMNS)
+        next((name for name in each if name in schema.names), None) for each in (IMAGE_COLUMNS, LABEL_COLUMNS)
     )
     if image is None:
         raise DataError(f"{path} must have a column image, of pictures; got {', '.join(schema.names)}")
     if label and not names:
-        names = _find_names(schema, label)
+        names = find_class_names(schema, label)
         kind = schema.field(label).type
         if not names and (arrow.types.is_integer(kind) or arrow.types.is_floating(kind)):
             raise DataError(
@@ -182,18 +172,9 @@ def _open(path: Path, root: Path, names: Sequence[str] | None) -> _Table:
     )
 
 
-def _find_names(schema: Any, label: str) -> list[str] | None:
-    """Return the names of the classes, if the schema's metadata gives them."""
-    try:
-        names = json.loads(schema.metadata[b"huggingface"])["info"]["features"][label]["names"]
-    except (ValueError, TypeError, KeyError):
-        return None
-    return [str(name) for name in names] if isinstance(names, list) else None
-
-
 def _read_rows(table: _Table) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """Yield the rows of a file some at a time, each time with the number of the first."""
-    wanted = [name for name in table.file.schema_arrow.names if name in {table.image, table.label, *_OTHER_COLUMNS}]
+    wanted = [name for name in table.file.schema_arrow.names if name in {table.image, table.label, *OTHER_COLUMNS}]
     start = 0
     with _explain_errors(table.path):
         for batch in table.file.iter_batches(batch_size=_ROWS, columns=wanted):
@@ -281,27 +262,6 @@ def _with_distinct_ids(parts: list[tuple[_Table, FaceSet]]) -> list[FaceSet]:
         for table, part in parts
         if len(part)
     ]
-
-
-def _make_schema(arrow: Any, *, voted: bool) -> Any:
-    text = {"dtype": "string", "_type": "Value"}
-    features: dict[str, Any] = {
-        "image": {"_type": "Image"},
-        "label": {"names": list(EXPRESSIONS), "_type": "ClassLabel"},
-        "split": text,
-        "id": text,
-    }
-    fields = [
-        ("image", arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])),
-        ("label", arrow.int64()),
-        ("split", arrow.string()),
-        ("id", arrow.string()),
-    ]
-    if voted:  # a type that old and new versions of `datasets` know
-        votes = {"feature": {"dtype": "float32", "_type": "Value"}, "length": len(VOTES), "_type": "Sequence"}
-        features["votes"] = votes
-        fields.append(("votes", arrow.list_(arrow.float32(), len(VOTES))))
-    return arrow.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
 
 
 def _make_columns(arrow: Any, faces: FaceSet) -> dict[str, Any]:
