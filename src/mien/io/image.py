@@ -1,11 +1,13 @@
 """Reads picture files into arrays."""
 
+import ctypes
 import io
 import logging
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +25,7 @@ MAX_BYTES = 1 << 29  # of a picture that comes through a pipe, which says no siz
 _DARK = 16  # of 255: a picture is all but black where fewer than one pixel in a thousand is as bright
 
 _log = logging.getLogger(__name__)
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs of a broken picture is raised as well
 
 
 def read_picture(source: Path | str | bytes | IO[bytes]) -> NDArray[np.uint8]:
@@ -139,12 +142,24 @@ def _read(file: IO[bytes], name: str) -> NDArray[np.uint8]:
 
 def _decoded(file: IO[bytes], name: str) -> NDArray[np.uint8]:
     file.seek(0)
+    _silence_libtiff()
     with quietly:
         image = Image.open(file, formats=FORMATS)
         with image:
             _require_size(image, name)
             image.load()
             return to_rgb(image)
+
+
+@cache
+def _silence_libtiff() -> None:
+    """Keep libtiff, by which Pillow decodes TIFF, from writing to standard error; its errors are raised as well."""
+    with suppress(OSError, AttributeError):  # Pillow is built without it, or hides it
+        library = ctypes.CDLL(Image.core.__file__)
+        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+            set_handler = getattr(library, name)
+            set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            set_handler(None)
 
 
 def _heic(file: IO[bytes], name: str) -> Image.Image:
@@ -175,8 +190,8 @@ def _warn_if_black(picture: NDArray[np.uint8], name: str) -> None:
     sample = picture[::step, ::step].max(axis=2)
     if np.mean(sample >= _DARK) < 0.001:
         _log.warning(
-            "%s is all but black, its brightest value is %d of 255: if its values have 10 to 14 bits, scale them to "
-            "the full range first",
+            "%s is all but black: 99.9%% of its pixels are darker than %d of 255; if its values have 10 to 14 bits, "
+            "scale them to the full range first",
             name,
-            sample.max(),
+            _DARK,
         )
