@@ -85,7 +85,8 @@ def make_session(
     options.enable_mem_pattern = not varying_shapes
     options.log_severity_level = 4  # what goes wrong is raised, and need not be printed as well
     try:
-        session = onnxruntime.InferenceSession(model, options, providers=list(wanted))
+        # Without its fallback, which prints what went wrong and tries the same once more.
+        session = onnxruntime.InferenceSession(model, options, providers=list(wanted), enable_fallback=0)
     except Exception as error:  # the errors of ONNX Runtime have no base class of their own
         said = first_line(error)
         raise ModelError(f"{name} must be a model file, got a damaged or other one ({said}); {ADVICE}") from error

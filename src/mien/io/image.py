@@ -22,6 +22,7 @@ from mien.io.pixels import quietly, to_rgb
 MAX_PIXELS = 120_000_000  # of a picture: phones take 108 million, and reading as many takes most of 1 GB
 MAX_BYTES = 1 << 29  # of a picture that comes through a pipe, which says no size before its end
 
+_WHOLE = 1 << 26  # bytes: smaller files are read at once
 _DARK = 16  # of 255: a picture is all but black where fewer than one pixel in a thousand is as bright
 
 _log = logging.getLogger(__name__)
@@ -65,8 +66,10 @@ def _explained(name: str) -> Iterator[None]:
     """Turn what opening and decoding raise into a DataError of one line."""
     try:
         yield
-    except (DataError, MemoryError):
+    except DataError:
         raise
+    except MemoryError as error:
+        raise DataError(f"{name} cannot be read: there is not enough memory for it") from error
     except FileNotFoundError as error:
         raise DataError(f"{name}: there is no such file") from error
     except IsADirectoryError as error:
@@ -89,7 +92,12 @@ def _opened(source: Path | str | bytes | IO[bytes], name: str) -> Iterator[IO[by
     elif isinstance(source, (str, os.PathLike)):
         _require_file(source, name)
         with Path(source).open("rb") as file:
-            yield file if file.seekable() else _kept(file, name)
+            if not file.seekable():
+                yield _kept(file, name)
+            elif os.fstat(file.fileno()).st_size <= _WHOLE:  # where a claimed length is no reason to ask for as much
+                yield io.BytesIO(file.read())
+            else:
+                yield file
     elif hasattr(source, "read"):
         seekable = getattr(source, "seekable", None)
         yield source if seekable is not None and seekable() else _kept(source, name)
