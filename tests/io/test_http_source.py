@@ -2,6 +2,7 @@
 
 import base64
 import io
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -106,3 +107,9 @@ def test_no_server_is_asked_about_a_video(server: str) -> None:
     assert is_video(f"http://{server}/a.mp4")
     assert is_video(f"rtsp://{server}/1")
     assert Pictures.asked == []
+
+
+def test_a_picture_needs_no_pyav(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    (frame,) = read_frames(f"http://{server}/snapshot/1")
+    assert frame.picture.shape == (40, 60, 3)

@@ -84,7 +84,7 @@ class AnnotatedCopies:
             return
         last, self._last = self._last, frame.without_picture()
         if last is None or self._video is None or last.source != frame.source or frame.seconds < last.seconds:
-            self._video = self._next(frame.source)
+            self._video = self._next(frame)
         self._video.write(drawn, seconds=frame.seconds)
 
     def report(self) -> None:
@@ -93,11 +93,11 @@ class AnnotatedCopies:
             place = self._target if self._alone else f"{self._target}{os.sep}"
             remark(f"wrote {place}: {count(len(self._taken), 'drawn file')}")
 
-    def _next(self, source: str) -> VideoWriter:
+    def _next(self, frame: Frame) -> VideoWriter:
         """Finish the video before, and begin another."""
         self._stack.close()
-        path = self._path(source, ".mp4")
-        return self._stack.enter_context(video_writer(path, sound=None if is_live(source) else self._names[source]))
+        sound = None if frame.live else self._names[frame.source]  # of what is live, sound is gone by then
+        return self._stack.enter_context(video_writer(self._path(frame.source, ".mp4"), sound=sound, warn=remark))
 
     def _path(self, source: str, suffix: str = "") -> Path:
         """Choose a name for a copy that no other has: JPEG stays JPEG, any other picture becomes PNG."""

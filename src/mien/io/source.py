@@ -1,4 +1,4 @@
-"""What the name of a source stands for: pictures, folders, patterns, lists, videos, cameras or streams."""
+"""Sources by their names: pictures, folders, patterns, lists, videos, cameras and streams."""
 
 import logging
 import os

@@ -16,9 +16,8 @@ def make_figure(**options: Any) -> Any:
     """
     try:
         with ignored_mplbackend():
-            # An extra, and heavy: only pictures of charts need it.
-            from matplotlib.backends.backend_agg import FigureCanvasAgg
-            from matplotlib.figure import Figure
+            from matplotlib.backends.backend_agg import FigureCanvasAgg  # an extra, and heavy
+            from matplotlib.figure import Figure  # an extra, and heavy
     except ImportError as error:
         raise ExtraError("drawing a chart as .png", extra="video") from error
     figure = Figure(**options)

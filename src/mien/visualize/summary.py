@@ -1,4 +1,4 @@
-"""How long each face of a video was seen, and for how much of that time it showed each expression."""
+"""Time by track and expression: how long each face of a video was seen, and what it showed for how much of that."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ def require_same_classes(class_names: tuple[str, ...] | None, prediction: Predic
 
 @dataclass
 class _TrackTotal:
-    """What adds up for a track: when it was first and last seen, and (K,) the seconds of each expression."""
+    """The sums of a track: when it was first and last seen, and (K,) the seconds of each expression."""
 
     first: float
     last: float

@@ -47,7 +47,7 @@ class Band:
 
     @property
     def seconds(self) -> float:
-        """How long it was seen."""
+        """The time for which it was seen."""
         return float(self.shown.sum())
 
     def runs(self) -> list[tuple[int, NDArray[np.float64]]]:
@@ -64,7 +64,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Chart:
-    """What a timeline shows.
+    """The content of a timeline.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class Chart:
 
     @property
     def remark(self) -> str:
-        """How to read the chart, and what it leaves out."""
+        """A line on reading the chart, and on the faces that it leaves out."""
         if not self.bands:
             return "No face was seen."
         how = (
