@@ -15,6 +15,7 @@ from PIL import Image
 from clips import Actor, at, write_clip
 from mien.errors import DataError
 from mien.io.frame import FrameSelection
+from mien.io.video_clock import with_arrivals
 from mien.io.video_reader import read_video
 
 Stamp = Callable[[int, av.Packet], None]  # changes the time stamps of a packet, given its number
@@ -153,6 +154,24 @@ def camera() -> Iterator[str]:
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/stream"
         server.shutdown()
+
+
+def test_packets_that_waited_for_a_stream_to_open_arrived_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg reads raw H.264 for five seconds until it knows what it is; then all of that comes at once."""
+    now = 105.0
+    monkeypatch.setattr("mien.io.video_clock.time", SimpleNamespace(monotonic=lambda: now))
+
+    def packets() -> Iterator[int]:
+        nonlocal now
+        yield from range(49)
+        for number in range(49, 60):
+            now += 0.1
+            yield number
+
+    told = list(with_arrivals(packets(), opened=100.0))
+    assert [packet for packet, _ in told] == list(range(60))
+    evenly = [100 + 5.1 * (n + 1) / 50 for n in range(50)]
+    assert [seconds for _, seconds in told] == pytest.approx([*evenly, *(105.2 + n / 10 for n in range(10))])
 
 
 def test_a_stream_without_time_stamps_is_timed_by_arrival(camera: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The times of a video's frames: seconds from the first one, from whatever time stamps the source has."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from mien.io.frame import CLOSE
@@ -9,6 +10,8 @@ _BACK, _AHEAD = 0.5, 3600.0  # seconds: a time stamp further back or ahead than 
 _BY_DTS = frozenset(("avi", "asf"))  # formats with times of decoding only; FFmpeg guesses the times of display
 _DISORDER = 3  # times of display that go back, from which on those of decoding are taken
 _NO_TIMESTAMPS = 0x80  # FFmpeg's AVFMT_NOTIMESTAMPS: the stream is frames and nothing else
+_AT_ONCE = 0.5  # seconds: a stream that opens faster has no backlog
+_WAITED = 0.01  # seconds: a packet that took longer was waited for, and ends the backlog
 _RATES, _RATE = (1.0, 240.0), 25.0  # frames a second: what is believed of those stated, and what holds otherwise
 
 
@@ -32,6 +35,8 @@ class VideoClock:
         The time of the latest frame; negative before the first one.
     was_set
         True once the clock was set anew.
+    by_arrival
+        True if frames are timed by the arrival of their packets.
     """
 
     def __init__(self, container: Any, stream: Any, *, live: bool) -> None:
@@ -41,15 +46,17 @@ class VideoClock:
         self.seconds = -self.pause
         self.was_set = False
         self._tick = stream.time_base
-        self._by_arrival = live and bool(container.format.flags & _NO_TIMESTAMPS)
+        self.by_arrival = live and bool(container.format.flags & _NO_TIMESTAMPS)
         self._by_dts = not live and container.format.name in _BY_DTS
         self._disorder = 0
         self._first_packet: int | None = None  # ticks: when it is decoded
         self._delay: int | None = None  # ticks from when a packet is decoded to when its frame is shown
+        self._arrived = 0.0
         self._started = False
 
-    def note(self, packet: Any) -> None:
-        """Take note of a packet before it is decoded."""
+    def note(self, packet: Any, arrived: float) -> None:
+        """Take note of a packet before it is decoded, and of when it arrived."""
+        self._arrived = arrived
         if self._first_packet is None:
             self._first_packet = packet.dts
 
@@ -78,8 +85,8 @@ class VideoClock:
 
     def _stamp(self, frame: Any) -> float | None:
         """Return the frame's time stamp in seconds; None where it has none."""
-        if self._by_arrival:
-            return time.monotonic()
+        if self.by_arrival:
+            return self._arrived
         if self._delay is None and frame.dts is not None and self._first_packet is not None:
             self._delay = frame.dts - self._first_packet
         if not self._by_dts:
@@ -87,6 +94,34 @@ class VideoClock:
         if frame.dts is None or self._delay is None:
             return None
         return float((frame.dts - self._delay) * self._tick)
+
+
+def with_arrivals(packets: Iterator[Any], *, opened: float) -> Iterator[tuple[Any, float]]:
+    """Give each packet with the time at which it arrived.
+
+    FFmpeg may read a stream for seconds until it knows what it is. The packets of that time come all at once; they are
+    taken to have arrived one by one from `opened` on.
+
+    opened: when the stream was begun to be opened, on the clock of `time.monotonic`, as the arrivals are.
+    """
+    began = now = time.monotonic()
+    backlog: list[Any] = []
+    error: Exception | None = None
+    if began - opened > _AT_ONCE:
+        try:
+            for packet in packets:
+                before, now = now, time.monotonic()
+                backlog.append(packet)
+                if now - before > _WAITED:
+                    break
+        except Exception as caught:  # noqa: BLE001  # it comes after the packets before it
+            error = caught
+        for number, packet in enumerate(backlog, start=1):
+            yield packet, opened + (now - opened) * number / len(backlog)
+        if error is not None:
+            raise error
+    for packet in packets:
+        yield packet, time.monotonic()
 
 
 def start_seconds(stream: Any) -> float:

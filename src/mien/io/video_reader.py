@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from mien.errors import DataError, ExtraError, MienError
 from mien.io.frame import ALL_FRAMES, CLOSE, Frame, FrameSelection
 from mien.io.source import CAMERA, display_name, is_live
-from mien.io.video_clock import VideoClock
+from mien.io.video_clock import VideoClock, with_arrivals
 
 MOST_PIXELS = 1 << 26  # of a frame: 8192 x 8192, more than any camera has; decoders refuse more, too
 _PATIENCE = 10.0  # seconds: how long a stream may take to open, and to send something
@@ -42,8 +43,9 @@ def read_video(name: str, *, selection: FrameSelection = ALL_FRAMES) -> Iterator
         If PyAV is not installed.
     """
     try:
+        opened = time.monotonic()
         with open_video(name) as container:
-            reading = _Reading(name, container, selection)
+            reading = _Reading(name, container, selection, opened)
             yield from reading.frames()
         reading.require_whole()
     except MienError:
@@ -166,7 +168,7 @@ def _length(container: Any, stream: Any) -> float | None:
 class _Reading:
     """Reads one container: decodes, selects frames, and keeps count of what went wrong."""
 
-    def __init__(self, name: str, container: Any, selection: FrameSelection) -> None:
+    def __init__(self, name: str, container: Any, selection: FrameSelection, opened: float) -> None:
         self._name = display_name(name)
         self._container = container
         self._selection = selection
@@ -174,6 +176,7 @@ class _Reading:
         self._length = _length(container, self._stream)
         self._live = is_live(name) and container.duration is None and container.size <= 0  # a fetched file has both
         self._clock = VideoClock(container, self._stream, live=self._live)
+        self._opened = opened if self._clock.by_arrival else inf
         self._decoded = self._given = self._broken = 0
         self._stop = ""  # why it ended early
         self._ended = False  # it ended where it was asked to
@@ -230,16 +233,16 @@ class _Reading:
         """Give all frames that can be decoded."""
         av = import_pyav("reading videos")
         self._stream.thread_type = "AUTO"
-        packets = self._container.demux(self._stream)
+        packets = with_arrivals(self._container.demux(self._stream), opened=self._opened)
         while True:
             try:
-                packet = next(packets)
+                packet, arrived = next(packets)
             except StopIteration:
                 return
             except (av.FFmpegError, OSError) as error:
                 self._stop = _reason(error)
                 return
-            self._clock.note(packet)
+            self._clock.note(packet, arrived)
             try:
                 frames = packet.decode()
             except av.FFmpegError:
