@@ -9,7 +9,7 @@ from mien.classify.card import ModelCard
 from mien.classify.ensemble import Ensemble
 from mien.classify.onnx import OnnxClassifier
 from mien.classify.tta import Mirrored
-from mien.errors import ModelError
+from mien.errors import ModelError, OutputError
 from mien.labels import EXPRESSIONS
 from mien.train import export, join, train
 from mien.train.recipe_toml import parse_recipe
@@ -67,6 +67,14 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="one classifier or more"):
         join([], tmp_path / "x.onnx")
     assert not (tmp_path / "x.onnx").exists()
+
+
+def test_no_member_is_replaced(tmp_path: Path) -> None:
+    paths = [tiny_model(tmp_path / f"{seed}.onnx", seed=seed) for seed in range(2)]
+    before = paths[0].read_bytes()
+    with pytest.raises(OutputError, match="it is an input"):
+        join(paths, paths[0])
+    assert paths[0].read_bytes() == before
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The model file: the same numbers as torch, whatever the batch, and all that it must say of itself."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from mien.classify.card import ModelCard
 from mien.classify.onnx import OnnxClassifier
-from mien.errors import RunError
+from mien.errors import OutputError, RunError
 from mien.labels import EXPRESSIONS
 from mien.train import export, train
 from mien.train.inputs.augment import resize
@@ -18,6 +19,7 @@ from mien.train.onnx_export.export import InferenceModel, load_inference_model
 from mien.train.onnx_export.onnx_graph import model_bytes, to_onnx
 from mien.train.recipe_toml import parse_recipe
 from mien.train.run.checkpoint import load_checkpoint
+from mien.train.run.run_dir import RUN_FILES
 from support import ONE_THREAD, drawn_faces, random_faces, train_and_valid
 
 RECIPE = """
@@ -127,6 +129,30 @@ def test_every_net_gives_in_its_file_what_it_gives_in_torch(net: str, head: str,
     assert ours.std(axis=0).min() > 1e-5
     classifier = OnnxClassifier(model_bytes(to_onnx(model), ModelCard("m", EXPRESSIONS)))
     np.testing.assert_allclose(classifier(images).probs, ours, atol=1e-3)
+
+
+def test_the_last_epoch_is_exported_where_it_is_asked_for(tmp_path: Path) -> None:
+    faces = train_and_valid(70, 28)
+    run = train(parse_recipe(RECIPE, ["optim.epochs=3"]), faces, out=tmp_path / "run", hardware=ONE_THREAD)
+    list(run)
+    saved = load_checkpoint(tmp_path / "run/last.safetensors")
+    card = export(run, tmp_path / "last.onnx", epoch="last", faces=faces)
+    assert card.scores["epochs"] == 3
+    assert card.scores["valid_accuracy"] == pytest.approx(saved.epochs[-1].valid_accuracy)
+    assert export(run, tmp_path / "best.onnx").scores["epochs"] == run.best.number
+
+
+@pytest.mark.parametrize("name", RUN_FILES)
+def test_no_export_replaces_a_file_of_its_run(run: Path, tmp_path: Path, name: str) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    (copy / name).touch()
+    before = (copy / name).read_bytes()
+    (tmp_path / "link").symlink_to(copy / name)
+    for out in (copy / name, tmp_path / "link"):
+        with pytest.raises(OutputError, match="it is an input"):
+            export(copy, out)
+    assert (copy / name).read_bytes() == before
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:

@@ -143,6 +143,20 @@ def test_what_another_study_compared_is_not_mixed_in(tmp_path: Path) -> None:
     study([_candidate("a"), _candidate("new", "lr = 0.5\n")], FACES, out=tmp_path)
 
 
+@pytest.mark.parametrize("text", ["", "[]", '{"a": null}', '{"a": {"recipe": 1}}', "[" * 100_000, '{"\\ud800": {}}'])
+def test_a_damaged_file_of_a_study_is_named(tmp_path: Path, text: str) -> None:
+    next(study([_candidate("a")], FACES, out=tmp_path, seeds=1))
+    whole = (tmp_path / "study.json").read_text()
+    (tmp_path / "study.json").write_text(text)
+    with pytest.raises(RunError, match=r"study\.json cannot be read: .*; name another folder") as caught:
+        study([_candidate("a")], FACES, out=tmp_path, seeds=1)
+    assert len(str(caught.value).splitlines()) == 1
+    (tmp_path / "study.json").write_text(whole)
+    (tmp_path / "a/seed-1/trial.json").write_text(text)
+    with pytest.raises(RunError, match=r"trial\.json cannot be read: remove it to train that trial again"):
+        list(study([_candidate("a")], FACES, out=tmp_path, seeds=1))
+
+
 def test_a_teacher_that_changed_is_not_mixed_in(tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "t.onnx")
     candidate = _candidate("a", f'[loss]\nteachers = ["{model.as_posix()}"]\n')

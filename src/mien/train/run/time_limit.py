@@ -30,5 +30,5 @@ class TimeLimit:
         self._end = time.monotonic() + minutes * 60 if minutes else float("inf")
 
     def allows(self, seconds: float) -> bool:
-        """Return whether something that takes so long can still be finished in time. What takes 0 seconds always can."""
+        """Return whether something that takes so long can still be finished in time. 0 seconds always can."""
         return not seconds or time.monotonic() + _MARGIN * seconds <= self._end
