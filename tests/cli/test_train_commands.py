@@ -148,3 +148,36 @@ def test_a_full_disk(command: list[str], tmp_path: Path, file: str, monkeypatch:
     resumed = run_mien(*command, "--resume")
     assert resumed.code == 0
     assert "epoch   3" in resumed.err
+
+
+# Runs commands, and ends with 1 where one of them ends well or imports torch.
+EARLY = """
+import sys
+from mien.cli.main import main
+for command in sys.argv[1:]:
+    sys.argv = ["mien", *command.split()]
+    try:
+        main()
+    except SystemExit as end:
+        if end.code == 1 and "torch" not in sys.modules:
+            continue
+    sys.exit(1)
+"""
+
+
+def test_a_missing_file_is_told_before_torch_is_imported(tmp_path: Path) -> None:
+    commands = [
+        "train nowhere.toml --faces f.npz -o run",
+        "train plain --faces nowhere.npz -o run",
+        "study nowhere.toml --faces f.npz -o run",
+        "study plain --faces nowhere.npz -o run",
+    ]
+    script = [sys.executable, "-c", EARLY, *commands]
+    ended = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert [line[:25] for line in ended.stderr.splitlines()] == [
+        "mien: cannot read the rec",
+        "mien: cannot read nowhere",
+        "mien: cannot read the rec",
+        "mien: cannot read nowhere",
+    ]

@@ -17,7 +17,8 @@ from mien.train import Recipe, load_recipe, train
 from mien.train.loss.settings import Loss
 from mien.train.nets import Cnn, Normalise, ResNet, Swift
 from mien.train.optim.settings import Optim
-from mien.train.recipe_toml import REMOVED, RENAMED, parse_recipe, shipped_recipes
+from mien.train.recipe_files import shipped_recipes
+from mien.train.recipe_toml import REMOVED, RENAMED, parse_recipe
 from mien.types import Scores
 from recipe_strategies import recipes
 from support import ONE_THREAD, tiny_model, train_and_valid

@@ -12,6 +12,7 @@ from mien.cli.options import HARDWARE, TRAINING, Changes, FacesOption, Quiet, ar
 from mien.data.formats.npz import load_faces
 from mien.errors import RunError
 from mien.io.atomic_write import is_file
+from mien.train.recipe_files import find_recipe
 
 if TYPE_CHECKING:
     from mien.train import Epoch, Trial
@@ -57,12 +58,15 @@ def study(
             )
     # Of final.toml *.toml, final is first, and once.
     distinct = {Path(each).resolve() if is_file(each) else each: each for each in recipes}
+    for each in distinct.values():
+        find_recipe(each)  # a wrong name is answered before torch is imported, which takes seconds
+    face_set = load_faces(faces)
     candidates = [training.load_candidate(each, changes or ()) for each in distinct.values()]
     with progress_bar("trials") as bar:
         shown = _Trials(bar, len(candidates) * seeds, workers)
         trials = training.study(
             candidates,
-            load_faces(faces),
+            face_set,
             out=out,
             seeds=seeds,
             workers=workers,

@@ -26,6 +26,7 @@ from mien.cli.options import (
 from mien.data.formats.npz import load_faces
 from mien.data.scores_file import save_scores
 from mien.errors import MienError
+from mien.train.recipe_files import find_recipe
 
 if TYPE_CHECKING:
     from mien.train import Epoch, Run
@@ -86,10 +87,11 @@ def train(
     """
     if folds and minutes:
         raise typer.BadParameter("goes with a single run, without --folds", param_hint="--minutes")
+    find_recipe(recipe)  # a wrong name is answered before torch is imported, which takes seconds
+    hardware = training.Hardware(threads, devices, nodes, accelerator)
+    face_set = load_faces(faces)
     with _one_voice():
-        hardware = training.Hardware(threads, devices, nodes, accelerator)
         loaded = training.load_recipe(recipe, changes or ())
-        face_set = load_faces(faces)
         if folds:
             runs = training.fold_runs(loaded, face_set, out=out, folds=folds, resume=resume, hardware=hardware)
             _finish_folds(runs, out, folds=folds)

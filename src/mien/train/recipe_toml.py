@@ -10,6 +10,7 @@ from mien.errors import RecipeError
 from mien.train.nets import NETS
 from mien.train.nets.swift import Swift
 from mien.train.recipe import Recipe
+from mien.train.recipe_files import find_recipe
 from mien.train.settings import Settings, hints_of, shown
 
 # Keys of older recipes, and what to write instead.
@@ -39,19 +40,6 @@ RENAMED = {
 REMOVED = ("normalise.equalise", "loss.teacher_views", "augment.repeats", "optim.tail", "optim.sharpness")
 
 
-def shipped_recipes() -> dict[str, Path]:
-    """The recipes that ship with mien, by name: plain, or report/final."""
-    package = Path(__file__).parents[1]
-    folders = (package / "recipes", package.parents[1] / "recipes")  # in a wheel, and in a checkout
-    folder = next(each for each in folders if each.is_dir())
-    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.toml"))}
-
-
-def recipe_path(recipe: Path | str) -> Path:
-    """The file of a recipe: one that ships, by its name, or any other by its path."""
-    return shipped_recipes().get(str(recipe), Path(recipe))
-
-
 def load_recipe(recipe: Path | str, changes: Sequence[str] = ()) -> Recipe:
     """Read a recipe from a TOML file; what it leaves out is as in the file that it names as its `base`, or default.
 
@@ -67,13 +55,7 @@ def load_recipe(recipe: Path | str, changes: Sequence[str] = ()) -> Recipe:
     RecipeError
         Where a file cannot be read, a key is unknown or a value does not fit.
     """
-    path = recipe_path(recipe)
-    if not path.exists() and not path.suffix:
-        names = ", ".join(name for name in shipped_recipes() if "/" not in name)
-        raise RecipeError(
-            f"a recipe must be a TOML file or one that ships ({names}, report/..., teachers/...), got {recipe}"
-        )
-    return _build(_read(path, ()), changes, where=str(recipe))
+    return _build(_read(find_recipe(recipe), ()), changes, where=str(recipe))
 
 
 def parse_recipe(text: str, changes: Sequence[str] = (), *, where: str = "recipe") -> Recipe:

@@ -19,7 +19,8 @@ from mien.errors import OutputError, RunError
 from mien.io.atomic_write import write_text
 from mien.train.loss.distillation import teacher_hashes
 from mien.train.recipe import Recipe
-from mien.train.recipe_toml import load_recipe, parse_recipe, recipe_path
+from mien.train.recipe_files import find_recipe
+from mien.train.recipe_toml import load_recipe, parse_recipe
 from mien.train.run.checkpoint import Epochs
 from mien.train.run.run_dir import lock_folder, require_same
 from mien.train.studies.comparison import Comparison
@@ -65,7 +66,7 @@ def load_candidate(path: Path | str, changes: Sequence[str] = ()) -> Candidate:
 
     changes: settings, as for `load_recipe`. Raises RecipeError as that does.
     """
-    recipe, path = load_recipe(path, changes), recipe_path(path)
+    recipe, path = load_recipe(path, changes), find_recipe(path)
     first = path.read_text(encoding="utf-8").partition("\n")[0]
     return Candidate(path.stem, recipe, first.removeprefix("#").strip() if first.startswith("#") else "")
 
