@@ -19,7 +19,7 @@ def _study(folder: Path) -> tuple[Path, Path, Path]:
     faces = train_and_valid(48, 14)
     save_faces(faces, folder / "faces.npz")
     (folder / "one.toml").write_text(ONE, encoding="utf-8")
-    (folder / "wild.toml").write_text('# Too fast.\nbase = "one.toml"\n[optim]\nlr = 1e30\nwarmup = 0\n')
+    (folder / "wild.toml").write_text('# Too fast.\nbase = "one.toml"\n[optim]\nlr = 100\nweight_decay = 10\nwarmup = 0\n')
     return folder / "one.toml", folder / "wild.toml", folder / "faces.npz"
 
 
@@ -117,7 +117,7 @@ def test_two_studies_in_one_folder(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "s").iterdir()] == ["study.lock"]
 
 
-def test_a_failed_cell_fails_the_command_at_its_end(tmp_path: Path) -> None:
+def test_a_failed_trial_fails_the_command_at_its_end(tmp_path: Path) -> None:
     one, wild, faces = _study(tmp_path)
     ended = run_mien("study", wild, one, wild, "--faces", faces, "-o", tmp_path / "s", "--seeds", "1")
     assert ended.code == 1
