@@ -92,7 +92,7 @@ def change_member(content: bytes, random: Random) -> bytes:
         lambda: re.sub(rb"\((\d+),", lambda _: b"(%d," % random.choice([0, 10**9, 10**15]), members[name], count=1),
         lambda: flip_bits(members[name], random),
         lambda: members[name].replace(b"'descr': '", b"'descr': '|O", 1),
-        lambda: bytes(50_000_000),
+        lambda: bytes(1_000_000),
     ]
     members[name] = ways[int(random.integers(0, len(ways)))]()
     packed = io.BytesIO(_bomb() if random.random() < 0.05 else b"")

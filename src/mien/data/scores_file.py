@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.formats.npz import read_arrays, write_arrays
+from mien.data.formats.npz import decode_texts, read_arrays, write_arrays
 from mien.errors import DataError, ModelError
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet, Scores
@@ -93,14 +93,11 @@ def save_scores(scored: FaceScores, path: Path | str) -> None:
 
 def load_scores(path: Path | str) -> FaceScores:
     """Read a file that `save_scores` wrote. Raises DataError where it is missing, damaged or something else."""
-    arrays = read_arrays(path, what="file of scores")
-    missing = [name for name in _ENTRIES if name not in arrays]
-    if missing:
-        raise DataError(f"{path} is no file of scores: {', '.join(missing)} is missing, got {', '.join(arrays)}")
+    arrays = read_arrays(path, what="file of scores", required=_ENTRIES)
     if arrays["version"].tolist() != _VERSION:
         raise DataError(f"{path} must be version {_VERSION} of the format, got {arrays['version'].tolist()}")
     try:
-        ids, names = (np.char.decode(arrays[name], "utf-8") for name in ("ids", "names"))
+        ids, names = (decode_texts(arrays[name]) for name in ("ids", "names"))
         return FaceScores(ids, Scores(arrays["probs"], tuple(names.tolist())), bool(arrays["held_out"]))
     except (DataError, ModelError, TypeError, ValueError) as error:
         raise DataError(f"{path} is no file of scores: {error}") from error

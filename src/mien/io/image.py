@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
@@ -162,8 +163,9 @@ def _decoded(file: IO[bytes], name: str) -> NDArray[np.uint8]:
 @cache
 def _silence_libtiff() -> None:
     """Keep libtiff, by which Pillow decodes TIFF, from writing to standard error; its errors are raised as well."""
-    with suppress(OSError, AttributeError):  # Pillow is built without it, or hides it
-        library = ctypes.CDLL(Image.core.__file__)
+    found = find_spec("PIL._imaging")
+    with suppress(OSError, AttributeError):  # Pillow is built without libtiff, or hides it
+        library = ctypes.CDLL(found.origin if found else None)
         for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
             set_handler = getattr(library, name)
             set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p

@@ -157,3 +157,45 @@ def test_wrong_bits_in_a_header_are_said(tmp_path: Path) -> None:
         (tmp_path / "faces.npz").write_bytes(wrong)
         with pytest.raises(DataError):
             load_faces(tmp_path / "faces.npz")
+
+
+def test_a_small_file_that_inflates_is_refused_by_what_it_claims(tmp_path: Path) -> None:
+    path = tmp_path / "faces.npz"
+    save_faces(random_faces(3), path)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("votes.npy", "w") as member:
+        for _ in range(300):
+            member.write(bytes(1 << 20))
+    with pytest.raises(DataError, match=r"faces\.npz must not unpack to more than 268,435,456 bytes"):
+        load_faces(path)
+
+
+def test_what_a_file_holds_besides_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "faces.npz"
+    faces = random_faces(3)
+    save_faces(faces, path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("more.npy", b"no array")
+    assert load_faces(path).hash == faces.hash
+
+
+@pytest.mark.parametrize("ids", [np.array(b"a"), np.arange(3), np.array(["a", "b", "c"]), np.zeros((3, 1), "S1")])
+def test_ids_that_are_no_texts_are_refused(tmp_path: Path, ids: np.ndarray) -> None:
+    path = tmp_path / "faces.npz"
+    save_faces(random_faces(3), path)
+    arrays = {**np.load(path), "ids": ids}
+    np.savez(path, **arrays)
+    with pytest.raises(DataError, match=r"faces\.npz is no file of faces: texts must be \(N,\) bytes"):
+        load_faces(path)
+
+
+def test_a_header_that_claims_more_than_there_is_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "faces.npz"
+    save_faces(random_faces(3), path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["images.npy"] = members["images.npy"].replace(b"(3, 48, 48), }        ", b"(900000000, 48, 48), }")
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, body in members.items():
+            archive.writestr(name, body)
+    with pytest.raises(DataError, match="claims to be"):
+        load_faces(path)

@@ -4,6 +4,7 @@ The images are stored uncompressed: deflate makes FER2013's 85 MB a mere 7 perce
 them and 1 to read them where 0.2 are enough. `save_faces` and `load_faces` also take Parquet.
 """
 
+import math
 import tokenize
 import zipfile
 import zlib
@@ -26,6 +27,9 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that an archive can give a f
 _ZIP, _PARQUET = b"PK\x03\x04", b"PAR1"  # the first bytes of such files
 # The errors of zipfile and numpy for wrong bits in a file; the header of an array is parsed as Python.
 _DAMAGED = (ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+# What a file may unpack to, in bytes: this, or so many times its own size. Pictures of faces deflate by a few percent.
+_SMALL, _INFLATES = 1 << 28, 20
 
 
 def require_faces_path(path: Path | str) -> None:
@@ -101,10 +105,10 @@ def load_faces(path: Path | str, *, progress: Progress | None = None) -> FaceSet
         return read_parquet(path, progress=progress)
     if start != _ZIP:
         raise DataError(f"{path} is no file of faces; make one with: mien data import SOURCE -o faces.npz")
-    arrays = read_arrays(path, what="file of faces")
-    _require_entries(arrays, path)
+    arrays = read_arrays(path, what="file of faces", required=_ENTRIES, optional=("votes",))
+    _require_version(arrays, path)
     try:
-        splits, ids = (np.char.decode(arrays[name], "utf-8") for name in ("splits", "ids"))
+        splits, ids = (decode_texts(arrays[name]) for name in ("splits", "ids"))
         return FaceSet(arrays["images"], arrays["labels"], splits, ids, arrays.get("votes"))
     except (DataError, TypeError, ValueError) as error:
         raise DataError(f"{path} is no file of faces: {error}") from error
@@ -117,9 +121,9 @@ def load_history(path: Path | str) -> tuple[str, ...]:
     """
     if _read_start(Path(path)) == _PARQUET:
         return ()
-    lines = read_arrays(path, what="file of faces", only=("history",)).get("history", np.zeros(0, np.bytes_))
+    lines = read_arrays(path, what="file of faces", optional=("history",)).get("history", np.zeros(0, np.bytes_))
     try:
-        return tuple(np.char.decode(lines, "utf-8").tolist())
+        return tuple(decode_texts(lines).tolist())
     except (TypeError, ValueError) as error:
         raise DataError(f"{path} is damaged: how its faces came about cannot be read") from error
 
@@ -134,19 +138,51 @@ def write_arrays(path: Path | str, arrays: Mapping[str, NDArray[Any]]) -> None:
                 np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
 
 
-def read_arrays(path: Path | str, *, what: str, only: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Read the arrays of a file that `write_arrays` wrote, by name, or those of them that `only` names.
+def read_arrays(
+    path: Path | str, *, what: str, required: Sequence[str] = (), optional: Sequence[str] = ()
+) -> dict[str, NDArray[Any]]:
+    """Read arrays by name from a file that `write_arrays` wrote; nothing else in it is unpacked.
 
-    Raises DataError where the file cannot be read; the message says that it is no `what`.
+    Raises DataError where the file cannot be read or lacks a required array; the message says that it is no `what`.
     """
     path = Path(path)
     if _read_start(path) != _ZIP:
         raise DataError(f"{path} is no {what}")
     try:
         with explain_read_errors(path), path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files if only is None or name in only}
+            missing = [name for name in required if name not in archive.files]
+            if missing:
+                got = ", ".join(archive.files)
+                raise DataError(f"{path} is no {what}: {', '.join(missing)} is missing, got {got}")
+            names = [name for name in archive.files if name in (*required, *optional)]
+            _require_sizes(archive.zip, names, path)
+            return {name: archive[name] for name in names}
     except _DAMAGED as error:
         raise DataError(f"{path} is damaged, or no {what}: {error}") from error
+
+
+def decode_texts(array: NDArray[Any]) -> NDArray[np.str_]:
+    """Decode (N,) UTF-8 bytes, as numpy has no arrays of texts that other programs read. Raises ValueError."""
+    if array.ndim != 1 or array.dtype.kind != "S":
+        raise ValueError(f"texts must be (N,) bytes, got {array.shape} {array.dtype}")
+    decoded: NDArray[np.str_] = np.char.decode(array, "utf-8")
+    return decoded
+
+
+def _require_sizes(archive: zipfile.ZipFile, names: Collection[str], path: Path) -> None:
+    """Refuse arrays that a small file inflates to, or whose headers claim more than they hold, before they are read."""
+    members = [member for member in archive.infolist() if member.filename.removesuffix(".npy") in names]
+    limit = max(_SMALL, _INFLATES * path.stat().st_size)
+    if sum(member.file_size for member in members) > limit:
+        raise DataError(f"{path} must not unpack to more than {limit:,} bytes")
+    for member in members:
+        with archive.open(member) as file:
+            read_header = _HEADERS.get(np.lib.format.read_magic(file))
+            if read_header is None:
+                raise ValueError(f"{member.filename} is no array of numpy")
+            shape, _, dtype = read_header(file)
+        if math.prod(shape) * dtype.itemsize > member.file_size:
+            raise ValueError(f"{member.filename} claims to be {shape} {dtype}, and is shorter")
 
 
 def _read_start(path: Path) -> bytes:
@@ -154,10 +190,7 @@ def _read_start(path: Path) -> bytes:
         return file.read(4)
 
 
-def _require_entries(arrays: dict[str, NDArray[Any]], path: Path) -> None:
-    missing = [name for name in _ENTRIES if name not in arrays]
-    if missing:
-        raise DataError(f"{path} is no file of faces: {', '.join(missing)} is missing, got {', '.join(arrays)}")
+def _require_version(arrays: dict[str, NDArray[Any]], path: Path) -> None:
     version = np.asarray(arrays["version"]).tolist()
     if version != _VERSION:
         raise DataError(f"{path} must be version {_VERSION} of the format, got {version}; update mien to read it")
