@@ -19,7 +19,9 @@ def _study(folder: Path) -> tuple[Path, Path, Path]:
     faces = train_and_valid(48, 14)
     save_faces(faces, folder / "faces.npz")
     (folder / "one.toml").write_text(ONE, encoding="utf-8")
-    (folder / "wild.toml").write_text('# Too fast.\nbase = "one.toml"\n[optim]\nlr = 100\nweight_decay = 10\nwarmup = 0\n')
+    (folder / "wild.toml").write_text(
+        '# Too fast.\nbase = "one.toml"\n[optim]\nlr = 100\nweight_decay = 10\nwarmup = 0\n'
+    )
     return folder / "one.toml", folder / "wild.toml", folder / "faces.npz"
 
 

@@ -58,8 +58,7 @@ def require_writable(*paths: Path | None, inputs: Iterable[Path | None] = ()) ->
     outputs = [Path(path) for path in paths if path is not None]
     for path in outputs:
         _require_place(path)
-        for part in find_parts(path):
-            _log.warning("%s is of a command that was stopped, or that still runs", part)
+        _tell_parts(path)
     _require_distinct(outputs)
     read = [Path(path) for path in inputs if path is not None and exists(path)]
     for path in outputs:
@@ -114,6 +113,7 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     if not path.name:
         raise OutputError(f"cannot write {path}: give the folder by its name")
+    _tell_parts(path)
     target = resolve_link(path)
     part = _part_name(target)
     try:
@@ -151,6 +151,11 @@ def find_parts(path: Path | str) -> list[Path]:
     with suppress(OSError):
         return sorted(each for each in target.parent.iterdir() if name.fullmatch(each.name))
     return []
+
+
+def _tell_parts(path: Path) -> None:
+    for part in find_parts(path):
+        _log.warning("%s is of a command that was stopped, or that still runs", part)
 
 
 def resolve_link(path: Path | str) -> Path:
