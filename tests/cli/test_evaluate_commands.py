@@ -135,6 +135,7 @@ def test_evaluate_takes_the_split_that_is_asked_for() -> None:
         (["faces.npz", "faces.npz"], 1, "mien: faces.npz must be a model file, got what is a zip archive"),
         (["tinny", "faces.npz"], 1, "mien: no file and no model that ships is named tinny"),
         (["tiny.onnx", "faces.npz", "--split", "test"], 1, "mien: faces.npz has no labels for --split test"),
+        (["tiny.onnx", "faces.npz", "--out", "photo.jpg"], 1, "mien: a report's name must end in .json, got photo.jpg"),
         (["tiny.onnx", "faces.npz", "--out", "no/r.json"], 1, "mien: cannot write no/r.json"),
     ],
 )

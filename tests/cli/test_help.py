@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mien.cli.main import COMMANDS, DATA_COMMANDS
-from support import run_mien, tiny_model
+from mien.data.formats.npz import save_faces
+from support import random_faces, run_mien, tiny_model
 
 PATHS = [(each.name,) for each in COMMANDS] + [("data", each.name) for each in DATA_COMMANDS]
 
@@ -143,3 +144,41 @@ print(*sys.modules)
     loaded = set(ended.stdout.splitlines()[-1].split())
     assert "mien.cli.predict" in loaded
     assert not loaded & {"torch", "onnxruntime", "av", "cv2", "matplotlib", "pyarrow", "onnx"}
+
+
+def test_an_output_of_another_kind_is_refused_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_faces(random_faces(3), "f.npz")
+    Path("photo.jpg").write_bytes(b"precious")
+    tiny_model(Path("m.onnx"))
+    for words in (
+        ["evaluate", "m.onnx", "f.npz", "-o", "photo.jpg"],
+        ["data", "audit", "f.npz", "-o", "photo.jpg"],
+        ["data", "audit", "f.npz", "-o", "a.json", "--html", "photo.jpg"],
+        ["data", "show", "f.npz", "--draw", "photo.jpg"],
+        ["predict", "a.jpg", "--faceless", "photo.jpg"],
+        ["demo", "-o", "look.gif"],
+    ):
+        said = run_mien(*words)
+        assert (said.code, said.out, said.err.count("\n")) == (1, "", 1), words
+        assert "name must end in" in said.err or "no such file" in said.err
+    assert Path("photo.jpg").read_bytes() == b"precious"
+
+
+def test_a_training_that_cannot_begin_is_refused_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_faces(random_faces(3), "f.npz")
+    Path("r.toml").write_text("seed = 1\n")
+    Path("file").write_text("")
+    for words, message in (
+        (
+            ["train", "no.toml", "--faces", "f.npz", "-o", "run"],
+            "cannot read the recipe no.toml: No such file or directory",
+        ),
+        (["train", "r.toml", "--faces", "no.npz", "-o", "run"], "cannot read no.npz: No such file or directory"),
+        (["train", "r.toml", "--faces", "f.npz", "-o", "file/run"], "cannot make the folder file/run: file is a file"),
+        (["study", "r.toml", "--faces", "f.npz", "-o", "file/run"], "cannot make the folder file/run: file is a file"),
+        (["export", "run", "-o", "m.onnx"], "cannot read the run run: there is no such folder"),
+    ):
+        said = run_mien(*words)
+        assert (said.code, said.out, said.err) == (1, "", f"mien: {message}\n")

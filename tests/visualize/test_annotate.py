@@ -103,6 +103,8 @@ def test_pictures_are_saved_by_their_suffix(tmp_path: Path, name: str, kind: str
 
 
 def test_a_picture_that_cannot_be_saved_is_an_output_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"a picture's name must end in \.jpg or \.jpeg or \.png, got .*a\.gif"):
+        save_picture(np.zeros((4, 4, 3), np.uint8), tmp_path / "a.gif")
     with pytest.raises(OutputError, match="none"):
         save_picture(np.zeros((4, 4, 3), np.uint8), tmp_path / "none" / "a.png")
 

@@ -15,10 +15,9 @@ from mien.io.source import STDIN, display_name, is_live, is_video
 from mien.io.video_writer import SUFFIXES as VIDEO_SUFFIXES
 from mien.io.video_writer import VideoWriter, video_writer
 from mien.types import Prediction
-from mien.visualize.annotate import draw, save_picture
+from mien.visualize.annotate import PICTURE_SUFFIXES, draw, save_picture
 
 _JPEG = (".jpg", ".jpeg")
-_PICTURES = (*_JPEG, ".png")
 _LONGEST = 200  # bytes of a copy's name without its suffix
 
 
@@ -134,8 +133,8 @@ def _is_file(target: str) -> bool:
     suffix = Path(target).suffix.lower()
     if is_dir(target) or target.endswith(("/", os.sep)) or not suffix:
         return False
-    if suffix not in (*_PICTURES, *VIDEO_SUFFIXES):
-        known = ", ".join((*_PICTURES, *VIDEO_SUFFIXES))
+    if suffix not in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES):
+        known = ", ".join((*PICTURE_SUFFIXES, *VIDEO_SUFFIXES))
         raise OutputError(f"--draw must be a folder ({target}/) or a file that ends in {known}, got {target}")
     return True
 

@@ -7,10 +7,10 @@ from typing import Annotated
 from mien.cli.console import say
 from mien.cli.options import Quiet, out
 from mien.cli.terminal_table import TerminalTable
-from mien.io.atomic_write import require_writable
+from mien.io.atomic_write import require_suffix, require_writable
 from mien.io.image import read_picture
 from mien.pipeline.predictor import Predictor
-from mien.visualize.annotate import draw, save_picture
+from mien.visualize.annotate import PICTURE_SUFFIXES, draw, save_picture
 
 _NEXT = """
 The picture with the face marked is {out}: the astronaut Eileen Collins, by NASA.
@@ -34,6 +34,7 @@ def demo(
     mien demo
     mien demo -o look.jpg
     """
+    require_suffix(out, PICTURE_SUFFIXES, "a picture")
     require_writable(out)
     with (files("mien") / "assets" / "portrait.jpg").open("rb") as file:
         picture = read_picture(file)

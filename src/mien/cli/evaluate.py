@@ -24,7 +24,7 @@ from mien.data.formats.npz import load_faces
 from mien.errors import DataError
 from mien.evaluation.report import Report
 from mien.evaluation.report import evaluate as measure
-from mien.io.atomic_write import require_writable
+from mien.io.atomic_write import require_suffix, require_writable
 from mien.labels import EXPRESSIONS, SPLITS
 from mien.metrics import Proportion
 from mien.types import FaceSet
@@ -56,6 +56,8 @@ def evaluate(
     """
     models, faces = _split_names(names)
     require_writable(out, inputs=(faces, *map(Path, models)))
+    if out is not None:
+        require_suffix(out, (".json",), "a report")
     classifier = classifier_of(models, tta=tta, providers=providers_of(device))
     with progress_bar(f"Reading {faces}") as progress:
         every = load_faces(faces, progress=progress)

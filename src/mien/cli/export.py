@@ -8,7 +8,8 @@ from mien.classify.card import ModelCard
 from mien.cli.console import number, progress_bar, say
 from mien.cli.options import MODEL, CardName, MeasuredFaces, Note, argument, option, out
 from mien.data.formats.npz import load_faces
-from mien.io.atomic_write import require_writable
+from mien.errors import RunError
+from mien.io.atomic_write import is_dir, require_writable
 
 
 def export(
@@ -43,7 +44,9 @@ def export(
     mien export runs/plain -o my.onnx --faces faces.npz
     mien export runs/plain -o last.onnx --epoch last
     """
-    require_writable(out, inputs=(faces,))
+    require_writable(out, inputs=(faces, run))
+    if not is_dir(run):
+        raise RunError(f"cannot read the run {run}: there is no such folder")
     loaded = load_faces(faces) if faces else None
     with progress_bar("Exporting"):
         card = train.export(run, out, epoch=epoch, name=name, note=note, faces=loaded, prototypes=prototypes)

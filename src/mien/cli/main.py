@@ -64,7 +64,7 @@ COMMANDS = (
     Command("evaluate", "evaluate", "Measure how good a model is on labelled faces.", _LOOK),
     Command("bench", "bench", "Measure how fast a model is on this machine.", _LOOK),
     Command("train", "train", "Train a net by a recipe.", _TRAIN),
-    Command("export", "export", "Write a run's best epoch as one self-describing ONNX file.", _TRAIN),
+    Command("export", "export", "Write a run as one self-describing ONNX file.", _TRAIN),
     Command("join", "join", "Write several models as one, which gives the mean of their probabilities.", _TRAIN),
     Command("study", "study", "Compare recipes over several seeds.", _TRAIN),
 )

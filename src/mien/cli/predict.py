@@ -33,7 +33,7 @@ from mien.cli.stats import PredictionStats
 from mien.detect.whole_image import whole_image
 from mien.detect.yunet import YuNet
 from mien.errors import DataError, MienError
-from mien.io.atomic_write import require_writable
+from mien.io.atomic_write import require_suffix, require_writable
 from mien.io.frame import Frame, FrameSelection
 from mien.io.source import LIST, find_sources, is_live, is_video
 from mien.io.video_reader import count_frames
@@ -243,6 +243,8 @@ def _check_outputs(*outputs: Path | None, sources: Sequence[str], as_json: bool)
     """Refuse, before the work, what cannot be written, or would be written over what is read."""
     if as_json and outputs[0] is not None:
         raise typer.BadParameter("goes without --out: it prints the table", param_hint="--json")
+    if outputs[2] is not None:
+        require_suffix(outputs[2], (".csv",), "the list of --faceless")
     files = [None if path == STDOUT else path for path in outputs]
     inputs = [Path(name) for source in sources for name in (source, source.removeprefix(LIST))]
     require_writable(*files, inputs=inputs)

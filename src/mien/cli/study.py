@@ -11,7 +11,7 @@ from mien.cli.console import ProgressBar, progress_bar, remark, say
 from mien.cli.options import HARDWARE, TRAINING, Changes, FacesOption, Quiet, argument, option, out
 from mien.data.formats.npz import load_faces
 from mien.errors import RunError
-from mien.io.atomic_write import is_file
+from mien.io.atomic_write import is_file, require_folder
 from mien.train.recipe_files import find_recipe
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def study(
                 f'must be a TOML file, got {name}; write what differs into a recipe with base = "OTHER.toml"',
                 param_hint="RECIPE",
             )
+    require_folder(out)
     # Of final.toml *.toml, final is first, and once.
     distinct = {Path(each).resolve() if is_file(each) else each: each for each in recipes}
     for each in distinct.values():

@@ -26,6 +26,7 @@ from mien.cli.options import (
 from mien.data.formats.npz import load_faces
 from mien.data.scores_file import save_scores
 from mien.errors import MienError
+from mien.io.atomic_write import require_folder
 from mien.train.recipe_files import find_recipe
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def train(
     find_recipe(recipe)  # a wrong name is answered before torch is imported, which takes seconds
     hardware = training.Hardware(threads, devices, nodes, accelerator)
     face_set = load_faces(faces)
+    require_folder(out)
     with _one_voice():
         loaded = training.load_recipe(recipe, changes or ())
         if folds:

@@ -6,7 +6,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -64,6 +64,23 @@ def require_writable(*paths: Path | None, inputs: Iterable[Path | None] = ()) ->
     for path in outputs:
         if exists(path) and not is_stream(path) and any(_is_or_holds(other, path) for other in read):
             raise OutputError(f"cannot write {path}: it is an input; choose another file")
+
+
+def require_suffix(path: Path | str, suffixes: Sequence[str], what: str) -> None:
+    """Refuse an output whose name ends in no known suffix. Raises OutputError."""
+    if Path(path).suffix.lower() not in suffixes:
+        raise OutputError(f"{what}'s name must end in {' or '.join(filter(None, suffixes))}, got {path}")
+
+
+def require_folder(path: Path) -> None:
+    """Refuse a folder that cannot be made or takes no new file, before the work begins. Raises OutputError."""
+    there = path
+    while not exists(there) and there != there.parent:
+        there = there.parent
+    if not is_dir(there):
+        raise OutputError(f"cannot make the folder {path}: {there} is a file")
+    if not os.access(there, os.W_OK):
+        raise OutputError(f"cannot write into the folder {there}: Permission denied")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from mien.io.atomic_write import atomic_write
+from mien.io.atomic_write import atomic_write, require_suffix
 from mien.labels import COLOURS
 from mien.types import Prediction
 
@@ -22,6 +22,7 @@ _SMALLER = 0.8  # what letters are multiplied by where a plate finds no room
 _BARS_FROM = 6.0  # line heights: a face of this height and more has bars
 
 _Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")  # of the pictures that are written
 _Colour = tuple[int, int, int]
 
 
@@ -61,10 +62,11 @@ def draw(picture: NDArray[np.uint8], prediction: Prediction) -> NDArray[np.uint8
 
 
 def save_picture(picture: NDArray[np.uint8], path: Path | str) -> None:
-    """Write a picture, (H, W, 3) uint8 RGB, whole or not at all: as JPEG where the name ends so, else as PNG.
+    """Write a picture, (H, W, 3) uint8 RGB, whole or not at all: as JPEG or PNG, by the name's suffix, PNG without one.
 
     Raises OutputError.
     """
+    require_suffix(path, (*PICTURE_SUFFIXES, ""), "a picture")
     jpeg = Path(path).suffix.lower() in {".jpg", ".jpeg"}
     with atomic_write(path) as file:
         Image.fromarray(picture).save(file, "JPEG" if jpeg else "PNG", quality=92)

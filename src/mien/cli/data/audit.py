@@ -18,7 +18,7 @@ from mien.data.formats.npz import load_faces
 from mien.data.formats.paths import id_from_path
 from mien.data.scores_file import FaceScores, load_scores
 from mien.detect.yunet import YuNet
-from mien.io.atomic_write import require_writable
+from mien.io.atomic_write import require_suffix, require_writable
 from mien.types import Detector, FaceSet, Scores, batches
 
 _DOUBT = 0.01  # the confidence from which the detector tells of a face; the doubtful ones are wanted here
@@ -90,6 +90,9 @@ def audit(
     mien data audit faces.npz -o audit.json --scores runs/folds/scores.npz
     """
     require_writable(out, html, inputs=(faces, scores, None if model is None else Path(model)))
+    require_suffix(out, (".json",), "an audit")
+    if html is not None:
+        require_suffix(html, (".html",), "a page")
     if scores is not None and model is not None:
         raise typer.BadParameter("goes without --scores: labels are judged by one of them", param_hint="--model")
     wanted = parse_kinds(kinds)

@@ -15,7 +15,7 @@ from mien.cli.console import progress_bar, remark, say, say_json, stdout
 from mien.cli.options import INPUT, OUTPUT, Changes, Faces, Json, Quiet, option
 from mien.data.contact_sheet import captioned_sheet, contact_sheet
 from mien.data.formats.npz import load_faces, load_history
-from mien.io.atomic_write import atomic_write, require_writable
+from mien.io.atomic_write import atomic_write, require_suffix, require_writable
 from mien.labels import EXPRESSIONS, SPLITS
 from mien.types import FaceSet
 
@@ -65,6 +65,8 @@ def show_faces(
     if changes and recipe is None:
         raise typer.BadParameter("needs --recipe", param_hint="--set")
     require_writable(draw, inputs=(faces, recipe))
+    if draw is not None:
+        require_suffix(draw, (".png",), "a picture")
     loaded = None if recipe is None else _load_recipe(recipe, changes or ())
     chosen = show_counts(faces, split=split, expression=expression, as_json=json)
     if draw is not None and loaded is not None:
