@@ -15,6 +15,10 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
+from mien.errors import DataError
+from mien.io.frame import Frame, FrameSelection
+from mien.io.video_reader import read_video
+
 Picture = NDArray[np.uint8]
 Where = Callable[[float], tuple[float, float] | None]  # seconds -> centre of the face in pixels; None: not there
 
@@ -130,6 +134,33 @@ def write_video(
         file.mux(stream.encode(None))
         if tone is not None:
             _sing(file, tone, times[-1])
+
+
+def difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    assert one.shape == other.shape
+    return float(np.abs(one.astype(int) - other).mean())
+
+
+def read_all(path: Path, **options: float) -> tuple[list[Frame], str]:
+    """All frames, and what the error after them says."""
+    frames = []
+    try:
+        for frame in read_video(str(path), selection=FrameSelection(**options)):
+            frames.append(frame)  # noqa: PERF402  # those before the error count
+    except DataError as error:
+        return frames, str(error)
+    return frames, ""
+
+
+def fast_start(source: Path, target: Path) -> bytes:
+    """The same video with its index at its front, so that it can be cut short."""
+    with av.open(str(source)) as old, av.open(str(target), "w", options={"movflags": "+faststart"}) as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(old.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+    return target.read_bytes()
 
 
 def box_at(actor: Actor, seconds: float) -> NDArray[np.float64] | None:

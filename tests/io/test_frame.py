@@ -19,12 +19,12 @@ from mien.io.frame import CLOSE, Frame, FrameSelection
         ({"max_side": 47}, "max_side must be 48 pixels or more, got 47"),
     ],
 )
-def test_spans_that_make_no_sense_are_refused(options: dict[str, float], message: str) -> None:
+def test_selections_that_make_no_sense_are_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(DataError, match=message):
         FrameSelection(**options)
 
 
-def test_only_larger_pictures_are_made_smaller_and_keep_their_shape() -> None:
+def test_only_larger_pictures_are_made_smaller() -> None:
     selection = FrameSelection(max_side=100)
     assert selection.fit(90, 100) == (90, 100)
     assert selection.fit(400, 100) == (100, 25)

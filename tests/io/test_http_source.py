@@ -73,7 +73,7 @@ def test_a_picture_is_read_upright(server: str, path: str, orientation: int) -> 
     assert (frame.picture == PICTURE).all()
 
 
-def test_a_password_is_sent_where_it_is_asked_for_and_told_to_nobody(server: str) -> None:
+def test_a_password_goes_to_the_server_alone(server: str) -> None:
     name = f"http://ann:p%40ss@{server}/locked/1"
     assert not is_video(name)
     (frame,) = read_frames(name)

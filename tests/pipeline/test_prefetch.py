@@ -106,7 +106,7 @@ def test_the_newest_overtakes_what_waits_where_it_should() -> None:
     assert list(newest) == [2, 3]
 
 
-def test_a_program_that_ends_with_an_open_iterator_ends_its_threads() -> None:
+def test_a_program_that_ends_ends_its_threads() -> None:
     """Threads that run into the end of the program crash it, some of the time."""
     code = """
         from mien.pipeline.prefetch import prefetch

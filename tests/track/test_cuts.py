@@ -63,7 +63,7 @@ def test_a_flash_is_no_cut_and_hides_none(flash: Picture) -> None:
     assert cuts([before, before, flash, after, after]) == [3]
 
 
-def test_a_fade_to_black_and_back_is_no_cut_but_one_to_another_scene_is() -> None:
+def test_only_a_fade_to_another_scene_is_a_cut() -> None:
     down = [lit(PHOTOS["astronaut.png"], gain) for gain in np.linspace(1, 0, 20)]
     assert cuts(down + down[::-1]) == []
     (seen,) = cuts(down + [lit(PHOTOS["coffee.png"], gain) for gain in np.linspace(0, 1, 20)])

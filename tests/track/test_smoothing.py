@@ -37,7 +37,7 @@ def test_it_is_the_mean_of_what_was_seen_each_weighed_by_its_age() -> None:
 
 
 @pytest.mark.parametrize("rate", [10, 25, 120])
-def test_a_sudden_change_is_half_done_after_the_same_time_at_any_frame_rate(rate: int) -> None:
+def test_a_change_takes_the_same_time_at_any_frame_rate(rate: int) -> None:
     smoother, one = Smoother(seconds=0.5), np.eye(7, dtype=np.float32)
     shown = [
         float(smoother(Scores(one[[0 if frame < 10 * rate else 3]]), ids(1), seconds=frame / rate).probs[0, 3])
@@ -47,7 +47,7 @@ def test_a_sudden_change_is_half_done_after_the_same_time_at_any_frame_rate(rate
     assert half == pytest.approx(0.5 * math.log(2), abs=1.5 / rate)
 
 
-def test_tracks_are_apart_whatever_their_order_and_the_first_look_is_as_it_is() -> None:
+def test_tracks_are_smoothed_apart_whatever_their_order() -> None:
     rows = probs(2)
     one, both, smoother = Smoother(), Smoother(), Smoother()
     assert smoother(Scores(rows), ids(4, 9), seconds=0).probs == pytest.approx(rows)

@@ -33,7 +33,7 @@ def id_at(faces: Detections, ids: NDArray[np.int64], x: float) -> int:
     return int(ids[np.abs(faces.boxes[:, ::2].mean(axis=1) - x).argmin()])
 
 
-def test_ids_start_at_one_and_stay_with_their_faces_when_the_order_by_size_changes() -> None:
+def test_ids_stay_with_their_faces_when_the_order_changes() -> None:
     tracker = Tracker()
     for frame in range(40):  # the left face grows, the right one shrinks
         faces = found((100, 100, 40 + frame), (300, 100, 80 - frame))
@@ -42,7 +42,7 @@ def test_ids_start_at_one_and_stay_with_their_faces_when_the_order_by_size_chang
     assert faces.boxes[0, 0] < 200
 
 
-def test_a_face_keeps_its_id_through_a_gap_but_not_through_a_long_one_and_ids_are_never_reused() -> None:
+def test_a_face_keeps_its_id_through_a_short_gap_only() -> None:
     tracker = Tracker(max_gap_seconds=1)
     seen = []
     for frame in range(200):
@@ -88,7 +88,7 @@ def test_times_count_not_frames() -> None:
         seconds += rng.uniform(0.01, 0.6)
 
 
-def test_looks_may_be_further_apart_than_the_longest_gap_but_a_hole_between_near_ones_ends_all() -> None:
+def test_looks_may_be_further_apart_than_the_longest_gap() -> None:
     tracker = Tracker(max_gap_seconds=1)
     assert {int(tracker.update(found((100, 100, 50)), seconds=5 * look)[0]) for look in range(5)} == {1}
     assert tracker.update(found(), seconds=25).tolist() == []
@@ -100,7 +100,7 @@ def test_looks_may_be_further_apart_than_the_longest_gap_but_a_hole_between_near
 
 
 @pytest.mark.parametrize("speed", [0.8, 1.5, 3.0])
-def test_faces_that_cross_keep_their_ids_though_one_hides_the_other(speed: float) -> None:
+def test_faces_that_cross_keep_their_ids(speed: float) -> None:
     rng = np.random.default_rng(int(speed * 10))
     right, trials = 0, 15
     for _ in range(trials):
@@ -119,7 +119,7 @@ def test_faces_that_cross_keep_their_ids_though_one_hides_the_other(speed: float
     assert right >= 0.9 * trials
 
 
-def test_pairs_are_the_best_assignment_where_that_is_clear_and_leave_out_what_is_far() -> None:
+def test_pairs_are_the_best_assignment_of_what_is_near() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         count = int(rng.integers(1, 8))
@@ -132,7 +132,7 @@ def test_pairs_are_the_best_assignment_where_that_is_clear_and_leave_out_what_is
     assert list(match_boxes(one[:1], one[:1] + 400)) == []
 
 
-def test_expected_faces_move_on_with_their_landmarks_and_in_the_order_of_detections() -> None:
+def test_predicted_faces_move_on_with_their_landmarks() -> None:
     tracker = Tracker()
     for frame in range(26):
         seconds = frame / 25
@@ -148,7 +148,7 @@ def test_expected_faces_move_on_with_their_landmarks_and_in_the_order_of_detecti
     assert np.abs(expected.landmarks - moved.landmarks).max() < 1.5
 
 
-def test_expected_are_the_faces_of_the_latest_look_only() -> None:
+def test_only_faces_of_the_latest_look_are_predicted() -> None:
     tracker = Tracker()
     assert len(tracker.predict(seconds=0)[1]) == 0
     tracker.update(found((100, 100, 40), (300, 100, 60)), seconds=0)
@@ -160,7 +160,7 @@ def test_expected_are_the_faces_of_the_latest_look_only() -> None:
     assert len(tracker.predict(seconds=0.16)[0]) == 0
 
 
-def test_expecting_changes_nothing_and_a_face_that_shrinks_fast_does_not_vanish() -> None:
+def test_predicting_changes_nothing_and_no_face_vanishes() -> None:
     one, other = Tracker(), Tracker()
     for frame, side in enumerate((200, 150, 100, 60, 30)):
         faces = found((100 + 9 * frame, 100, side))

@@ -69,7 +69,7 @@ def test_a_still_face_is_searched_for_on_each_fourth_frame() -> None:
     assert all(np.abs(faces.boxes - [100, 90, 160, 160]).max() < 1 for faces, _ in seen)
 
 
-def test_between_searches_faces_are_where_their_motion_takes_them() -> None:
+def test_between_searches_faces_move_on() -> None:
     detector = Watched(steady)
     seen = follow(detector, 60)
     assert len(detector.asked) < 30
@@ -102,7 +102,7 @@ def test_a_face_that_comes_makes_the_search_closer_again() -> None:
     assert all(len(tracks) == 2 for _, tracks in seen[first:])
 
 
-def test_a_face_that_goes_is_not_foreseen_for_longer_than_the_next_search() -> None:
+def test_a_face_that_goes_is_predicted_until_the_next_search() -> None:
     detector = Watched(still, lambda frame: (200, 90) if frame < 30 else None)
     seen = follow(detector, 60)
     assert all(len(tracks) == 1 for _, tracks in seen[30 + STRIDE :])
@@ -165,7 +165,7 @@ def test_in_a_shot_of_two_frames_faces_count() -> None:
     assert told(Watched(still), 12, cut=10) == [[1]] * 10 + [[2]] * 2
 
 
-def test_a_face_that_comes_before_a_camera_is_there_from_its_third_look_on() -> None:
+def test_a_face_before_a_camera_is_there_from_its_third_look() -> None:
     late = Watched(still, lambda frame: (200, 90) if frame >= 5 else None, flash(8, 9))
     assert told(late, 10, live=True) == [[1]] * 7 + [[1, 2]] * 3
 

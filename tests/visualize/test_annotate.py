@@ -26,7 +26,7 @@ def coloured(picture: NDArray[np.uint8], expression: str) -> NDArray[np.bool_]:
 
 @pytest.mark.parametrize("ground", [0, 255])
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_the_box_is_in_the_colour_of_the_expression_on_any_ground(ground: int, expression: str) -> None:
+def test_the_box_is_in_the_colour_of_the_expression(ground: int, expression: str) -> None:
     picture = np.full((600, 800, 3), ground, np.uint8)
     drawn = draw(picture, seen((200, 150, 320, 310), expression=expression))
     assert drawn.shape == picture.shape

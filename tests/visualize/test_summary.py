@@ -29,7 +29,7 @@ def summed(predictions: Iterable[Prediction]) -> list[dict[str, str | int | floa
     return summary.rows()
 
 
-def test_a_frame_lasts_until_the_next_one_and_the_last_as_long_as_the_one_before_it() -> None:
+def test_a_frame_lasts_until_the_next_one() -> None:
     one, two, every = summed(
         [
             seen(0, {1: "happy"}),

@@ -50,7 +50,7 @@ def coloured(picture: NDArray[np.uint8], expression: str) -> NDArray[np.bool_]:
     return np.abs(picture.astype(int) - COLOURS[expression]).max(axis=2) <= 2
 
 
-def test_a_bin_is_the_mean_over_its_time_however_long_frames_last() -> None:
+def test_a_bin_is_the_mean_over_its_time() -> None:
     rng = np.random.default_rng(0)
     times = np.cumsum(rng.uniform(0.005, 0.4, 200))
     rows = rng.dirichlet(np.ones(7), 200)
@@ -107,7 +107,7 @@ def test_heights_are_probabilities_in_the_order_of_the_legend(tmp_path: Path) ->
     assert heights["angry"].max() < heights["happy"].min() < heights["neutral"].min()
 
 
-def test_the_thumbnail_is_the_largest_view_that_is_inside_the_picture() -> None:
+def test_the_thumbnail_is_the_largest_view_inside_the_picture() -> None:
     astronaut = skimage.data.astronaut()
     other = np.full_like(astronaut, 90)
     timeline = Timeline()
@@ -136,7 +136,7 @@ def test_a_face_beyond_the_edge_has_a_thumbnail_too(box: tuple[float, float, flo
     assert (band.view == 77).all()
 
 
-def test_faces_beyond_the_most_are_left_out_the_shortest_first_and_told(tmp_path: Path) -> None:
+def test_faces_beyond_the_most_are_left_out_the_shortest_first(tmp_path: Path) -> None:
     timeline = Timeline()
     for frame in range(80):
         timeline.add(seen(frame / 8, {track: "sad" for track in range(1, 41) if frame < 2 * track}))
@@ -212,7 +212,7 @@ def test_a_folder_that_is_none_is_refused_in_a_line(tmp_path: Path, suffix: str)
         Timeline().write(tmp_path / "none" / f"t.{suffix}")
 
 
-def test_without_matplotlib_the_picture_is_refused_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_a_picture_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     require_timeline("t.html")
     with pytest.raises(ExtraError, match=r"\[video\]"):
