@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Annotated
 
 from mien.train.inputs.augment import Augment
+from mien.train.inputs.camera import Camera
 from mien.train.loss.settings import Loss
 from mien.train.nets import FaceNet, Net, build_net
 from mien.train.nets.heads import Head
@@ -25,6 +26,7 @@ class Recipe(Settings):
     normalise: Normalise = field(default_factory=Normalise)
     loss: Loss = field(default_factory=Loss)
     augment: Augment = field(default_factory=Augment)
+    camera: Camera = field(default_factory=Camera)
     optim: Optim = field(default_factory=Optim)
 
     def __post_init__(self) -> None:
@@ -50,8 +52,15 @@ class Recipe(Settings):
 
     def build_net(self, *, classes: int) -> FaceNet:
         """Build the net, its weights drawn from the seed."""
-        votes = self.loss.aux_ferplus_weight > 0
-        return build_net(self.net, self.head, self.normalise, classes=classes, votes=votes, seed=self.seed)
+        return build_net(
+            self.net,
+            self.head,
+            self.normalise,
+            classes=classes,
+            votes=self.loss.aux_ferplus_weight > 0,
+            question=self.loss.question,
+            seed=self.seed,
+        )
 
     def to_toml(self) -> str:
         """The recipe as TOML text that `load_recipe` reads back to an equal recipe."""

@@ -27,6 +27,7 @@ CASES = {
     "vgg, bare": '[net]\nname = "vgg"\nwidths = [8, 16]\nconvolutions = 3\nbatch_norm = false',
     "alexnet": '[net]\nname = "alexnet"',
     "alexnet, norm": '[net]\nname = "alexnet"\nbatch_norm = true',
+    "facenet29": '[net]\nname = "facenet29"',
     "two layers": SMALL + "hidden = [16]",
     "three layers": SMALL + "hidden = [16, 12]",
     "fused": SMALL + "fuse = [1, 2]\nfuse_share = 0.4",

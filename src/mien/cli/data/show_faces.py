@@ -145,7 +145,7 @@ def _training_sheet(faces: FaceSet, recipe: "Recipe") -> NDArray[np.uint8]:
     """A row a face: as it is, and several times as training sees it."""
     from mien.train.inputs.preview import preview  # torch, and only --recipe needs it
 
-    rows = preview(recipe.augment, faces, sides=recipe.optim.sides, seed=recipe.seed)
+    rows = preview(recipe.augment, faces, sides=recipe.optim.sides, seed=recipe.seed, camera=recipe.camera)
     cells = [[(seen.image, _caption(seen.labels)) for seen in row] for row in rows]
     return captioned_sheet(cells, heads=["as it is", *(f"{seen.side} pixels" for seen in rows[0][1:])])
 

@@ -25,6 +25,8 @@ class Augment(Settings, section="augment"):
     rotate_degrees: Annotated[float, Interval("[0, 180]")] = 15.0  # drawn evenly from -this to +this
     scale: Factor = 0.15
     shift_pixels: Annotated[float, Interval("[0, 48]")] = 3.0  # across and down, of a 48-pixel face
+    stretch: Factor = 0.0  # across alone: a head turned a little aside
+    shear: Annotated[float, Interval("[0, 1]")] = 0.0  # pixels across for each pixel down, from -this to this
     contrast: Factor = 0.4  # about the face's mean
     brightness: Factor = 0.0
     erase_prob: Probability = 0.5  # that a square is replaced by the face's mean (Zhong et al., 2020)
@@ -77,6 +79,10 @@ def _move(faces: Tensor, augment: Augment, side: int, generator: torch.Generator
     across, down = (_draw(count, generator) * (2 * augment.shift_pixels / FACE_SIDE) for _ in range(2))
     cosine, sine = torch.cos(angle) / scale, torch.sin(angle) / scale
     matrix = torch.stack((cosine * flip, -sine, across, sine * flip, cosine, down), dim=1).reshape(count, 2, 3)
+    if augment.shear:  # down goes a little across
+        matrix[:, :, 1] += augment.shear * (_draw(count, generator) * flip)[:, None] * matrix[:, :, 0]
+    if augment.stretch:
+        matrix[:, :, 0] *= 1 + augment.stretch * _draw(count, generator)[:, None]
     if not augment.pad_crop_prob:
         grid = functional.affine_grid(matrix, [count, 1, side, side], align_corners=False)
         return functional.grid_sample(faces, grid, mode="bilinear", padding_mode="border", align_corners=False)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mien.train.inputs.augment import Augment, augment_faces
+from mien.train.inputs.camera import NO_CAMERA, Camera, photograph
 from mien.train.inputs.mixup import Mix, draw_mix
 
 
@@ -23,8 +24,17 @@ class Batch:
     mix: Mix | None
 
 
-def make_batch(images: Tensor, rows: Tensor, augment: Augment, *, side: int, generator: torch.Generator) -> Batch:
+def make_batch(
+    images: Tensor,
+    rows: Tensor,
+    augment: Augment,
+    *,
+    side: int,
+    generator: torch.Generator,
+    camera: Camera = NO_CAMERA,
+) -> Batch:
     """Make a batch of some train faces: (N, 48, 48) uint8 and their rows, (B,) int64."""
     faces = augment_faces(images[rows], augment, side=side, generator=generator)
+    faces = photograph(faces, camera, generator)
     mix = draw_mix(len(rows), augment, side=side, generator=generator)
     return Batch(faces if mix is None else mix.apply(faces), rows, mix)

@@ -11,6 +11,7 @@ from mien.errors import DataError
 from mien.labels import EXPRESSIONS
 from mien.train.inputs.augment import Augment
 from mien.train.inputs.batch import Batch, make_batch
+from mien.train.inputs.camera import NO_CAMERA, Camera
 from mien.types import FACE_SIDE, FaceSet
 
 
@@ -28,7 +29,13 @@ class PreviewFace:
 
 
 def preview(
-    augment: Augment, faces: FaceSet, *, sides: Sequence[int], seed: int, versions: int = 8
+    augment: Augment,
+    faces: FaceSet,
+    *,
+    sides: Sequence[int],
+    seed: int,
+    versions: int = 8,
+    camera: Camera = NO_CAMERA,
 ) -> list[list[PreviewFace]]:
     """For each face a row: the face itself, then about `versions` of what training makes of it, at each side in turn.
 
@@ -46,7 +53,7 @@ def preview(
     columns = [[PreviewFace(image, FACE_SIDE, ((EXPRESSIONS[label], 1.0),)) for image, label in plain]]
     for side in sides:
         for _ in range(max(1, versions // len(sides))):
-            batch = make_batch(images, rows, augment, side=side, generator=generator)
+            batch = make_batch(images, rows, augment, side=side, generator=generator, camera=camera)
             levels = batch.faces[:, 0].round().clamp(0, 255).to(torch.uint8).numpy()
             columns.append(
                 [PreviewFace(level, side, _labels_of(batch, row, faces.labels)) for row, level in enumerate(levels)]

@@ -12,6 +12,8 @@ from torch.nn import functional
 from mien.errors import RunError
 from mien.train.loss.settings import Loss
 from mien.train.loss.soft_labels import label_posterior
+from mien.train.loss.vote_targets import vote_targets
+from mien.train.nets import answer_columns
 from mien.types import FaceSet
 
 
@@ -23,8 +25,8 @@ class Targets:
     class_target:  (N, classes) float32, a distribution, smoothed, times the weights of its classes.
     sample_weight: (N,) float32, the weight of each face in the mean: its class's, without smoothing.
     teacher_probs: (N, classes) float32, the teacher's softened distribution; (N, 0) where there is no teacher.
-    vote_target:   (N, 10) float32, the distribution of all FER+ votes, zeros for a face without any; (N, 0) where the
-                   recipe has no second output.
+    vote_target:   (N, 10) float32, the distribution of all FER+ votes times the face's weight, zeros for a face without
+                   any; (N, 0) where the recipe has no second output.
     """
 
     loss: Loss
@@ -61,7 +63,10 @@ def make_targets(
         votes = torch.from_numpy(_require_votes(faces, key=key).copy())
         by_votes = _normalised(votes[:, :classes], instead=spread)
         spread = (1 - loss.ferplus_weight) * spread + loss.ferplus_weight * by_votes
-        vote_target = _normalised(votes, instead=torch.zeros(())) if loss.aux_ferplus_weight else vote_target
+        if loss.aux_ferplus_weight:
+            min_votes, rare = loss.aux_ferplus_min_votes, loss.aux_ferplus_rare
+            shares, weight = vote_targets(votes, min_votes=min_votes, rare_power=rare)
+            vote_target = shares * weight[:, None]
     if loss.smoothing_over == "all":
         smooth = (1 - loss.smoothing) * spread + loss.smoothing / classes
     else:
@@ -101,21 +106,24 @@ def class_weights(loss: Loss, faces: FaceSet, *, classes: int) -> Tensor:
 def compute_loss(outputs: Tensor, targets: Targets) -> Tensor:
     """(N, outputs) float32 logits -> the loss, in nats: the mean over the faces by their weight.
 
-    With a teacher it is the mixture with the cross entropy against what the teacher says, both softened, times the
-    temperature's square, so that the gradients keep their size (Hinton et al., 2015). The outputs behind those of the
-    classes are judged by the FER+ votes, over the faces that have some.
+    The outputs behind those of the classes are judged by the FER+ votes, over the faces that have some. With a teacher,
+    the loss of the output that answers the recipe's question is the mixture with the cross entropy against what the
+    teacher says, both softened, times the temperature's square, so that the gradients keep their size (Hinton et al.,
+    2015).
     """
     settings, classes = targets.loss, targets.class_target.shape[1]
-    logits = outputs[:, :classes]
-    loss = _mean(_cross_entropy(logits, targets.class_target), targets.sample_weight)
+    loss = _mean(_cross_entropy(outputs[:, :classes], targets.class_target), targets.sample_weight)
+    votes = targets.vote_target
+    by_votes = _mean(_cross_entropy(outputs[:, classes:], votes), votes) if votes.shape[1] else None
     if targets.teacher_probs.shape[1]:
-        temperature = settings.distill_temperature
+        temperature, weight = settings.distill_temperature, settings.distill_weight
+        logits = outputs[:, answer_columns(settings.question, classes=classes)]
         taught = temperature**2 * _cross_entropy(logits / temperature, targets.teacher_probs) / len(logits)
-        loss = (1 - settings.distill_weight) * loss + settings.distill_weight * taught
-    if targets.vote_target.shape[1]:
-        votes = targets.vote_target
-        loss = loss + settings.aux_ferplus_weight * _mean(_cross_entropy(outputs[:, classes:], votes), votes)
-    return loss
+        if settings.question == "ferplus" and by_votes is not None:
+            by_votes = (1 - weight) * by_votes + weight * taught
+        else:
+            loss = (1 - weight) * loss + weight * taught
+    return loss if by_votes is None else loss + settings.aux_ferplus_weight * by_votes
 
 
 def _mean(total: Tensor, weights: Tensor) -> Tensor:

@@ -18,8 +18,11 @@ class Loss(Settings, section="loss"):
     smoothing_over: Literal["all", "wrong"] = "all"  # all K classes get smoothing/K; or K - 1 get smoothing/(K - 1)
     class_weights: Literal["none", "inverse", "sqrt"] | ClassWeights = "none"  # by a class's count, or one a class
     ferplus_weight: Probability = 0.0  # share of the FER+ annotators' votes in the target; the label has the rest
-    # Weight of the loss of a second output, on all ten kinds of FER+ votes; that output is there only in training.
+    # Weight of the loss of a second output, on all ten kinds of FER+ votes.
     aux_ferplus_weight: Annotated[float, Interval("[0, 100]")] = 0.0
+    aux_ferplus_min_votes: Count = 1  # 2: a vote that no second annotator of a face shares is left out
+    aux_ferplus_rare: Annotated[float, Interval("[0, 1]")] = 0.0  # over 0: rare votes count more; 0.5: by square roots
+    question: Literal["fer2013", "ferplus"] = "fer2013"  # which output the model answers by: the labels' or the votes'
     teachers: tuple[str, ...] = ()  # models by name or file, whose mean teaches the net; or one file of scores
     distill_weight: Probability = 0.5  # share of the teachers' loss; the targets' has the rest
     distill_temperature: Annotated[float, Interval("(0, 100]")] = 1.0  # over 1 softens what teachers and net say
@@ -31,3 +34,5 @@ class Loss(Settings, section="loss"):
         super().__post_init__()
         if isinstance(self.class_weights, tuple):
             require(any(self.class_weights), "one of loss.class_weights must be over 0", self.class_weights)
+        votes = self.question == "fer2013" or self.aux_ferplus_weight > 0
+        require(votes, "loss.question = ferplus needs loss.aux_ferplus_weight over 0", self.aux_ferplus_weight)

@@ -13,13 +13,17 @@ from mien.classify.card import ModelCard
 from mien.classify.onnx import OnnxClassifier
 from mien.classify.tta import Mirrored
 from mien.errors import RunError
+from mien.evaluation.ferplus import ferplus_report
 from mien.evaluation.report import evaluate
 from mien.io.atomic_write import atomic_write, require_writable
 from mien.metrics import Proportion
 from mien.train.inputs.augment import resize
 from mien.train.loss.prototypes import Kind, use_prototypes
-from mien.train.nets import FaceNet
+from mien.train.nets import FaceNet, Question
+from mien.train.nets.facenet import FaceNet29
+from mien.train.onnx_export.calibration import calibrate_model
 from mien.train.onnx_export.onnx_graph import model_bytes, to_onnx
+from mien.train.recipe import Recipe
 from mien.train.recipe_toml import parse_recipe
 from mien.train.run.checkpoint import Checkpoint, damaged, load_checkpoint, select_prefix
 from mien.train.run.run_dir import RUN_FILES
@@ -49,6 +53,7 @@ def export(
     note: str = "",
     faces: FaceSet | None = None,
     prototypes: Kind | None = None,
+    question: Question | None = None,
 ) -> ModelCard:
     """Write an epoch of a run as one self-describing ONNX file, its weights in half precision.
 
@@ -70,6 +75,11 @@ def export(
     prototypes
         The model classifies by its distance to the mean feature of each class's labelled train faces among `faces`,
         Euclidean or cosine, instead of by its last layer.
+    question
+        Which question the model answers, where that is not the recipe's: a run with an output for FER+ votes can answer
+        both.
+
+    A run that held faces back (`optim.hold_out`) is calibrated by them where `faces` are given; its card names priors.
 
     Returns
     -------
@@ -85,7 +95,11 @@ def export(
     """
     folder = _folder_of(run)
     require_writable(Path(out), inputs=[folder / name for name in RUN_FILES])
-    model, card = load_inference_model(folder, name=name or Path(out).stem, note=note, epoch=epoch)
+    name = name or Path(out).stem
+    model, card = load_inference_model(folder, name=name, note=note, epoch=epoch, question=question)
+    recipe = parse_recipe(card.recipe)
+    if faces is not None and recipe.optim.hold_out and not prototypes:
+        card = calibrate_model(model.net, card, recipe, faces, side=model.side)
     if prototypes:
         card = replace(card, note=" ".join(filter(None, (note, _add_prototypes(model, card, prototypes, faces)))))
     return write_model(to_onnx(model), card, out, faces=faces)
@@ -104,7 +118,12 @@ def write_model(proto: ModelProto, card: ModelCard, out: Path | str, *, faces: F
 
 
 def load_inference_model(
-    run: Run | Path | str, *, name: str, note: str = "", epoch: WhichEpoch = "best"
+    run: Run | Path | str,
+    *,
+    name: str,
+    note: str = "",
+    epoch: WhichEpoch = "best",
+    question: Question | None = None,
 ) -> tuple[InferenceModel, ModelCard]:
     """Load an epoch of a run as the torch module that its model file will be, and that file's card.
 
@@ -116,19 +135,24 @@ def load_inference_model(
         raise RunError(f"{folder} holds no run with a finished epoch; make one with: mien train RECIPE -o {folder}")
     saved = load_checkpoint(path)
     recipe = parse_recipe(saved.facts.recipe, where=f"the recipe in {path}")
+    question = question or recipe.loss.question
+    recipe = replace(recipe, loss=replace(recipe.loss, question=question))
+    if isinstance(recipe.net, FaceNet29):  # the file that its training began with need not be there any more
+        recipe = replace(recipe, net=replace(recipe.net, weights=""))
     net = recipe.build_net(classes=len(saved.facts.class_names))
     with damaged(path):
         net.load_state_dict(select_prefix("average.", saved.tensors))
     card = ModelCard(
         name=name,
         class_names=saved.facts.class_names,
+        question=question,
         parameters=sum(weight.numel() for weight in net.parameters()),
         recipe=saved.facts.recipe,
         faces_hash=saved.facts.faces_hash,
         commit=saved.facts.commit,
         version=__version__,
         note=note,
-        scores=_card_scores(saved),
+        scores=_card_scores(saved, recipe),
     )
     return InferenceModel(net, side=saved.epochs[-1].image_size).eval(), card
 
@@ -149,15 +173,17 @@ def _add_prototypes(model: InferenceModel, card: ModelCard, kind: Kind, faces: F
     )
 
 
-def _card_scores(saved: Checkpoint) -> dict[str, float]:
+def _card_scores(saved: Checkpoint, recipe: Recipe) -> dict[str, float]:
     newest, count = saved.epochs[-1], saved.facts.valid_faces
     accuracy = Proportion(round(newest.valid_accuracy * count), count)
     low, high = accuracy.interval
+    judged = "held_out" if recipe.optim.hold_out else "valid"
+    judged += "_people" if parse_recipe(saved.facts.recipe).loss.question == "ferplus" else ""
     return {
-        "valid_accuracy": accuracy.value,
-        "valid_accuracy_low": low,
-        "valid_accuracy_high": high,
-        "valid_faces": count,
+        f"{judged}_accuracy": accuracy.value,
+        f"{judged}_accuracy_low": low,
+        f"{judged}_accuracy_high": high,
+        f"{judged}_faces": count,
         "epochs": newest.number,
         "minutes": round(sum(epoch.seconds for epoch in saved.epochs) / 60, 1),
     }
@@ -166,4 +192,8 @@ def _card_scores(saved: Checkpoint) -> dict[str, float]:
 def _measure(classifier: OnnxClassifier, faces: FaceSet) -> dict[str, float]:
     valid, seen = faces[faces.splits == "valid"], faces[faces.splits == "train"]
     mirrored = evaluate(Mirrored(classifier), valid).accuracy.value
-    return {**evaluate(classifier, valid, seen=seen).card_scores("valid"), "valid_accuracy_mirrored": mirrored}
+    by_people = {}
+    if valid.votes is not None and (valid.plurality >= 0).any():
+        by_people = ferplus_report(classifier(valid.images).probs, valid).card_scores("valid")
+    report = evaluate(classifier, valid, seen=seen)
+    return {**report.card_scores("valid"), "valid_accuracy_mirrored": mirrored, **by_people}

@@ -33,6 +33,8 @@ class Optim(Settings, section="optim"):
         0.998  # the model is this moving average of the weights, taken at each step; 0: the weights themselves
     )
     image_sizes: Annotated[tuple[SideAndShare, ...], Interval("[1, 100]")] = ((48, 1.0),)  # sides in pixels, in order
+    # Share of the train faces that are held back, to choose the epoch by them and not by the valid faces.
+    hold_out: Annotated[float, Interval("[0, 0.5]")] = 0.0
     early_stop_patience: Annotated[int, Interval("[0, 1000000]")] = 0  # epochs without a better one; 0: never stop
     # bf16-mixed: nearly twice as fast where the processor has bfloat16; auto: that there, elsewhere 32-true
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "auto"] = "32-true"

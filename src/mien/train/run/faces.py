@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from mien.errors import RunError
 from mien.train.recipe import Recipe
+from mien.train.run.hold_out import faces_with_answers, hold_out
 from mien.types import FaceSet
 
 _STEPS = 4  # an epoch of fewer steps teaches little
@@ -11,22 +12,34 @@ _STEPS = 4  # an epoch of fewer steps teaches little
 
 @dataclass(frozen=True)
 class RunFaces:
-    """The labelled faces of the splits train and valid. hash: of the whole set that they come from."""
+    """The labelled faces of the splits train and valid.
+
+    judged: the valid faces whose answer to the recipe's question is known, with the answers as their labels.
+    hash:   of the whole set that they come from.
+    """
 
     train: FaceSet
     valid: FaceSet
+    judged: FaceSet
     hash: str
 
     @staticmethod
-    def select(faces: FaceSet) -> "RunFaces":
-        """Select the faces of a run. Raises RunError where there are too few."""
-        labelled = faces[faces.labels >= 0]
+    def select(faces: FaceSet, recipe: Recipe) -> "RunFaces":
+        """Select the faces of a run; where the recipe holds train faces back, these are the valid ones.
+
+        Raises RunError where there are too few.
+        """
+        share = recipe.optim.hold_out
+        labelled = hold_out(faces, share, seed=recipe.seed) if share else faces[faces.labels >= 0]
         train, valid = (labelled[labelled.splits == split] for split in ("train", "valid"))
         if len(train) < 2 or not len(valid):
             counts = f"{len(train)} labelled train faces and {len(valid)} labelled valid ones"
             hint = "set some aside: mien data import ... --split-valid 0.15" if len(train) > 2 else "import more faces"
             raise RunError(f"a run needs 2 train faces or more and 1 valid face or more, got {counts}; {hint}")
-        return RunFaces(train, valid, faces.hash)
+        judged = faces_with_answers(valid, recipe.loss.question)
+        if not len(judged):
+            raise RunError("people's answers need valid faces with FER+ votes: mien data import ... --votes FILE")
+        return RunFaces(train, valid, judged, faces.hash)
 
     def fit_batch(self, recipe: Recipe) -> tuple[Recipe, str]:
         """Make the batch of a recipe smaller where there are fewer train faces than it takes.

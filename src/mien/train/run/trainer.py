@@ -92,7 +92,7 @@ def train(
     fabric = make_fabric(hardware, precision=recipe.optim.precision)
     if hardware.threads:
         torch.set_num_threads(hardware.threads)
-    chosen = RunFaces.select(faces)
+    chosen = RunFaces.select(faces, recipe)
     recipe, remark = chosen.fit_batch(recipe)
     facts = _collect_facts(recipe, chosen)
     if not all_equal(fabric, (facts.recipe, facts.faces_hash)):
@@ -127,7 +127,7 @@ def _collect_facts(recipe: Recipe, faces: RunFaces) -> RunFacts:
         faces_hash=faces.hash,
         class_names=EXPRESSIONS,
         train_faces=len(faces.train),
-        valid_faces=len(faces.valid),
+        valid_faces=len(faces.judged),
         commit=source_commit(),
     )
 
@@ -248,7 +248,8 @@ class Run:
             done = index * steps + step
             lr = learning_rate(optim, done, steps=steps, accuracies=self._accuracies())
             # Each process draws for the whole batch, so that it is the same however many there are.
-            batch = make_batch(images, chosen, self.recipe.augment, side=side, generator=generator)
+            augment, camera = self.recipe.augment, self.recipe.camera
+            batch = make_batch(images, chosen, augment, side=side, generator=generator, camera=camera)
             losses.append(self._backward(batch))
             _check_finite(losses[-1], epoch=index + 1)
             self.state.step(lr, average_decay(optim, done))
@@ -269,7 +270,7 @@ class Run:
     @torch.no_grad()
     def _validate(self, side: int) -> tuple[float, float]:
         """Return the loss and the accuracy of the averaged weights on the valid faces."""
-        train, valid, net = self.faces.train, self.faces.valid, self.state.average
+        train, valid, net = self.faces.train, self.faces.judged, self.state.average
         labels = torch.from_numpy(valid.labels.copy())
         logits = []
         with self.fabric.autocast():
