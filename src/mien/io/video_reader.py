@@ -42,30 +42,37 @@ def read_video(name: str, *, selection: FrameSelection = ALL_FRAMES) -> Iterator
     ExtraError
         If PyAV is not installed.
     """
-    try:
-        opened = time.monotonic()
+    opened = time.monotonic()
+    with _explain_errors(name):
         with open_video(name) as container:
             reading = _Reading(name, container, selection, opened)
             yield from reading.frames()
         reading.require_whole()
-    except MienError:
-        raise
-    except Exception as error:  # FFmpeg and PyAV raise whatever an odd file leads them to
-        raise DataError(f"{display_name(name)} cannot be read: {_reason(error)}") from error
 
 
 def count_frames(name: str, *, selection: FrameSelection = ALL_FRAMES) -> int:
     """Estimate how many frames of a video file `read_video` gives; 0 if that is not known. Raises as it does."""
     if is_live(name):
         return 0
-    with open_video(name) as container:
-        stream = _picture_stream(name, container)
+    with _explain_errors(name), open_video(name) as container:
+        stream = picture_stream(name, container)
         length = _length(container, stream)
         if length is None or not stream.average_rate:
             return 0
         seconds = max(0.0, min(length, selection.end or length) - selection.start)
         rate = float(stream.average_rate)
         return round(seconds * (rate if selection.every is None else min(rate, 1 / selection.every)))
+
+
+@contextmanager
+def _explain_errors(name: str) -> Iterator[None]:
+    """Turn any error of the block into a DataError: FFmpeg and PyAV raise whatever an odd file leads them to."""
+    try:
+        yield
+    except MienError:
+        raise
+    except Exception as error:
+        raise DataError(f"{display_name(name)} cannot be read: {_reason(error)}") from error
 
 
 @contextmanager
@@ -136,7 +143,7 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _picture_stream(name: str, container: Any) -> Any:
+def picture_stream(name: str, container: Any) -> Any:
     """Return the stream of moving pictures. Raises DataError where there is none that can be read."""
     name = display_name(name)
     covers = import_pyav("reading videos").stream.Disposition.attached_pic
@@ -172,7 +179,7 @@ class _Reading:
         self._name = display_name(name)
         self._container = container
         self._selection = selection
-        self._stream = _picture_stream(name, container)
+        self._stream = picture_stream(name, container)
         self._length = _length(container, self._stream)
         self._live = is_live(name) and container.duration is None and container.size <= 0  # a fetched file has both
         self._clock = VideoClock(container, self._stream, live=self._live)

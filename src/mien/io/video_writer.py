@@ -15,7 +15,7 @@ from mien.errors import DataError, OutputError
 from mien.io.atomic_write import atomic_path
 from mien.io.source import display_name
 from mien.io.video_clock import start_seconds
-from mien.io.video_reader import import_pyav, open_video
+from mien.io.video_reader import import_pyav, open_video, picture_stream
 
 SUFFIXES = (".mp4", ".m4v", ".mov")
 
@@ -24,6 +24,8 @@ _RATE = 30  # frames a second: a hint to the encoder, and what the last frame is
 _SOUND_CODECS = frozenset(("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"))  # what browsers and MP4 take
 _BT709 = 1  # the colours of HD video, as H.264 numbers them
 _MP4 = {"format": "mp4", "options": {"movflags": "+faststart"}}
+
+_Timed = tuple[float, Any]  # a packet after its time in seconds
 
 _log = logging.getLogger(__name__)
 
@@ -141,8 +143,9 @@ def _add_sound(video: Path, name: str, writer: VideoWriter, warn: Callable[[str]
         with open_video(name) as source:
             stream = _copyable(source)
             if stream is not None:
+                zero = writer.start + start_seconds(picture_stream(name, source))
                 with atomic_path(video) as both:
-                    _join(both, video, source, stream, writer)
+                    _join(both, video, stream, _sound_packets(source, stream, writer, zero))
                     _require_sound(both)
             elif source.streams.audio:
                 warn(f"{display_name(name)}: its sound is left out, since MP4 does not take {_codec_names(source)}")
@@ -162,16 +165,15 @@ def _codec_names(source: Any) -> str:
     return ", ".join("an unknown codec" if each is None else each.codec.canonical_name for each in contexts)
 
 
-def _join(path: Path, video: Path, source: Any, sound: Any, writer: VideoWriter) -> None:
-    """Copy the pictures of one file and the sound of another into a third, packet by packet in the order of time."""
+def _join(path: Path, video: Path, sound: Any, sound_packets: Iterator[_Timed]) -> None:
+    """Write the pictures of a video and packets of a stream of sound to a file, in the order of time."""
     av = import_pyav("writing videos")
     with av.open(str(video)) as pictures, av.open(str(path), "w", **_MP4) as target:
         shown = target.add_stream_from_template(pictures.streams.video[0])
         shown.time_base = _CLOCK
         heard = target.add_stream_from_template(sound)
-        packets = ((float(packet.dts * packet.time_base), shown, packet) for packet in _stamped(pictures))
-        for _, stream, packet in heapq.merge(packets, _sound(source, sound, heard, writer), key=lambda each: each[0]):
-            packet.stream = stream
+        for _, packet in heapq.merge(_picture_packets(pictures), sound_packets, key=lambda each: each[0]):
+            packet.stream = heard if packet.stream is sound else shown
             target.mux(packet)
 
 
@@ -182,25 +184,33 @@ def _require_sound(path: Path) -> None:
         next((packet for packet in packets if packet.decode()), None)
 
 
-def _stamped(container: Any) -> Iterator[Any]:
-    """Give the packets of a file's pictures."""
-    yield from (packet for packet in container.demux(video=0) if packet.dts is not None)
+def _picture_packets(container: Any) -> Iterator[_Timed]:
+    for packet in container.demux(video=0):
+        if packet.dts is not None:
+            yield float(packet.dts * packet.time_base), packet
 
 
-def _sound(source: Any, stream: Any, copy: Any, writer: VideoWriter) -> Iterator[tuple[float, Any, Any]]:
+def _sound_packets(source: Any, stream: Any, writer: VideoWriter, zero: float) -> Iterator[_Timed]:
     """Give the packets of sound from the first frame of a video to its last, at times that count from the first frame.
 
     Some containers state times so coarsely that several packets have the same. MP4 wants each later than the one
-    before, so such a packet follows the one before by its own length.
+    before, so such a packet follows the one before by its own length. A broken packet ends the sound.
+
+    zero: the time stamp of the first frame, in seconds.
     """
-    zero = writer.start + start_seconds(source.streams.video[0])
+    av = import_pyav("writing videos")
     rate = stream.codec_context.sample_rate or _CLOCK.denominator
     length = max(stream.codec_context.frame_size or 0, 1)  # samples of a packet
     last: int | None = None
-    for packet in source.demux(stream):
-        stamp = packet.dts if packet.pts is None else packet.pts
+    packets = source.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.FFmpegError):
+            return
         if packet.dts is None:
             continue
+        stamp = packet.dts if packet.pts is None else packet.pts
         seconds = float(stamp * stream.time_base) - zero
         if writer.start and seconds < 0:
             continue  # before the first frame; where that is the video's first, decoders need these packets
@@ -210,4 +220,4 @@ def _sound(source: Any, stream: Any, copy: Any, writer: VideoWriter) -> Iterator
         last = ticks if last is None or ticks > last else last + length
         packet.pts = packet.dts = last
         packet.time_base = Fraction(1, rate)
-        yield last / rate, copy, packet
+        yield last / rate, packet
