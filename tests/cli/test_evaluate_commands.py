@@ -116,6 +116,20 @@ def test_evaluate_ten_crops(folder: Path, tmp_path: Path) -> None:
     assert len(content["model_hashes"]) == 1
 
 
+def test_evaluate_under_another_prior(tmp_path: Path) -> None:
+    priors = {"everyday": (0.4, *[0.1] * 6), "uniform": (1 / 7,) * 7}
+    model = tiny_model(tmp_path / "prior.onnx", card=ModelCard("p", EXPRESSIONS, prior="everyday", priors=priors))
+    valid = (faces := mien.load_faces("faces.npz"))[faces.splits == "valid"]
+    for name in ("uniform", ",".join(f"{expression}=1" for expression in EXPRESSIONS)):
+        said = run_mien("evaluate", model, "faces.npz", "--prior", name, "--json")
+        wanted = mien.evaluate(mien.load(model, prior="uniform"), valid)
+        assert json.loads(said.out)["confusion"] == wanted.confusion.tolist()
+    assert wanted.confusion.tolist() != mien.evaluate(mien.load(model), valid).confusion.tolist()
+    unknown = run_mien("evaluate", model, "faces.npz", "--prior", "sunday")
+    assert unknown.code == 1
+    assert "the prior must be one of everyday, uniform" in unknown.err
+
+
 def test_evaluate_takes_the_split_that_is_asked_for() -> None:
     train = run_mien("evaluate", "tiny.onnx", "faces.npz", "--split", "train").out
     assert "on 60 labelled faces of faces.npz (train)" in train

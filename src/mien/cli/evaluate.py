@@ -12,6 +12,7 @@ from mien.cli.options import (
     INPUT,
     Device,
     Json,
+    PriorText,
     Quiet,
     Tta,
     argument,
@@ -42,6 +43,7 @@ def evaluate(
         option("--split", panel=INPUT, metavar="SPLIT", help="Measure on these faces: train, valid, test or all."),
     ] = "valid",
     tta: Tta = "none",
+    prior: PriorText = "",
     device: Device = "auto",
     out: Annotated[Path | None, out("FILE", "Write the report to this file, as JSON.")] = None,
     json: Json = False,
@@ -58,7 +60,7 @@ def evaluate(
     require_writable(out, inputs=(faces, *map(Path, models)))
     if out is not None:
         require_suffix(out, (".json",), "a report")
-    classifier = classifier_of(models, tta=tta, providers=providers_of(device))
+    classifier = classifier_of(models, tta=tta, prior=prior, providers=providers_of(device))
     with progress_bar(f"Reading {faces}") as progress:
         every = load_faces(faces, progress=progress)
     chosen = _split(every, split, faces)

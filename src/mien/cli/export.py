@@ -24,6 +24,17 @@ def export(
             help="best (by the accuracy on the valid faces) or last (which nothing has chosen).",
         ),
     ] = "best",
+    question: Annotated[
+        Literal["ferplus", "fer2013"] | None,
+        option(
+            "--question",
+            panel=MODEL,
+            metavar="QUESTION",
+            help="ferplus (which expression would people name?) or fer2013 (which label would FER2013 give?), where it "
+            "is not the recipe's own.",
+            show_default=False,
+        ),
+    ] = None,
     name: CardName = "",
     note: Note = "",
     faces: MeasuredFaces = None,
@@ -49,7 +60,9 @@ def export(
         raise RunError(f"cannot read the run {run}: there is no such folder")
     loaded = load_faces(faces) if faces else None
     with progress_bar("Exporting"):
-        card = train.export(run, out, epoch=epoch, name=name, note=note, faces=loaded, prototypes=prototypes)
+        card = train.export(
+            run, out, epoch=epoch, name=name, note=note, faces=loaded, prototypes=prototypes, question=question
+        )
     show_card(card, out)
 
 

@@ -8,6 +8,7 @@ import typer
 
 from mien.classify.ensemble import Ensemble
 from mien.classify.onnx import load
+from mien.classify.prior import parse_prior
 from mien.classify.tta import Tta as TtaName
 from mien.classify.tta import with_tta
 from mien.cli import console
@@ -86,6 +87,17 @@ Tta = Annotated[
         help="Average over changed copies of each face: none, mirror (2), five-crop (5) or ten-crop (10).",
     ),
 ]
+PriorText = Annotated[
+    str,
+    option(
+        "--prior",
+        panel=MODEL,
+        metavar="NAME",
+        help="How common each expression is expected to be: everyday, uniform, ferplus or fer2013, or "
+        "angry=0.1,happy=0.3 and so on for all. Default: as the model's card says.",
+        show_default=False,
+    ),
+]
 Device = Annotated[
     Literal["auto", "cpu", "cuda"],
     option(
@@ -124,9 +136,15 @@ DEFAULT_MODELS = [DEFAULT_MODEL]
 
 
 def classifier_of(
-    models: list[str], *, tta: TtaName = "none", threads: int = 0, providers: Sequence[str] | None = None
+    models: list[str],
+    *,
+    tta: TtaName = "none",
+    prior: str = "",
+    threads: int = 0,
+    providers: Sequence[str] | None = None,
 ) -> Classifier:
-    """Load the classifier that the options --model and --tta ask for."""
-    loaded = [load(model, threads=threads, providers=providers) for model in models]
+    """Load the classifier that the options --model, --tta and --prior ask for."""
+    expected = parse_prior(prior) if prior else None
+    loaded = [load(model, threads=threads, providers=providers, prior=expected) for model in models]
     classifier: Classifier = loaded[0] if len(loaded) == 1 else Ensemble(*loaded)
     return with_tta(classifier, tta)

@@ -19,6 +19,7 @@ from mien.cli.options import (
     Device,
     Json,
     Models,
+    PriorText,
     Quiet,
     Tta,
     argument,
@@ -112,6 +113,7 @@ def predict(
     _quiet: Quiet = False,
     model: Models = DEFAULT_MODELS,
     tta: Tta = "none",
+    prior: PriorText = "",
     device: Device = "auto",
     every: Annotated[
         float | None,
@@ -179,7 +181,7 @@ def predict(
     _check_outputs(out, timeline, faceless, sources=sources, as_json=json)
     detector = whole_image if cropped else None
     providers = providers_of(device)
-    classifier = classifier_of(model, tta=tta, threads=threads_beside(detector), providers=providers)
+    classifier = classifier_of(model, tta=tta, prior=prior, threads=threads_beside(detector), providers=providers)
     predictor = Predictor(
         classifier,
         detector=detector,
