@@ -108,4 +108,4 @@ def _face_or_error(read: Callable[[int], NDArray[np.uint8]], number: int) -> NDA
     try:
         return read(number)
     except DataError as error:
-        return error
+        return DataError(str(error))  # without what its traceback holds, such as the picture's file

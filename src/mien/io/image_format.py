@@ -78,6 +78,8 @@ def without_damaged_chunks(content: bytes) -> bytes:
     while place + 12 <= len(content):
         length = int.from_bytes(content[place : place + 4], "big")
         chunk = content[place : place + 12 + length]
+        if not chunk[4:8].isalpha():  # it is no PNG file from there on
+            return content
         name, whole = chunk[4:8], zlib.crc32(chunk[4:-4]).to_bytes(4, "big") == chunk[-4:]
         if name[:1].isupper() or (name in _PNG_OF_USE and whole):
             kept.append(chunk)

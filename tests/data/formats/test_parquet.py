@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -217,3 +219,27 @@ def test_files_that_count_alike_are_told_apart(tmp_path: Path) -> None:
     table(tmp_path / "train.parquet", ["sad"] * 2, id=[0, 0])
     with pytest.raises(DataError, match="ids must be unique"):
         read_parquet(tmp_path)
+
+
+def test_a_small_file_that_unpacks_to_a_huge_one_is_refused(tmp_path: Path) -> None:
+    table = pa.table({"image": [b"\x89PNG" + bytes(1_000_000)] * 280, "label": ["sad"] * 280})
+    pq.write_table(table, tmp_path / "a.parquet", compression="zstd", use_dictionary=False)
+    with pytest.raises(DataError, match=r"a\.parquet: must not unpack to more than 268,435,456 bytes"):
+        read_parquet(tmp_path / "a.parquet")
+
+
+@pytest.mark.linux
+def test_a_value_that_all_rows_share_takes_no_more_than_a_gigabyte(tmp_path: Path) -> None:
+    same = pa.DictionaryArray.from_arrays(np.zeros(300, np.int32), [b"\x89PNG" + bytes(6_000_000)])
+    table = pa.table({"image": same, "label": ["sad"] * 300})
+    limits = {"dictionary_pagesize_limit": 1 << 30, "store_schema": False}
+    pq.write_table(table, tmp_path / "a.parquet", compression="zstd", **limits)
+    code = (
+        "import sys, resource; from mien.data.formats.parquet import read_parquet\n"
+        "try: read_parquet(sys.argv[1], on_bad=lambda _: None)\n"
+        "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    command = [sys.executable, "-c", code, tmp_path / "a.parquet"]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert "holds no faces" in ended.stderr
+    assert int(ended.stdout) < 1_000_000  # KiB

@@ -27,6 +27,9 @@ from mien.labels import EXPRESSIONS, SPLITS, VOTES, parse_expression
 from mien.types import FaceSet, Progress, batches
 
 _ROWS = 2048  # in a row group, and at a time
+_HELD = 1 << 26  # bytes of rows at a time
+# What a file may unpack to, in bytes: this, or so many times its own size.
+_SMALL, _INFLATES = 1 << 28, 20
 
 
 @dataclass(frozen=True)
@@ -175,12 +178,32 @@ def _open(path: Path, root: Path, names: Sequence[str] | None) -> _Table:
 def _read_rows(table: _Table) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """Yield the rows of a file some at a time, each time with the number of the first."""
     wanted = [name for name in table.file.schema_arrow.names if name in {table.image, table.label, *OTHER_COLUMNS}]
-    start = 0
+    start, held = 0, 0
+    rows: list[dict[str, Any]] = []
     with _explain_errors(table.path):
-        for batch in table.file.iter_batches(batch_size=_ROWS, columns=wanted):
-            rows = batch.to_pylist()
+        for batch in table.file.iter_batches(batch_size=_rows_at_once(table, wanted), columns=wanted):
+            rows += batch.to_pylist()
+            held += batch.nbytes
+            if len(rows) >= _ROWS or held >= _HELD:
+                yield start, rows
+                start, rows, held = start + len(rows), [], 0
+        if rows:
             yield start, rows
-            start += len(rows)
+
+
+def _rows_at_once(table: _Table, wanted: list[str]) -> int:
+    """Return how many rows surely fit into memory. Raises DataError where a small file claims to unpack to a huge one.
+
+    Where a column has a dictionary, each row may hold its largest value, of which only the column's size is known.
+    """
+    groups = [table.file.metadata.row_group(number) for number in range(table.file.metadata.num_row_groups)]
+    columns = [group.column(number) for group in groups for number in range(group.num_columns)]
+    columns = [column for column in columns if column.path_in_schema.split(".")[0] in wanted]
+    limit = max(_SMALL, _INFLATES * table.path.stat().st_size)
+    if sum(column.total_uncompressed_size for column in columns) > limit:
+        raise DataError(f"must not unpack to more than {limit:,} bytes")
+    largest = max((column.total_uncompressed_size for column in columns if column.has_dictionary_page), default=1)
+    return min(_ROWS, max(1, _HELD // max(1, largest)))
 
 
 def _decode(table: _Table, start: int, rows: list[dict[str, Any]], on_bad: OnBad | None) -> FaceSet:
