@@ -4,7 +4,6 @@ import json
 import pickle
 import subprocess
 import sys
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.detect import yunet as detector
-from mien.detect.boxes import box_iou, non_max_suppression
+from mien.detect.boxes import box_iou
 from mien.detect.whole_image import whole_image
 from mien.detect.yunet import YuNet
 from mien.errors import DataError, ModelError
@@ -229,43 +228,6 @@ def test_whole_takes_the_picture_for_one_face() -> None:
     assert found.boxes.tolist() == [[0, 0, 20, 30]]
     assert found.confidence.tolist() == [1]
     assert found.landmarks is None
-
-
-def test_overlaps_counts_pixels() -> None:
-    rng = np.random.default_rng(2)
-    corners = np.sort(rng.integers(0, 20, (40, 2, 2)), axis=1)
-    boxes = np.concatenate([corners[:, 0], corners[:, 1] + 1], axis=1).astype(np.float32)
-    masks = np.zeros((40, 21, 21), bool)
-    for mask, (left, top, right, bottom) in zip(masks, boxes.astype(int), strict=True):
-        mask[top:bottom, left:right] = True
-    expected = [(mask & masks[0]).sum() / (mask | masks[0]).sum() for mask in masks]
-    assert np.allclose(box_iou(boxes[0], boxes), expected)
-
-
-def slowly_suppressed(boxes: Sequence[Sequence[float]], scores: Sequence[float], overlap: float) -> list[int]:
-    """Greedy non-maximum suppression as its definition says it, box by box."""
-    kept: list[int] = []
-    for row in sorted(range(len(boxes)), key=lambda row: (-scores[row], row)):
-        left, top, right, bottom = boxes[row]
-        for left_, top_, right_, bottom_ in (boxes[better] for better in kept):
-            shared = max(0, min(right, right_) - max(left, left_)) * max(0, min(bottom, bottom_) - max(top, top_))
-            union = (right - left) * (bottom - top) + (right_ - left_) * (bottom_ - top_) - shared
-            if shared / union > overlap:
-                break
-        else:
-            kept.append(row)
-    return kept
-
-
-@pytest.mark.parametrize("overlap", [0, 0.3, 0.7, 1])
-def test_suppression_keeps_what_its_definition_keeps(overlap: float) -> None:
-    rng = np.random.default_rng(3)
-    for count in (0, 1, 2, 30, 200):
-        corners = rng.integers(0, 60, (count, 2))
-        boxes = np.concatenate([corners, corners + rng.integers(5, 40, (count, 2))], axis=1).astype(np.float32)
-        scores = rng.integers(0, 20, count).astype(np.float32) / 20  # with ties
-        kept = non_max_suppression(boxes, scores, overlap=overlap)
-        assert kept.tolist() == slowly_suppressed(boxes.tolist(), scores.tolist(), overlap)
 
 
 def test_the_file_says_what_it_is_and_the_notice_carries_its_licence() -> None:

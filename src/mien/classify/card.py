@@ -16,7 +16,7 @@ _KINDS: dict[Any, Any] = {str: str, int: int, float: int | float}  # what JSON g
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model file says of itself; it stands there as JSON, in the ONNX metadata, under the key `mien`.
+    """The card of a model: what its file says of itself, as JSON in the ONNX metadata, under the key `mien`.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def _varint(message: bytes, place: int) -> tuple[int, int]:
 
 
 def _values_are_sound(card: ModelCard) -> bool:
-    """Whether each value of a card is of the kind that its field must have."""
+    """Tell whether each value of a card is of the kind that its field must have."""
     return (
         all(isinstance(name, str) for name in card.class_names)
         and all(isinstance(getattr(card, each.name), _KINDS[each.type]) for each in fields(card) if each.type in _KINDS)
@@ -154,5 +154,5 @@ def _values_are_sound(card: ModelCard) -> bool:
 
 
 def _is_prior(numbers: tuple[Any, ...], classes: int) -> bool:
-    """Whether these are a positive number for each class."""
+    """Tell whether these are a positive number for each class."""
     return len(numbers) == classes and all(isinstance(number, int | float) and number > 0 for number in numbers)

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, to say so when it is not the model that was hoped for."""
+"""The type of a file by its first bytes, to name it when it is not the model that was hoped for."""
 
 _KINDS: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself (fetch it with: git lfs pull)"),
@@ -15,7 +15,7 @@ _KINDS: tuple[tuple[bytes, str], ...] = (
 
 
 def kind_of(head: bytes) -> str | None:
-    """What a file is that starts with `head` (at least its first 16 bytes), or None where it may be ONNX."""
+    """Return what a file is that starts with `head` (at least its first 16 bytes), or None where it may be ONNX."""
     if not head:
         return "empty"
     if head[4:8] == b"TFL3":

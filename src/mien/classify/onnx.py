@@ -206,7 +206,7 @@ def _check_ends(session: Any, card: ModelCard, where: str) -> None:
 
 
 def _free_then(shape: list[int | str | None], wanted: tuple[int, ...]) -> bool:
-    """Whether the first dimension is free and each other is the wanted number, or free."""
+    """Tell whether the first dimension is free and each other is the wanted number, or free."""
     if len(shape) != 1 + len(wanted):
         return False
     return all(not isinstance(size, int) or size == want for size, want in zip(shape, (None, *wanted), strict=True))

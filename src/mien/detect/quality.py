@@ -1,4 +1,4 @@
-"""How far a found face can be relied on: what makes its expression doubtful, in a word."""
+"""Quality words: whether a found face can be relied on, and what makes its expression doubtful."""
 
 import numpy as np
 from numpy.typing import NDArray

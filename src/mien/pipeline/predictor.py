@@ -97,12 +97,12 @@ class Predictor:
 
     @property
     def classifier(self) -> Classifier:
-        """What tells the expressions."""
+        """The classifier, which tells the expressions."""
         return self._stages.classifier
 
     @property
     def detector(self) -> Detector:
-        """What finds the faces."""
+        """The detector, which finds the faces."""
         return self._stages.detector
 
     @property

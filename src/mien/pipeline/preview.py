@@ -1,4 +1,4 @@
-"""How a prediction finds its picture again when a notebook shows it, without holding on to it."""
+"""Previews: a prediction finds its picture again when a notebook shows it, without holding on to it."""
 
 import os
 import weakref

@@ -31,7 +31,7 @@ class PendingFrame:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stages:
-    """What finds, crops and classifies faces, and which of them are left out. The fields are those of `Predictor`."""
+    """Finds, crops and classifies faces, and leaves out the doubtful ones. The fields are those of `Predictor`."""
 
     classifier: Classifier
     class_names: tuple[str, ...]
@@ -70,7 +70,7 @@ class Stages:
         return to_face(picture)[None] if self.detector is whole_image else crop_faces(picture, faces)
 
     def is_full(self, pending: list[PendingFrame], most: int) -> bool:
-        """Whether enough pictures, faces or bytes wait to be classified."""
+        """Tell whether enough pictures, faces or bytes wait to be classified."""
         kept = sum(one.frame.picture.nbytes for one in pending)
         return len(pending) >= most or sum(len(one.faces) for one in pending) >= self.batch or kept >= _BYTES
 

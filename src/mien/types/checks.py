@@ -1,4 +1,4 @@
-"""How values hold their arrays, refuse what does not fit, and count in their one-line forms."""
+"""Helpers of the values: read-only arrays, checks, and counts in one-line forms."""
 
 from typing import Any
 

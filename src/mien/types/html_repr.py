@@ -1,4 +1,4 @@
-"""What values show of themselves in a notebook: pictures with boxes, sheets of faces, tables; HTML without scripts."""
+"""HTML that shows values in a notebook: pictures with boxes, sheets of faces, tables; without scripts."""
 
 import base64
 import io

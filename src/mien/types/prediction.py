@@ -1,4 +1,4 @@
-"""What was seen in a picture, and its rows."""
+"""The prediction of a picture, and its rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _VIDEO_COLUMNS = ("seconds", "track")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
-    """What was seen in one picture, or in one frame of a video.
+    """The faces seen in one picture, or in one frame of a video, with their expressions.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a classifier and a detector are, and what a long job calls as it goes."""
+"""The protocols of classifiers and detectors, and of what a long job calls as it goes."""
 
 from collections.abc import Callable, Iterator
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""What a classifier says of faces."""
+"""The scores that a classifier gives faces."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _TABLE = 14  # rows that a notebook shows
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Scores:
-    """What a classifier says of N faces.
+    """The scores that a classifier gives N faces: a probability for each class.
 
     Parameters
     ----------
