@@ -106,4 +106,5 @@ def _end_threads() -> None:
     for queue in list(_running.values()):
         queue.leave()
     for thread in list(_running):
-        thread.join(_END_SECONDS)
+        if thread.is_alive():  # one that a signal kept from being started cannot be joined
+            thread.join(_END_SECONDS)
