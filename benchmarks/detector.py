@@ -23,7 +23,8 @@ from PIL import Image
 
 from mien import load_faces
 from mien.detect.boxes import box_iou
-from mien.detect.yunet import SMALLEST, YuNet
+from mien.detect.views import SMALLEST
+from mien.detect.yunet import YuNet
 
 Picture = NDArray[np.uint8]
 # Head and shoulders, and face, in the astronaut's picture: left, top, right, bottom.

@@ -15,7 +15,8 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.detect import yunet as detector
+from mien.detect import views, yunet
+from mien.detect.align import roll_angle
 from mien.detect.boxes import box_iou
 from mien.detect.whole_image import whole_image
 from mien.detect.yunet import YuNet
@@ -86,6 +87,59 @@ def test_finds_a_face_that_fills_the_picture(side: int) -> None:
     assert box_iou(np.array([0.13, 0.04, 0.86, 0.96], np.float32) * side, found.boxes)[0] > 0.75
 
 
+@pytest.mark.parametrize("side", [256, 384, 512, 1024, 1600])
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_face_on_its_side_or_head_is_set_right(side: int, turns: int) -> None:
+    picture = resized(ASTRONAUT, side, side)
+    found = YuNet()(np.rot90(picture, turns))
+    surest = int(found.confidence.argmax())
+    assert found.confidence[surest] > 0.86
+    points = (FACE.reshape(2, 2) * side / 512).astype(np.float32)
+    x, y = points[:, 0], points[:, 1]
+    x, y = {1: (y, side - x), 2: (side - x, side - y), 3: (side - y, x)}[turns]
+    truth = np.array([x.min(), y.min(), x.max(), y.max()], np.float32)
+    assert box_iou(truth, found.boxes)[surest] > 0.6
+    assert found.landmarks is not None
+    expected = {1: -90, 2: 180, 3: 90}[turns]
+    assert abs((roll_angle(found.landmarks[surest]) - expected + 180) % 360 - 180) < 10
+
+
+def test_upright_faces_are_found_the_same_without_a_look_at_turned_ones() -> None:
+    for picture in (ASTRONAUT, ASTRONAUT // 4, resized(ASTRONAUT, 256, 256)):
+        ours, theirs = YuNet()(picture), YuNet(turned=False)(picture)
+        assert np.array_equal(ours.boxes, theirs.boxes)
+        assert np.array_equal(ours.landmarks, theirs.landmarks)
+
+
+def crowd(width: int, height: int, face: int, *, columns: int, rows: int) -> Picture:
+    """Heads of the astronaut in rows, each face so many pixels wide."""
+    scene = np.full((height, width, 3), 120, np.uint8)
+    side = round(190 * face / 90)
+    head = resized(ASTRONAUT[20:210, 130:320], side, side)
+    for y in (np.arange(rows) + 0.5) * height / rows - side / 2:
+        for x in (np.arange(columns) + 0.5) * width / columns - side / 2:
+            scene[int(y) : int(y) + side, int(x) : int(x) + side] = head
+    return scene
+
+
+@pytest.mark.parametrize(("width", "height", "face"), [(5000, 3333, 30), (2500, 1666, 22), (4000, 2100, 40)])
+def test_small_faces_of_a_crowd_are_found_in_a_large_picture(width: int, height: int, face: int) -> None:
+    found = YuNet()(crowd(width, height, face, columns=20, rows=6))
+    assert len(found) == 120
+    assert np.ptp(found.boxes[:, 2] - found.boxes[:, 0]) < 0.3 * face
+
+
+def test_a_face_on_the_edge_of_tiles_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "_TILE", 448)  # so that every tenth face lies across an edge
+    found = YuNet(max_side=512)(crowd(1500, 900, 28, columns=20, rows=9))
+    assert len(found) == 180
+
+
+def test_large_pictures_without_tiny_faces_are_searched_whole_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(yunet, "tiles")
+    assert len(YuNet()(resized(ASTRONAUT, 3000, 3000))) == 1
+
+
 @pytest.mark.parametrize("degrees", [-60, -30, 30, 60])
 def test_finds_a_turned_face(degrees: int) -> None:
     turned = Image.fromarray(ASTRONAUT).rotate(degrees, center=(222, 119), resample=Image.Resampling.BICUBIC)
@@ -122,7 +176,8 @@ def test_a_picture_without_a_face_gives_none_whatever_its_size(shape: tuple[int,
 def sizes(detect: YuNet, height: int, width: int) -> list[tuple[int, ...]]:
     """What a detector looks at in a picture of that size, which takes no memory."""
     picture = np.broadcast_to(np.zeros(3, np.uint8), (height, width, 3))
-    return [view.shape[:2] for view, _ in detect._views(picture)]
+    whole = views.whole_views(picture, min_face=detect.min_face, max_side=detect.max_side)
+    return [view.pixels.shape[:2] for view in whole]
 
 
 def test_looks_at_no_more_pixels_than_the_smallest_face_needs() -> None:
@@ -167,10 +222,10 @@ def test_shrinking_takes_the_means_of_squares(
     picture = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
     rows, columns = range(0, height, factor), range(0, width, factor)
     means = [[picture[y : y + factor, x : x + factor].mean(axis=(0, 1)) for x in columns] for y in rows]
-    small = detector._shrunk(picture, factor)
+    small = views.shrink(picture, factor)
     assert np.abs(small - np.array(means)).max() <= 1
-    monkeypatch.setattr(detector, "_BAND", 1)  # one row of squares at a time
-    assert np.array_equal(detector._shrunk(picture, factor), small)
+    monkeypatch.setattr(views, "_BAND", 1)  # one row of squares at a time
+    assert np.array_equal(views.shrink(picture, factor), small)
 
 
 def test_the_same_picture_gives_the_same_numbers_in_any_thread_and_after_pickling() -> None:

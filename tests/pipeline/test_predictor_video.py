@@ -243,7 +243,7 @@ def test_quality_and_doubtful_detections() -> None:
         boxes = [[0, 0, 10, 30], [0, 0, 50, 50], [60, 60, 120, 120]]
         return Detections(np.array(boxes, np.float32), np.float32([0.9, 0.5, 0.8]))
 
-    picture = np.zeros((200, 200, 3), np.uint8)
+    picture = np.zeros((200, 200, 3), np.uint8)  # too flat to tell more
     prediction = Predictor(Brightness(), detector=detector, min_face=5)(picture)
     assert prediction.quality == ("good", "unsure", "small")
     prediction = Predictor(Brightness(), detector=detector, min_detection=0.6)(picture)

@@ -27,6 +27,7 @@ class PredictionStats:
         self._pictures = self._frames = self._frames_without = 0
         self._pictures_without: list[str] = []
         self._expressions: Counter[str] = Counter()
+        self._quality: Counter[str] = Counter()
         self._tracks: set[tuple[str, int]] = set()
         self._failed: list[DataError] = []
         self._bar: ProgressBar | None = None
@@ -46,6 +47,7 @@ class PredictionStats:
         elif not len(prediction.faces):
             self._pictures_without.append(prediction.source)
         self._expressions.update(prediction.scores.class_names[top] for top in prediction.scores.top.tolist())
+        self._quality.update(prediction.quality or ())
         if prediction.tracks is not None:
             self._tracks.update((prediction.source, track) for track in prediction.tracks.tolist())
         if self._bar:
@@ -89,10 +91,24 @@ class PredictionStats:
         if faces > 1:
             text += ": " + ", ".join(f"{name} {number:,}" for name, number in self._expressions.most_common())
         remark(text)
+        self._report_quality()
         if self._pictures_without and self._pictures > 1:
             named = ", ".join(self._pictures_without[:_NAMED])
             more = len(self._pictures_without) - _NAMED
             remark(f"no face in {named}" + (f" and {more:,} more; --faceless FILE lists all" if more > 0 else ""))
+
+    def _report_quality(self) -> None:
+        """Say how many faces are doubtful, and what to do about what can be mended."""
+        doubtful = self._quality.total() - self._quality["good"]
+        if not doubtful:
+            return
+        words = Counter(word.split(":")[0] for words in self._quality.elements() for word in words.split("+"))
+        del words["good"]
+        named = ", ".join(f"{word} {number:,}" for word, number in words.most_common())
+        remark(f"{count(doubtful, 'face')} of doubtful quality: {named}")
+        if words["uncropped"]:
+            whole = count(words["uncropped"], "picture")
+            remark(f"{whole} in which the face takes less than half: without --cropped, faces are found and cut out")
 
 
 def count(number: int, noun: str) -> str:

@@ -4,7 +4,6 @@ Any function from a picture, (H, W, 3) uint8 RGB, to `Detections` is a detector;
 """
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -12,19 +11,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mien.classify.session import CPU, make_session
 from mien.detect.boxes import non_max_suppression
+from mien.detect.orientation import Found, find_turned_faces, turn_doubtful_faces
+from mien.detect.views import LEAST_SIDE, SMALLEST, View, finest_factor, tiles, whole_views
 from mien.errors import ModelError
 from mien.io.pixels import require_picture
 from mien.types import Detections
 
-SMALLEST = 16  # pixels: the width from which on the network finds upright faces
-_SIDE = 192  # pixels: no picture's longer side gets below this, so that a face that fills it is found
-_LARGE, _CLOSE_UP = 400, 256  # pixels: beyond the first, there is a second look, at no more than the second
 _STEP = 32  # pixels: the network takes sides that are multiples of this
-_BAND = 1 << 24  # pixels of a huge picture that are made smaller at a time
+_HINT, _TINY = 0.5, 1.5 * SMALLEST  # confidence, pixels: something that narrow in a view tells that more may be missed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +41,11 @@ class YuNet:
     overlap
         Of boxes whose intersection over union is more than this, the most confident one stays.
     max_side
-        Pixels; larger pictures are made smaller than this, whatever `min_face` needs. None: no limit.
+        Pixels; larger pictures are made smaller than this first, whatever `min_face` needs. Where tiny faces appear in
+        what that leaves, as in a crowd, the picture is searched once more, tile by tile, at the scale that `min_face`
+        needs. None: no limit.
+    turned
+        Whether faces on their side or on their head are looked for, too.
     threads
         CPU threads that search one picture; 0: as many as there are CPUs for this process.
     providers
@@ -57,9 +58,10 @@ class YuNet:
     """
 
     min_face: float = 20
-    threshold: float = 0.65
+    threshold: float = 0.75
     overlap: float = 0.3
     max_side: int | None = 2048
+    turned: bool = True
     threads: int = 1
     providers: tuple[str, ...] = CPU
 
@@ -69,7 +71,7 @@ class YuNet:
             ("min_face", self.min_face, 1, np.inf),
             ("threshold", self.threshold, 0.01, 1),
             ("overlap", self.overlap, 0, 1),
-            ("max_side", sides, _SIDE, np.inf),
+            ("max_side", sides, LEAST_SIDE, np.inf),
             ("threads", self.threads, 0, 1024),
         ):
             if not least <= value <= most:
@@ -78,37 +80,53 @@ class YuNet:
     def __call__(self, picture: NDArray[np.uint8], /) -> Detections:
         """Find the faces of a picture, (H, W, 3) uint8 RGB. Raises DataError for other arrays."""
         require_picture(picture)
-        looks = [self._search(view, scale) for view, scale in self._views(picture)]
-        scores, boxes, landmarks = (np.concatenate(parts) for parts in zip(*looks, strict=True))
+        views = list(whole_views(picture, min_face=self.min_face, max_side=self.max_side))
+        found = [self._search(view) for view in views]
+        factor = finest_factor(picture, self.min_face)
+        if views[0].scale > factor and self._shows_tiny_faces(found[0], views[0].scale):
+            found += [self._search(tile) for tile in tiles(picture, factor=factor, whole=views[0].scale)]
+        faces = self._merge(found)
+        if self.turned and not len(faces):
+            scores, boxes, landmarks = find_turned_faces(views[-1].pixels, self._run)
+            scale = np.float32(views[-1].scale)
+            faces = self._merge([(scores, boxes * scale, landmarks * scale)])
+        elif self.turned:
+            faces = turn_doubtful_faces(picture, faces, self._run, overlap=self.overlap)
+        return faces
+
+    def _search(self, view: View) -> Found:
+        """Return the scores (M,), boxes (M, 4) and landmarks (M, 5, 2) of what may be faces, in the whole picture."""
+        ((scores, boxes, landmarks),) = self._run(view.pixels[None])
+        place = np.array([view.left, view.top], np.float32)
+        boxes = boxes * np.float32(view.scale) + np.tile(place, 2)
+        landmarks = landmarks * np.float32(view.scale) + place
+        left, top, right, bottom = view.edges
+        chosen = (scores >= min(self.threshold, _HINT)) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        chosen &= ((boxes[:, :2] > (left, top)) & (boxes[:, 2:] < (right, bottom))).all(axis=1)
+        chosen &= boxes[:, 2] - boxes[:, 0] <= view.widest
+        return scores[chosen], boxes[chosen], landmarks[chosen]
+
+    def _run(self, views: NDArray[np.uint8]) -> list[Found]:
+        """Run the network on views (N, H, W, 3); for each the scores, boxes and landmarks of every cell."""
+        count, height, width = views.shape[:3]
+        padded = np.zeros((count, -(-height // _STEP) * _STEP, -(-width // _STEP) * _STEP, 3), np.uint8)
+        padded[:, :height, :width] = views
+        outputs = _session(self.threads, self.providers, os.getpid()).run(None, {"pictures": padded})
+        return list(zip(*outputs, strict=True))
+
+    def _merge(self, found: list[Found]) -> Detections:
+        """Return what is surely enough a face, each once."""
+        scores, boxes, landmarks = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        sure = scores >= self.threshold
+        scores, boxes, landmarks = scores[sure], boxes[sure], landmarks[sure]
         kept = non_max_suppression(boxes, scores, overlap=self.overlap)
         return Detections(boxes[kept], scores[kept], landmarks[kept])
 
-    def _views(self, picture: NDArray[np.uint8]) -> Iterator[tuple[NDArray[np.uint8], float]]:
-        """Yield the views to search, each with how many pixels of the picture one of its own stands for."""
-        longest = max(picture.shape[:2])
-        if longest < _SIDE:
-            factor = -(-_SIDE // longest)
-            yield _enlarged(picture, factor), 1 / factor
-            return
-        factor = max(1, int(min(self.min_face / SMALLEST, longest / _SIDE)))
-        if self.max_side is not None:
-            factor = max(factor, -(-longest // self.max_side))
-        view = _shrunk(picture, factor)
-        yield view, factor
-        longest = max(view.shape[:2])
-        if longest > _LARGE:
-            further = -(-longest // _CLOSE_UP)
-            yield _shrunk(view, further), factor * further
-
-    def _search(self, view: NDArray[np.uint8], scale: float) -> tuple[NDArray[np.float32], ...]:
-        """Return scores (M,), boxes (M, 4) and landmarks (M, 5, 2), times the scale, of all beyond the threshold."""
-        height, width = view.shape[:2]
-        padded = np.zeros((1, -(-height // _STEP) * _STEP, -(-width // _STEP) * _STEP, 3), np.uint8)
-        padded[0, :height, :width] = view
-        session = _session(self.threads, self.providers, os.getpid())
-        scores, boxes, landmarks = (output[0] for output in session.run(None, {"pictures": padded}))
-        chosen = (scores >= self.threshold) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-        return scores[chosen], boxes[chosen] * np.float32(scale), landmarks[chosen] * np.float32(scale)
+    @staticmethod
+    def _shows_tiny_faces(found: Found, scale: float) -> bool:
+        """Tell whether there may be faces that are too small at this scale, since some hardly larger are there."""
+        _, boxes, _ = found
+        return bool((boxes[:, 2] - boxes[:, 0] < _TINY * scale).any())
 
 
 @cache
@@ -116,18 +134,3 @@ def _session(threads: int, providers: tuple[str, ...], process: int) -> Any:  # 
     """Return the network, loaded once for these settings in each process, since a fork takes no threads along."""
     model = files("mien").joinpath("assets", "yunet.onnx").read_bytes()
     return make_session(model, providers=providers, threads=threads, varying_shapes=True, name="the face detector")
-
-
-def _shrunk(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """Return the means of squares of factor x factor pixels; a huge picture goes band by band, uncopied."""
-    if factor == 1:
-        return picture
-    height, width = picture.shape[:2]
-    rows = max(1, _BAND // (width * factor)) * factor
-    bands = (Image.fromarray(picture[top : top + rows]) for top in range(0, height, rows))
-    return np.concatenate([np.asarray(band.reduce(factor)) for band in bands])
-
-
-def _enlarged(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    image = Image.fromarray(picture)
-    return np.asarray(image.resize((image.width * factor, image.height * factor), Image.Resampling.BILINEAR))

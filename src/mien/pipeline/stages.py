@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mien.detect.align import crop_faces
 from mien.detect.quality import quality
-from mien.detect.whole_image import whole_image
+from mien.detect.whole_image import doubt_crop, whole_image
 from mien.errors import ModelError
 from mien.io.frame import Frame
 from mien.io.pixels import to_face
@@ -20,11 +20,12 @@ _BYTES = 1 << 24  # of pictures that are kept for whoever wants them: with more,
 
 @dataclass(frozen=True, eq=False)
 class PendingFrame:
-    """A picture or frame whose M faces wait to be classified: their crops (M, 48, 48), and their tracks in a video."""
+    """A picture or frame whose M faces wait to be classified: their crops (M, 48, 48), quality words and tracks."""
 
     frame: Frame
     faces: Detections
     crops: NDArray[np.uint8]
+    quality: tuple[str, ...]
     tracks: NDArray[np.int64] | None = None
     preview: Preview | None = None
 
@@ -56,7 +57,8 @@ class Stages:
     ) -> PendingFrame:
         """Cut the faces out of a frame; keep: whether the frame keeps its picture."""
         crops = self.crop(frame.picture, faces)
-        return PendingFrame(frame if keep else frame.without_picture(), faces, crops, tracks, preview)
+        words = quality(faces, crops, self._doubt(frame.picture))
+        return PendingFrame(frame if keep else frame.without_picture(), faces, crops, words, tracks, preview)
 
     def keep_large_and_sure(self, faces: Detections) -> Detections:
         """Return the faces that are large enough and surely enough faces."""
@@ -68,6 +70,10 @@ class Stages:
     def crop(self, picture: NDArray[np.uint8], faces: Detections) -> NDArray[np.uint8]:
         """Return the M faces of a picture as (M, 48, 48)."""
         return to_face(picture)[None] if self.detector is whole_image else crop_faces(picture, faces)
+
+    def _doubt(self, picture: NDArray[np.uint8]) -> str:
+        """Return what is doubtful about a picture that should be one face."""
+        return doubt_crop(picture) if self.detector is whole_image else ""
 
     def is_full(self, pending: list[PendingFrame], most: int) -> bool:
         """Tell whether enough pictures, faces or bytes wait to be classified."""
@@ -92,10 +98,10 @@ class Stages:
             if smoother is not None and one.tracks is not None:
                 own = smoother(own, one.tracks, seconds=one.frame.seconds)
             sure = own.confidence >= self.min_confidence
-            faces = one.faces[sure]
+            words = tuple(word for word, which in zip(one.quality, sure.tolist(), strict=True) if which)
             tracks = None if one.tracks is None else one.tracks[sure]
             frame = one.frame
-            yield Prediction(frame.source, frame.seconds, faces, own[sure], tracks, quality(faces), one.preview)
+            yield Prediction(frame.source, frame.seconds, one.faces[sure], own[sure], tracks, words, one.preview)
 
     def _score(self, crops: NDArray[np.uint8]) -> Scores:
         """Return a row for each crop; the classifier is not asked about none."""

@@ -132,7 +132,7 @@ def parse_kinds(text: str) -> tuple[str, ...]:
 
 def doubtful_detector() -> Detector:
     """A detector that also tells of what is hardly a face."""
-    return YuNet(threshold=_DOUBT)
+    return YuNet(threshold=_DOUBT, turned=False)
 
 
 def _scores(faces: FaceSet, scores: Path | None, model: str | None) -> FaceScores | None:
