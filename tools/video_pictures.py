@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from mien import Predictor, draw
-from mien.io.video_writer import recorder
+from mien.io.video_writer import video_writer
 from mien.visualize.annotate import save_picture
 from mien.visualize.timeline import Timeline
 
@@ -65,9 +65,9 @@ def main() -> None:
     folder = Path(sys.argv[1])
     with TemporaryDirectory() as place:
         path = Path(place) / "launch.mp4"
-        with recorder(path) as writer:
+        with video_writer(path) as writer:
             for seconds, picture in scenes():
-                writer.add(picture, seconds=seconds)
+                writer.write(picture, seconds=seconds)
         timeline = Timeline()
         for frame, prediction in Predictor().stream_with_frames(path):
             timeline.add(prediction, frame.picture)

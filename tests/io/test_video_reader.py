@@ -1,3 +1,4 @@
+import gc
 import os
 import struct
 import sys
@@ -106,6 +107,17 @@ def test_a_file_is_open_only_while_its_frames_are_read(clip: Clip) -> None:
     assert is_open()
     frames.close()
     assert not is_open()
+
+
+def test_memory_does_not_grow_with_the_frames_read(clip: Clip) -> None:
+    gc.disable()  # so that circles of references, which hold whole frames, would stay
+    try:
+        for number, _ in enumerate(read_video(str(clip.path))):
+            if number == 20:
+                before = len(gc.get_objects())
+        assert len(gc.get_objects()) < before + 10
+    finally:
+        gc.enable()
 
 
 def test_pixels_that_are_not_square_are_made_so(tmp_path: Path) -> None:

@@ -109,3 +109,19 @@ class FrameSelection:
 
 
 ALL_FRAMES = FrameSelection()
+
+
+def apply_display_matrix(picture: NDArray[np.uint8], matrix: bytes | None) -> NDArray[np.uint8]:
+    """Turn and mirror a picture, (H, W, 3) uint8, as its display matrix says, to the nearest quarter turn.
+
+    matrix: nine int32, as FFmpeg has them; None for a picture that is upright. With a and b the first two of them, and c
+    and d the fourth and fifth, the pixel stored at x, y is shown at a x + c y, b x + d y.
+    """
+    if matrix is None:
+        return picture
+    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()
+    turned = abs(a) + abs(d) < abs(b) + abs(c)
+    if turned:
+        picture = picture.swapaxes(0, 1)
+    mirrored, upside_down = (c < 0, b < 0) if turned else (a < 0, d < 0)
+    return np.ascontiguousarray(picture[:: -1 if upside_down else 1, :: -1 if mirrored else 1])

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError, ExtraError, MienError
-from mien.io.frame import ALL_FRAMES, CLOSE, Frame, FrameSelection
+from mien.io.frame import ALL_FRAMES, CLOSE, Frame, FrameSelection, apply_display_matrix
 from mien.io.source import CAMERA, display_name, is_live
 from mien.io.video_clock import VideoClock, with_arrivals
 
@@ -119,8 +119,8 @@ def _camera(which: str) -> tuple[str, str, dict[str, str]]:
 def _windows_camera(which: str) -> str:
     if not which.isdigit():
         return which
-    av = import_pyav("reading videos")
-    cameras = [each.name for each in av.enumerate_input_devices("dshow") if "video" in each.media_types]
+    devices = import_pyav("reading videos").enumerate_input_devices("dshow")
+    cameras = [each.name for each in devices if "video" in each.media_types]
     if int(which) >= len(cameras):
         raise DataError(f"{CAMERA}{which} must be one of {len(cameras)} cameras, counted from 0")
     return str(cameras[int(which)])
@@ -185,6 +185,7 @@ class _Reading:
         self._clock = VideoClock(container, self._stream, live=self._live)
         self._opened = opened if self._clock.by_arrival else inf
         self._decoded = self._given = self._broken = 0
+        self._matrices: dict[tuple[float, int, int], bytes | None] = {}  # by rotation, width and height of frames
         self._stop = ""  # why it ended early
         self._ended = False  # it ended where it was asked to
 
@@ -273,20 +274,12 @@ class _Reading:
         width, height = self._selection.fit(stretched, frame.height)
         same = (width, height) == (frame.width, frame.height)
         sized = {} if same else {"width": width, "height": height, "interpolation": "AREA"}
-        return _upright(frame.to_ndarray(format="rgb24", **sized), frame.side_data.get("DISPLAYMATRIX"))
+        return apply_display_matrix(frame.to_ndarray(format="rgb24", **sized), self._display_matrix(frame))
 
-
-def _upright(picture: NDArray[np.uint8], display_matrix: Any) -> NDArray[np.uint8]:
-    """Turn and mirror a picture by its display matrix, to the nearest quarter turn.
-
-    The matrix takes x, y as stored to a x + c y, b x + d y as shown; a, b are its first two numbers, c, d its fourth
-    and fifth.
-    """
-    if display_matrix is None:
-        return picture
-    a, b, _, c, d = np.frombuffer(display_matrix, np.int32)[:5].tolist()
-    turned = abs(a) + abs(d) < abs(b) + abs(c)
-    if turned:
-        picture = picture.swapaxes(0, 1)
-    mirrored, upside_down = (c < 0, b < 0) if turned else (a < 0, d < 0)
-    return np.ascontiguousarray(picture[:: -1 if upside_down else 1, :: -1 if mirrored else 1])
+    def _display_matrix(self, frame: Any) -> Any:
+        """Return how a frame is turned and mirrored. Looked up rarely, as it ties the frame to itself in memory."""
+        key = (frame.rotation, frame.width, frame.height)
+        if key not in self._matrices:
+            matrix = frame.side_data.get("DISPLAYMATRIX")
+            self._matrices[key] = None if matrix is None else bytes(matrix)
+        return self._matrices[key]
