@@ -114,8 +114,8 @@ ALL_FRAMES = FrameSelection()
 def apply_display_matrix(picture: NDArray[np.uint8], matrix: bytes | None) -> NDArray[np.uint8]:
     """Turn and mirror a picture, (H, W, 3) uint8, as its display matrix says, to the nearest quarter turn.
 
-    matrix: nine int32, as FFmpeg has them; None for a picture that is upright. With a and b the first two of them, and c
-    and d the fourth and fifth, the pixel stored at x, y is shown at a x + c y, b x + d y.
+    matrix: nine int32, as FFmpeg has them; None for a picture that is upright. Let a and b be the first two of them, c
+    and d the fourth and fifth: the pixel stored at x, y is shown at a x + c y, b x + d y.
     """
     if matrix is None:
         return picture
