@@ -31,11 +31,11 @@ from torch.nn import functional
 
 from mien.data.formats.npz import load_faces
 from mien.train.nets.facenet import WIDTHS, FaceNet29, FaceNetBackbone
-from mien.train.nets.normalise import FER2013
 
 WEIGHTS_HASH = "b413e420d6840b2775fba32008db6f3cddb07d485967fb42cfcf379c16a8c589"  # SHA-256 of the package's file
 PLACE = "package/model/face_recognition_model"
 CHANNEL_MEANS = np.array([122.782, 117.001, 104.298])  # of red, green and blue, 0 to 255: what dlib subtracts
+FER2013 = 0.5057, 0.2552  # mean and deviation, of 1, of the faces that the net shall take as 0 and 1
 MEASURED = 512  # faces that the norms are measured on
 Arrays = dict[str, NDArray[np.float64]]
 

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from mien.train.nets.normalise import FER2013
-
 ROOT = Path(__file__).parents[2]
 BLOCKS = {
     "32_1": (32, 32), "32_2": (32, 32), "32_3": (32, 32),
@@ -81,7 +79,7 @@ def long_way(arrays: Arrays, faces: Tensor) -> Tensor:
 def test_computes_what_the_package_does(tool: ModuleType, arrays: Arrays, side: int) -> None:
     faces = np.random.default_rng(6).integers(0, 256, (6, side, side), dtype=np.uint8)
     body = tool.convert(arrays, faces)
-    mean, deviation = FER2013
+    mean, deviation = tool.FER2013
     standard = torch.randn(2, 1, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     expected = long_way(arrays, (standard * deviation + mean) * 255)
     assert torch.allclose(body(standard)[-1], expected, rtol=1e-9, atol=1e-9)
