@@ -59,7 +59,13 @@ def load_recipe(recipe: Path | str, changes: Sequence[str] = ()) -> Recipe:
 
 
 def parse_recipe(text: str, changes: Sequence[str] = (), *, where: str = "recipe") -> Recipe:
-    """Read a recipe from TOML text, without a base; `where` names the text in errors. Raises RecipeError."""
+    """Read a recipe from TOML text, without a base; `where` names the text in errors.
+
+    Raises
+    ------
+    RecipeError
+        As `load_recipe` does.
+    """
     return _build(_parse(text, where), changes, where=where)
 
 
@@ -71,7 +77,7 @@ def _parse(text: str, where: str) -> dict[str, Any]:
 
 
 def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
-    """What a file and its base say together. above: the files that lead here, each the base of the one before it."""
+    """Read a file and its base. above: the files that lead here, each the base of the one before it."""
     what = f"the base of {above[-1]}, {path}" if above else f"the recipe {path}"
     try:
         looped = path.resolve() in [each.resolve() for each in above]
@@ -105,7 +111,7 @@ def _merge(base: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _merge_changes(changes: Sequence[str]) -> dict[str, Any]:
-    """What several changes say, as one file would; of two that say the same, the later."""
+    """Read several changes as one file would say them; of two that set the same, the later counts."""
     whole: dict[str, Any] = {}
     for change in changes:
         for key, value in _parse_change(change).items():
@@ -115,7 +121,7 @@ def _merge_changes(changes: Sequence[str]) -> dict[str, Any]:
 
 
 def _parse_change(change: str) -> dict[str, Any]:
-    """What a change such as optim.lr=0.2 says, as a file would say it."""
+    """Read a change such as optim.lr=0.2 as a file would say it."""
     key, equals, value = change.partition("=")
     if not equals:
         raise RecipeError(f"a setting must be KEY=VALUE, as in optim.lr=0.2, got {change!r}")

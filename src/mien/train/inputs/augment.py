@@ -16,7 +16,7 @@ Factor = Annotated[float, Interval("[0, 1)")]  # a factor is drawn evenly from 1
 
 @dataclass(frozen=True)
 class Augment(Settings, section="augment"):
-    """What happens to each training face, anew in each epoch. All zero: nothing."""
+    """The changes that each training face goes through, anew in each epoch; with all zero, none."""
 
     pad_crop_prob: Probability = 0.0  # that a face is padded and a square cut out of it at a place drawn evenly
     pad: Annotated[int, Interval("[0, 48]")] = 2  # pixels of black around a 48-pixel face

@@ -14,9 +14,14 @@ from mien.train.inputs.mixup import Mix, draw_mix
 class Batch:
     """The faces of one step.
 
-    faces: (B, 1, S, S) float32 in 0 to 255.
-    rows:  (B,) int64, the row of each face in the train split; of mixed faces, the first one's.
-    mix:   how they were mixed, or None.
+    Parameters
+    ----------
+    faces
+        (B, 1, S, S) float32 in 0 to 255.
+    rows
+        (B,) int64, the row of each face in the train split; of mixed faces, the first one's.
+    mix
+        How they were mixed, or None.
     """
 
     faces: Tensor

@@ -12,11 +12,16 @@ from mien.train.inputs.augment import Augment
 
 @dataclass(frozen=True)
 class Mix:
-    """How the B faces of a batch are mixed, each with a partner.
+    """The mixture of the B faces of a batch, each with a partner.
 
-    partners: (B,) int64, the row of each face's partner.
-    lam:      (B,) float32, the papers' lambda: the weight of the face, beside 1 - lambda for its partner.
-    mask:     (B, 1, S, S) or (B, 1, 1, 1) float32, the weight of the face in each pixel.
+    Parameters
+    ----------
+    partners
+        (B,) int64, the row of each face's partner.
+    lam
+        (B,) float32, the papers' lambda: the weight of the face, beside 1 - lambda for its partner.
+    mask
+        (B, 1, S, S) or (B, 1, 1, 1) float32, the weight of the face in each pixel.
     """
 
     partners: Tensor

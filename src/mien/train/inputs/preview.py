@@ -19,8 +19,14 @@ from mien.types import FACE_SIDE, FaceSet
 class PreviewFace:
     """A face as a net sees it, before normalisation.
 
-    image:  (S, S) uint8. side: S, in pixels.
-    labels: its class and 1; of two mixed faces, both classes and their weights.
+    Parameters
+    ----------
+    image
+        (S, S) uint8.
+    side
+        S, in pixels.
+    labels
+        Its class and 1; of two mixed faces, both classes and their weights.
     """
 
     image: NDArray[np.uint8]
@@ -37,10 +43,14 @@ def preview(
     versions: int = 8,
     camera: Camera = NO_CAMERA,
 ) -> list[list[PreviewFace]]:
-    """For each face a row: the face itself, then about `versions` of what training makes of it, at each side in turn.
+    """Make for each face a row: the face itself, then about `versions` of what training makes of it.
 
-    The faces are one batch, so that they are mixed with each other. Raises DataError where there is none, or one has no
-    label.
+    The versions are at each of the sides in turn. The faces are one batch, so that they are mixed with each other.
+
+    Raises
+    ------
+    DataError
+        Where there is no face, or one has no label.
     """
     labelled = int((faces.labels >= 0).sum())
     if not len(faces) or labelled < len(faces):

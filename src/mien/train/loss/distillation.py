@@ -23,10 +23,14 @@ _BATCH = 256  # faces between two reports of progress
 
 @dataclass(frozen=True)
 class TeacherProbs:
-    """What a teacher says of the train faces.
+    """The probabilities that a teacher gives to the train faces.
 
-    teacher: its name and the hashes of its files; where it has none, the hash of the probabilities.
-    probs:   (N, classes) float32; a classifier's are the mean of those for a face and for its mirror image.
+    Parameters
+    ----------
+    teacher
+        Its name and the hashes of its files; where it has none, the hash of the probabilities.
+    probs
+        (N, classes) float32; a classifier's are the mean of those for a face and for its mirror image.
     """
 
     teacher: str
@@ -36,7 +40,12 @@ class TeacherProbs:
 def load_teacher(names: Sequence[str], *, threads: int = 0) -> Teacher:
     """Load the mean of one or several models, each by its name or file; or one file of scores (.npz).
 
-    Raises ModelError as `load` does, RunError where scores cannot be read, or are not alone.
+    Raises
+    ------
+    ModelError
+        As `load` does.
+    RunError
+        Where scores cannot be read, or are not alone.
     """
     if any(name.endswith(".npz") for name in names):
         if len(names) > 1:
@@ -64,7 +73,10 @@ def ask_teacher(
 ) -> TeacherProbs:
     """Ask a teacher about faces; the columns are in the order of the net's classes, `class_names`.
 
-    Raises RunError where the teacher knows other classes, or scores are not of all these faces.
+    Raises
+    ------
+    RunError
+        Where the teacher knows other classes, or scores are not of all these faces.
     """
     if isinstance(teacher, FaceScores):
         scored, probs = teacher.match(faces)

@@ -19,14 +19,23 @@ from mien.types import FaceSet
 
 @dataclass(frozen=True)
 class Targets:
-    """What a net should say of N faces. Linear: the targets of two mixed faces are the mixture of theirs.
+    """The targets of N faces: what a net should say of them.
 
-    loss:          the recipe's [loss].
-    class_target:  (N, classes) float32, a distribution, smoothed, times the weights of its classes.
-    sample_weight: (N,) float32, the weight of each face in the mean: its class's, without smoothing.
-    teacher_probs: (N, classes) float32, the teacher's softened distribution; (N, 0) where there is no teacher.
-    vote_target:   (N, 10) float32, the distribution of all FER+ votes times the face's weight, zeros for a face without
-                   any; (N, 0) where the recipe has no second output.
+    They are linear: the target of two mixed faces is the mixture of their targets.
+
+    Parameters
+    ----------
+    loss
+        The recipe's [loss].
+    class_target
+        (N, classes) float32, a distribution, smoothed, times the weights of its classes.
+    sample_weight
+        (N,) float32, the weight of each face in the mean: its class's, without smoothing.
+    teacher_probs
+        (N, classes) float32, the teacher's softened distribution; (N, 0) where there is no teacher.
+    vote_target
+        (N, 10) float32, the distribution of all FER+ votes times the face's weight, zeros for a face without any;
+        (N, 0) where the recipe has no second output.
     """
 
     loss: Loss
@@ -53,8 +62,21 @@ def make_targets(
 ) -> Targets:
     """Make the targets of labelled faces, as a recipe's [loss] describes them.
 
-    teacher_probs: (N, classes), what a teacher says of each face.
-    Raises RunError where the recipe needs votes that the faces do not have, or has another number of class weights.
+    Parameters
+    ----------
+    loss
+        The recipe's [loss].
+    faces
+        The train faces, all labelled.
+    classes
+        How many classes there are.
+    teacher_probs
+        (N, classes), the probabilities that a teacher gives to each face.
+
+    Raises
+    ------
+    RunError
+        Where the recipe needs votes that the faces do not have, or has another number of class weights.
     """
     spread = functional.one_hot(torch.from_numpy(faces.labels.copy()), classes).float()
     vote_target = torch.zeros(len(faces), 0)

@@ -1,4 +1,4 @@
-"""What a step is: any faces and their cross entropy, or an episode and its prototypes."""
+"""The objective of a step: any faces and their cross entropy, or an episode and its prototypes."""
 
 import torch
 from torch import Tensor
@@ -11,10 +11,25 @@ from mien.train.nets import FaceNet
 
 
 class Objective:
-    """Draws the faces of each step and computes their loss.
+    """The objective of a recipe: it draws the faces of each step and computes their loss.
 
-    labels: (N,) int64, of the train faces; targets: theirs. batch: the recipe's optim.batch.
-    Raises RunError where a class has fewer faces than an episode needs.
+    Parameters
+    ----------
+    loss
+        The recipe's [loss].
+    labels
+        (N,) int64, of the train faces.
+    targets
+        Those of the train faces.
+    batch
+        The recipe's optim.batch.
+    class_names
+        In the order of the labels.
+
+    Raises
+    ------
+    RunError
+        Where a class has fewer faces than an episode needs.
     """
 
     def __init__(
@@ -44,5 +59,5 @@ class Objective:
 
 
 def faces_per_step(loss: Loss, *, batch: int, classes: int) -> int:
-    """How many faces a step takes."""
+    """Return how many faces a step takes."""
     return classes * (loss.support + loss.queries) if loss.kind == "prototypical" else batch

@@ -73,9 +73,13 @@ def prototype_layer(net: FaceNet) -> Prototypes:
 def set_centres(net: FaceNet, images: Tensor, labels: Tensor, *, side: int, class_names: Sequence[str]) -> None:
     """Make each class's prototype in a net the mean feature of its faces: (N, 48, 48) uint8 and (N,) int64.
 
-    side: the faces', in pixels, when the net sees them. The prototypes are brought to half precision, in which a model
-    file keeps them, and its range, which a net's features leave only in its first steps. Raises RunError where a class
-    has no face.
+    The prototypes are brought to half precision, in which a model file keeps them, and its range, which a net's
+    features leave only in its first steps. side: the faces' side in pixels when the net sees them.
+
+    Raises
+    ------
+    RunError
+        Where a class has no face.
     """
     prototypes = prototype_layer(net)
     counts = torch.bincount(labels, minlength=len(class_names))
@@ -95,7 +99,11 @@ def use_prototypes(net: FaceNet, kind: Kind, faces: FaceSet, *, side: int, class
     """Put prototypes in the place of a trained net's last layer: the centres of the labelled train faces' features.
 
     The scale is the one at which the labelled valid faces are likeliest: plain distances would claim far too much.
-    Raises RunError where there are no such valid faces, or no train faces of a class.
+
+    Raises
+    ------
+    RunError
+        Where there are no labelled valid faces, or no train faces of a class.
     """
     labelled = faces[faces.labels >= 0]
     train, valid = labelled[labelled.splits == "train"], labelled[labelled.splits == "valid"]

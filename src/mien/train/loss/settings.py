@@ -11,7 +11,7 @@ Count = Annotated[int, Interval("[1, 10000]")]
 
 @dataclass(frozen=True)
 class Loss(Settings, section="loss"):
-    """What is minimised, in nats."""
+    """The loss that training minimises, in nats."""
 
     kind: Literal["cross-entropy", "prototypical"] = "cross-entropy"  # prototypical: episodes (Snell et al., 2017)
     smoothing: Annotated[float, Interval("[0, 1)")] = 0.1  # this share of each target goes to other classes

@@ -101,7 +101,13 @@ def build_net(
     question: Question = "fer2013",
     seed: int = 1,
 ) -> FaceNet:
-    """Build a net whose weights are drawn from a seed. Raises RecipeError where it would have too many weights."""
+    """Build a net whose weights are drawn from a seed.
+
+    Raises
+    ------
+    RecipeError
+        Where the net would have too many weights.
+    """
     with torch.device("meta"):  # builds it without its numbers
         weights = sum(weight.numel() for weight in FaceNet(net, head, normalise, classes=classes).parameters())
     if weights > MOST_WEIGHTS:

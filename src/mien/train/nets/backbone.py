@@ -1,4 +1,4 @@
-"""What all backbones and their settings have in common."""
+"""The base classes of all backbones and of their settings."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ Dropout = Annotated[float, Interval("[0, 1)")]
 
 
 class NetSettings(Settings, section="net"):
-    """What a backbone is built from."""
+    """The settings that a backbone is built from."""
 
     @property
     def widths(self) -> tuple[int, ...]:

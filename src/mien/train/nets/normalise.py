@@ -12,7 +12,7 @@ from mien.types import batches
 
 @dataclass(frozen=True)
 class Normalise(Settings, section="normalise"):
-    """How pixels are normalised: minus a mean, over a standard deviation."""
+    """The normalisation of pixels: minus a mean, over a standard deviation."""
 
     # face: each face's own mean and deviation; fixed: `mean` and `std`; train: those of this run's train faces
     by: Literal["face", "fixed", "train"] = "face"

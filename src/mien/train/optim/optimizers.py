@@ -29,7 +29,7 @@ def make_optimizer(net: nn.Module, optim: Optim) -> torch.optim.Optimizer:
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """What an optimizer remembers of each weight (momentum, Adam's moments and steps), by number and name."""
+    """Return what an optimizer remembers of each weight (momentum, Adam's moments and steps), by number and name."""
     return {
         f"{number}.{name}": torch.as_tensor(value)
         for number, state in optimizer.state_dict()["state"].items()

@@ -1,4 +1,4 @@
-"""What changes over a training: the learning rate, the faces' side, and when training stops early."""
+"""The learning rate and the faces' side over a training, and when training stops early."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -63,9 +63,18 @@ SCHEDULES: dict[str, Callable[[Optim, Position], float]] = {
 
 
 def learning_rate(optim: Optim, step: int, *, steps: int, accuracies: Sequence[float] = ()) -> float:
-    """The learning rate of a step, counted from 0: a linear warm-up, then the schedule.
+    """The learning rate of a step: a linear warm-up, then the schedule.
 
-    steps: in each epoch. accuracies: on the validation faces, of each finished epoch; only `plateau` looks at them.
+    Parameters
+    ----------
+    optim
+        The recipe's [optim].
+    step
+        Counted from 0 over the whole training.
+    steps
+        How many steps an epoch has.
+    accuracies
+        On the validation faces, of each finished epoch; only `plateau` looks at them.
     """
     total = optim.epochs * steps
     warm = 0.0 if optim.schedule == "one-cycle" else optim.warmup * total  # one-cycle climbs by itself
@@ -76,7 +85,7 @@ def learning_rate(optim: Optim, step: int, *, steps: int, accuracies: Sequence[f
 
 
 def stops_early(optim: Optim, accuracies: Sequence[float]) -> bool:
-    """Whether the last `early_stop_patience` epochs have all brought no better accuracy than one before them."""
+    """Say whether the last `early_stop_patience` epochs have all brought no better accuracy than one before them."""
     patience = optim.early_stop_patience
     if not patience or len(accuracies) <= patience:
         return False

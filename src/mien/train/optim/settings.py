@@ -12,7 +12,7 @@ SideAndShare = tuple[Annotated[int, Interval("[16, 96]")], Annotated[float, Inte
 
 @dataclass(frozen=True)
 class Optim(Settings, section="optim"):
-    """How the weights move."""
+    """The optimizer, its schedule, and what else decides how the weights move."""
 
     name: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
     epochs: Epochs = 36
