@@ -55,3 +55,26 @@ def test_a_convolution_moves_as_the_matrix_of_its_filters() -> None:
     for weight in (conv, matrix):
         Muon([{"params": [weight]}], lr=0.1, momentum=0.9).step()
     assert torch.equal(conv.flatten(1), matrix)
+
+
+def test_a_stack_of_matrices_is_turned_like_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, where matrices of one shape are turned together."""
+    stack = random(3, 8, 40)
+    torch.testing.assert_close(newton_schulz(stack), torch.stack([newton_schulz(one) for one in stack]))
+    nets = [nn.Sequential(nn.Linear(6, 6), nn.Conv2d(2, 3, 3), nn.Linear(6, 6)) for _ in range(2)]
+    nets[1].load_state_dict(nets[0].state_dict())
+    for net in nets:
+        optimizer = Muon([{"params": list(net.parameters()), "weight_decay": 0.1}], lr=0.05, momentum=0.9)
+        for step in range(3):
+            for number, weight in enumerate(net.parameters()):
+                weight.grad = random(*weight.shape, seed=10 * step + number)
+            optimizer.step()
+        monkeypatch.setattr("mien.train.optim.muon.split_alike", together)
+    for one, other in zip(*(net.parameters() for net in nets), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def together(weights: list[torch.Tensor]) -> list[list[torch.Tensor]]:
+    """Split weights as for a GPU."""
+    shapes = [tuple(weight.flatten(1).shape) if weight.ndim > 1 else () for weight in weights]
+    return [[weight for weight, own in zip(weights, shapes, strict=True) if own == shape] for shape in set(shapes)]

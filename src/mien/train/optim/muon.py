@@ -9,16 +9,16 @@ from torch import Tensor
 _QUINTIC = 3.4445, -4.7750, 2.0315  # a polynomial that draws singular values near 1, by five applications
 
 
-def newton_schulz(matrix: Tensor, *, steps: int = 5) -> Tensor:
-    """(M, N) -> about the nearest matrix with orthonormal rows or columns, by Newton-Schulz iterations in bfloat16."""
+def newton_schulz(matrices: Tensor, *, steps: int = 5) -> Tensor:
+    """(..., M, N) -> about the nearest matrices with orthonormal rows or columns, by iterations in bfloat16."""
     a, b, c = _QUINTIC
-    tall = matrix.shape[0] > matrix.shape[1]
-    near: Tensor = (matrix.T if tall else matrix).bfloat16()
-    near = near / (near.norm() + 1e-7)
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    near: Tensor = (matrices.mT if tall else matrices).bfloat16()
+    near = near / (torch.linalg.vector_norm(near, dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
-        gram = near @ near.T
+        gram = near @ near.mT
         near = a * near + (b * gram + c * gram @ gram) @ near
-    return (near.T if tall else near).to(matrix.dtype)
+    return (near.mT if tall else near).to(matrices.dtype)
 
 
 class Muon(torch.optim.Optimizer):
@@ -37,31 +37,59 @@ class Muon(torch.optim.Optimizer):
         if closure is not None:
             raise NotImplementedError("Muon takes no closure")
         for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    weight.mul_(1 - group["lr"] * group["weight_decay"])
-                    move = _muon_update if weight.ndim > 1 and min(weight.flatten(1).shape) > 1 else _adam_update
-                    weight.add_(move(weight.grad, self.state[weight], group), alpha=-group["lr"])
+            moving = [weight for weight in group["params"] if weight.grad is not None]
+            for weights in split_alike(moving):
+                torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+                updates = self._muon_updates if _is_matrix(weights[0]) else self._adam_updates
+                torch._foreach_add_(weights, updates(weights, group), alpha=-group["lr"])
+
+    def _muon_updates(self, weights: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
+        """Momentum, Nesterov's or plain, made orthogonal; of weights whose matrices have one shape."""
+        momentum = group["momentum"]
+        gradients, (means,) = self._gradients(weights), self._states(weights, "momentum")
+        torch._foreach_lerp_(means, gradients, 1 - momentum)
+        updates = torch._foreach_lerp(gradients, means, momentum) if group["nesterov"] else means
+        rows = [update.flatten(1) for update in updates]
+        turned = newton_schulz(torch.stack(rows)).unbind() if len(rows) > 1 else [newton_schulz(rows[0])]
+        size: float = 0.2 * max(rows[0].shape) ** 0.5
+        return [(one * size).view_as(weight) for one, weight in zip(turned, weights, strict=True)]
+
+    def _adam_updates(self, weights: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
+        """Adam's steps (Kingma and Ba, 2015), the second beta 0.999."""
+        momentum: float = group["momentum"]
+        gradients, (means, squares) = self._gradients(weights), self._states(weights, "mean", "square")
+        steps = [self.state[weight].setdefault("step", torch.zeros(())) for weight in weights]
+        torch._foreach_add_(steps, 1)  # they stay on the processor, so that reading them waits for no device
+        torch._foreach_lerp_(means, gradients, 1 - momentum)
+        torch._foreach_lerp_(squares, torch._foreach_mul(gradients, gradients), 1 - 0.999)
+        roots = torch._foreach_sqrt(torch._foreach_div(squares, [(1 - 0.999**step).item() for step in steps]))
+        torch._foreach_add_(roots, 1e-8)
+        updates = torch._foreach_div(means, [(1 - momentum**step).item() for step in steps])
+        return list(torch._foreach_div(updates, roots))
+
+    def _gradients(self, weights: list[Tensor]) -> list[Tensor]:
+        return [weight.grad for weight in weights if weight.grad is not None]
+
+    def _states(self, weights: list[Tensor], *names: str) -> list[list[Tensor]]:
+        """For each name, what is remembered of each weight: at first zeros."""
+        for weight in weights:
+            for name in names:
+                if name not in self.state[weight]:
+                    self.state[weight][name] = torch.zeros_like(weight)
+        return [[self.state[weight][name] for weight in weights] for name in names]
 
 
-def _muon_update(gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> Tensor:
-    """Momentum, Nesterov's or plain, made orthogonal."""
-    momentum = group["momentum"]
-    if not state:
-        state["momentum"] = torch.zeros_like(gradient)
-    mean = state["momentum"].lerp_(gradient, 1 - momentum)
-    rows = (gradient.lerp(mean, momentum) if group["nesterov"] else mean).flatten(1)
-    size: float = 0.2 * max(rows.shape) ** 0.5
-    return (newton_schulz(rows) * size).view_as(gradient)
+def split_alike(weights: list[Tensor]) -> list[list[Tensor]]:
+    """Split weights into those that are moved together: all vectors, and on a GPU the matrices of one shape.
+
+    Few launches are what counts there. A processor moves each matrix by itself, since it stays in the caches then.
+    """
+    alike: dict[object, list[Tensor]] = {}
+    for number, weight in enumerate(weights):
+        shape = tuple(weight.flatten(1).shape) if _is_matrix(weight) else ()
+        alike.setdefault(number if shape and weight.device.type == "cpu" else shape, []).append(weight)
+    return list(alike.values())
 
 
-def _adam_update(gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> Tensor:
-    """Adam's step (Kingma and Ba, 2015), its second beta 0.999."""
-    momentum: float = group["momentum"]
-    if not state:
-        state.update(step=torch.zeros(()), mean=torch.zeros_like(gradient), square=torch.zeros_like(gradient))
-    state["step"] += 1
-    state["mean"].lerp_(gradient, 1 - momentum)
-    state["square"].lerp_(gradient.square(), 1 - 0.999)
-    mean = state["mean"] / (1 - momentum ** state["step"])
-    return mean / ((state["square"] / (1 - 0.999 ** state["step"])).sqrt() + 1e-8)
+def _is_matrix(weight: Tensor) -> bool:
+    return weight.ndim > 1 and min(weight.flatten(1).shape) > 1

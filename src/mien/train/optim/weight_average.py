@@ -15,8 +15,8 @@ def average_decay(optim: Optim, step: int) -> float:
 def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:
     """Move every number of `average` towards the net's: average = decay x average + (1 - decay) x net."""
     pairs = list(zip(average.state_dict().values(), net.state_dict().values(), strict=True))
-    floating = [pair for pair in pairs if pair[0].is_floating_point()]
-    torch._foreach_lerp_([mean for mean, _ in floating], [now for _, now in floating], 1 - decay)
-    for mean, now in pairs:
-        if not mean.is_floating_point():
-            mean.copy_(now)
+    means, now = ([pair[side] for pair in pairs if pair[0].is_floating_point()] for side in (0, 1))
+    torch._foreach_lerp_(means, now, 1 - decay)
+    counts, now = ([pair[side] for pair in pairs if not pair[0].is_floating_point()] for side in (0, 1))
+    if counts:
+        torch._foreach_copy_(counts, now)  # how many batches a norm has seen
