@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mien.errors import RecipeError
 from mien.train.inputs.augment import Augment
+from mien.train.inputs.camera import Camera
 from mien.train.loss.settings import Loss
 from mien.train.nets import NETS
 from mien.train.nets.heads import Head
@@ -67,7 +68,10 @@ def recipes(draw: st.DrawFn) -> Recipe:
         "net": settings(net, stem_kernel=st.sampled_from([3, 5, 7])),
         "head": settings(Head, fuse_share=st.floats(0.1, 0.9)),
         "normalise": settings(Normalise),
-        "loss": settings(Loss, class_weights=st.sampled_from(["none", "sqrt", (0.0, 1.5, 2.0)])),
+        "camera": settings(Camera),
+        "loss": settings(
+            Loss, question=st.just("fer2013"), class_weights=st.sampled_from(["none", "sqrt", (0.0, 1.5, 2.0)])
+        ),
         "augment": settings(Augment, crop=st.integers(16, 48)),
         "optim": settings(Optim, image_sizes=st.just(sizes)),
     }
