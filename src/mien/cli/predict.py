@@ -178,7 +178,8 @@ def predict(
     """
     selection = FrameSelection(every=every, start=start, end=end, max_side=max_side)
     names, missing = _find(sources)
-    _check_outputs(out, timeline, faceless, sources=sources, as_json=json)
+    lists = [source.removeprefix(LIST) for source in sources]
+    _check_outputs(out, timeline, faceless, inputs=[*sources, *lists, *names, *(model or [])], as_json=json)
     detector = whole_image if cropped else None
     providers = providers_of(device)
     classifier = classifier_of(model, tta=tta, prior=prior, threads=threads_beside(detector), providers=providers)
@@ -241,15 +242,14 @@ def _find(sources: Sequence[str]) -> tuple[list[str], list[DataError]]:
     return names, missing
 
 
-def _check_outputs(*outputs: Path | None, sources: Sequence[str], as_json: bool) -> None:
+def _check_outputs(*outputs: Path | None, inputs: Sequence[str], as_json: bool) -> None:
     """Refuse, before the work, what cannot be written, or would be written over what is read."""
     if as_json and outputs[0] is not None:
         raise typer.BadParameter("goes without --out: it prints the table", param_hint="--json")
     if outputs[2] is not None:
         require_suffix(outputs[2], (".csv",), "the list of --faceless")
     files = [None if path == STDOUT else path for path in outputs]
-    inputs = [Path(name) for source in sources for name in (source, source.removeprefix(LIST))]
-    require_writable(*files, inputs=inputs)
+    require_writable(*files, inputs=map(Path, inputs))
 
 
 def _expected(names: Sequence[str], selection: FrameSelection) -> int:
