@@ -1,5 +1,7 @@
 """Every figure against an implementation that is not ours: scikit-learn, torchmetrics, SciPy."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import softmax
 from scipy.stats import binomtest
-from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
-from torchmetrics.functional.classification import multiclass_calibration_error, multiclass_f1_score
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    brier_score_loss,
+    confusion_matrix,
+    log_loss,
+    precision_recall_fscore_support,
+    top_k_accuracy_score,
+)
+from torchmetrics.functional.classification import (
+    binary_calibration_error,
+    multiclass_calibration_error,
+    multiclass_f1_score,
+)
 
 from mien import metrics
 from mien.errors import DataError
@@ -144,3 +159,55 @@ def test_an_interval_holds_its_proportion_and_mirrors(of: tuple[int, int]) -> No
     assert 0 <= low <= right / count <= high <= 1
     mirrored = metrics.Proportion(count - right, count).interval
     assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-9)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 7])
+def test_top_k_is_scikit_learns(k: int) -> None:
+    labels, probs = _random(3, 400, skill=0.5)
+    wanted = 1.0 if k == K else top_k_accuracy_score(labels, probs, k=k)  # which warns where all are among the best
+    assert metrics.top_k_accuracy(labels, probs, k).value == pytest.approx(wanted)
+
+
+def test_of_equal_probabilities_the_first_comes_first() -> None:
+    even = np.full((3, 3), 1 / 3)
+    assert metrics.top_k_accuracy([0, 1, 2], even, 1) == metrics.accuracy([0, 1, 2], even.argmax(axis=1))
+    assert metrics.top_k_accuracy([0, 1, 2], even, 2).right == 2
+
+
+@pytest.mark.parametrize("name", _cases())
+def test_balanced_accuracy_is_scikit_learns(name: str) -> None:
+    labels, predicted = _cases()[name]
+    matrix = metrics.confusion_matrix(labels, predicted, classes=K)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of classes that are predicted only
+        wanted = balanced_accuracy_score(labels, predicted)
+    assert metrics.balanced_accuracy(matrix) == pytest.approx(wanted)
+
+
+def test_the_brier_score_is_scikit_learns() -> None:
+    labels, probs = _random(4, 300)
+    wanted = brier_score_loss(labels, probs, labels=range(K), scale_by_half=False)
+    assert metrics.brier_score(labels, probs) == pytest.approx(wanted)
+
+
+def test_each_classes_calibration_error_is_torchmetrics() -> None:
+    labels, probs = _random(5, 500)
+    found = metrics.classwise_ece(labels, probs)
+    for k in range(K):
+        target = torch.from_numpy((labels == k).astype(np.int64))
+        wanted = binary_calibration_error(torch.from_numpy(probs[:, k].copy()), target, n_bins=15, norm="l1")
+        assert found[k] == pytest.approx(float(wanted), abs=1e-6)
+
+
+def test_the_reliability_curve_is_scikit_learns() -> None:
+    labels, probs = _random(6, 500)
+    right, confidence = probs.argmax(axis=1) == labels, probs.max(axis=1)
+    curve = metrics.reliability(right, confidence, bins=10)
+    true, predicted = calibration_curve(right, confidence, n_bins=10)
+    there = curve.counts > 0
+    np.testing.assert_allclose(curve.accuracy[there], true)
+    np.testing.assert_allclose(curve.confidence[there], predicted)
+    assert curve.counts.sum() == 500
+    assert curve.ece == pytest.approx(metrics.ece(labels, probs, bins=10))
+    with pytest.raises(DataError, match="one labelled face or more"):
+        metrics.reliability([], [])

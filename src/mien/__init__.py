@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from mien.errors import OutputError as OutputError
     from mien.errors import RecipeError as RecipeError
     from mien.errors import RunError as RunError
+    from mien.evaluation.evaluate import evaluate as evaluate
     from mien.evaluation.latency import Speed as Speed
     from mien.evaluation.latency import bench as bench
     from mien.evaluation.report import Report as Report
-    from mien.evaluation.report import evaluate as evaluate
     from mien.io.image import read_picture as read_picture
     from mien.labels import EXPRESSIONS as EXPRESSIONS
     from mien.pipeline.predictor import Predictor as Predictor
@@ -86,7 +86,7 @@ _HOME: dict[str, str] = {
     "Speed": "evaluation.latency",
     "bench": "evaluation.latency",
     "Report": "evaluation.report",
-    "evaluate": "evaluation.report",
+    "evaluate": "evaluation.evaluate",
     "OnnxClassifier": "classify.onnx",
     "load": "classify.onnx",
     "models": "classify.onnx",

@@ -96,18 +96,77 @@ def nll(labels: NDArray[Any], probs: NDArray[Any]) -> float:
     return float(-np.log(np.maximum(true, 1e-38)).mean())
 
 
-def ece(labels: NDArray[Any], probs: NDArray[Any], *, bins: int = 15) -> float:
-    """Return the expected calibration error of the top class (Guo et al., 2017), in [0, 1].
+def balanced_accuracy(matrix: NDArray[np.int64]) -> float:
+    """Return the mean recall over the classes that have faces: a rare class counts as much as a common one."""
+    there = matrix.sum(axis=1) > 0
+    if not there.any():
+        raise DataError("balanced accuracy needs one labelled face or more, got none")
+    return float(recall(matrix)[there].mean())
 
-    It is the mean gap between confidence and accuracy in equal-width bins of confidence, weighted by the faces in each.
-    A bin holds its upper end.
-    """
+
+def top_k_accuracy(labels: NDArray[Any], probs: NDArray[Any], k: int) -> Proportion:
+    """Count the faces whose class is among the k most probable ones; of equal ones, the first comes first."""
     labels, probs = _scored(labels, probs)
-    confidence = probs.max(axis=1)
-    right = probs.argmax(axis=1) == labels
+    true = np.take_along_axis(probs, labels[:, None], axis=1)
+    earlier = np.arange(probs.shape[1]) < labels[:, None]
+    ranks = (probs > true).sum(axis=1) + ((probs == true) & earlier).sum(axis=1)
+    return Proportion(int((ranks < k).sum()), len(labels))
+
+
+def brier_score(labels: NDArray[Any], probs: NDArray[Any]) -> float:
+    """Return the mean squared distance between the probabilities and the truth (Brier, 1950), from 0 to 2."""
+    labels, probs = _scored(labels, probs)
+    truth = np.eye(probs.shape[1])[labels]
+    return float(((probs - truth) ** 2).sum(axis=1).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """A reliability curve: faces in bins of equal width by their confidence; a bin holds its upper end.
+
+    Parameters
+    ----------
+    counts
+        (B,) int64: the faces of each bin.
+    confidence
+        (B,) float64: their mean confidence; 0 in an empty bin.
+    accuracy
+        (B,) float64: the share of them that is right; 0 in an empty bin.
+    """
+
+    counts: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+
+    @property
+    def ece(self) -> float:
+        """The mean gap between confidence and accuracy, weighted by faces."""
+        return float((np.abs(self.confidence - self.accuracy) * self.counts).sum() / self.counts.sum())
+
+
+def reliability(right: NDArray[Any], confidence: NDArray[Any], *, bins: int = 15) -> Reliability:
+    """Return the reliability curve of N answers: whether each is right, and how confident it was, in [0, 1]."""
+    right, confidence = np.asarray(right, np.float64), np.asarray(confidence, np.float64)
+    if right.ndim != 1 or right.shape != confidence.shape:
+        raise DataError(f"answers and confidences must be (N,) both, got {right.shape} and {confidence.shape}")
+    _require_faces(right)
     place = np.digitize(confidence, np.linspace(0, 1, bins + 1)[1:-1], right=True)
-    gaps = np.bincount(place, weights=right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    counts = np.bincount(place, minlength=bins)
+    sums = (np.bincount(place, weights=values, minlength=bins) for values in (confidence, right))
+    means = [np.divide(each, counts, out=np.zeros(bins), where=counts > 0) for each in sums]
+    return Reliability(counts.astype(np.int64), *means)
+
+
+def ece(labels: NDArray[Any], probs: NDArray[Any], *, bins: int = 15) -> float:
+    """Return the expected calibration error of the most probable class (Guo et al., 2017), in [0, 1]."""
+    labels, probs = _scored(labels, probs)
+    return reliability(probs.argmax(axis=1) == labels, probs.max(axis=1), bins=bins).ece
+
+
+def classwise_ece(labels: NDArray[Any], probs: NDArray[Any], *, bins: int = 15) -> NDArray[np.float64]:
+    """Return the calibration error of each class's probability, (K,), in [0, 1] (Nixon et al., 2019)."""
+    labels, probs = _scored(labels, probs)
+    return np.array([reliability(labels == k, probs[:, k], bins=bins).ece for k in range(probs.shape[1])])
 
 
 def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:

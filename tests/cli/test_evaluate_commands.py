@@ -9,6 +9,7 @@ import pytest
 import mien
 from mien.classify import onnx as home
 from mien.classify.card import ModelCard
+from mien.evaluation.paired import compare_predictions
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet
 from support import python_of, random_faces, run_mien, tiny_model
@@ -65,15 +66,18 @@ def test_evaluate_says_what_the_library_says(folder: Path, tmp_path: Path) -> No
     outcome = run_mien("evaluate", "tiny.onnx", "faces.npz", "--out", tmp_path / "r.json")
     faces = mien.load_faces(folder / "faces.npz")
     report = mien.evaluate(
-        mien.load(folder / "tiny.onnx"), faces[faces.splits == "valid"], seen=faces[faces.splits == "train"]
+        mien.load(folder / "tiny.onnx"), faces[faces.splits == "valid"], train_faces=faces[faces.splits == "train"]
     )
     assert (outcome.code, outcome.err) == (0, f"wrote {tmp_path / 'r.json'}\n")
     assert outcome.out.startswith("tiny on 40 labelled faces of faces.npz (valid)\n")
     assert f"{report.accuracy.value:.2%}" in outcome.out
     assert "of 30 with no twin in training" in outcome.out
-    assert f"{report.votes_agreed.value:.2%}" in outcome.out
+    assert f"{report.ferplus.accuracy.value:.2%}" in outcome.out
+    for figure in (report.balanced_accuracy, report.brier, report.nll, report.ferplus.kl):
+        assert f"{figure:.3f}" in outcome.out
     for row in report.rows():
-        cells = [row["expression"], str(row["faces"]), *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1"))]
+        figures = [f"{row[key]:.3f}" for key in ("precision", "recall", "f1", "ece")]
+        cells = [row["expression"], str(row["faces"]), *figures]
         assert cells in [line.split() for line in outcome.out.splitlines()]
     for name, row in zip(EXPRESSIONS, report.confusion.tolist(), strict=True):
         assert [name, *map(str, row)] in [line.split() for line in outcome.out.splitlines()]
@@ -128,6 +132,21 @@ def test_evaluate_under_another_prior(tmp_path: Path) -> None:
     unknown = run_mien("evaluate", model, "faces.npz", "--prior", "sunday")
     assert unknown.code == 1
     assert "the prior must be one of everyday, uniform" in unknown.err
+
+
+def test_two_models_are_compared_face_by_face(folder: Path, tmp_path: Path) -> None:
+    said = run_mien("evaluate", "tiny.onnx", "faces.npz", "--compare", "other.onnx", "-o", tmp_path / "r.json")
+    assert said.code == 0, said.err
+    compared = json.loads((tmp_path / "r.json").read_text())["compared_with"]
+    faces = mien.load_faces("faces.npz")
+    valid = faces[faces.splits == "valid"]
+    first, second = (mien.load(folder / name)(valid.images).top for name in ("tiny.onnx", "other.onnx"))
+    wanted = compare_predictions(valid.labels, first, second)
+    assert compared == {"model": "other", **wanted.to_dict()}
+    line = next(line for line in said.out.splitlines() if line.startswith("tiny and other "))
+    assert f"{100 * wanted.difference:+.2f} points" in line
+    assert f"McNemar p = {wanted.p_value:.2g}" in line
+    assert run_mien("evaluate", "tiny.onnx", "faces.npz", "--compare", "none.onnx").code == 1
 
 
 def test_evaluate_takes_the_split_that_is_asked_for() -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import binom, entropy
 
 from mien.errors import DataError
 from mien.evaluation.ferplus import ferplus_report
@@ -64,3 +65,18 @@ def test_faces_without_votes_are_refused() -> None:
         ferplus_report(said((SAD, 0.5)), replace(random_faces(1), votes=None))
     with pytest.raises(DataError, match="none of the faces has an expression that most annotators named"):
         ferplus_report(said((SAD, 0.5)), voted({"happy": 5, "sad": 5}))
+
+
+def test_the_divergence_from_the_votes_is_scipys() -> None:
+    faces = random_faces(50, votes=True)
+    probs = np.random.default_rng(0).dirichlet(np.ones(7), 50).astype(np.float32)
+    wanted = [entropy(votes[:7], said) for votes, said in zip(faces.votes, probs, strict=True)]
+    assert ferplus_report(probs, faces).kl == pytest.approx(np.mean(wanted), rel=1e-5)
+
+
+def test_the_yardsticks_are_people_drawn_from_the_votes() -> None:
+    """One annotator by hand; a new panel by its binomial, as only two kinds of votes were given."""
+    faces = voted(*[{"happy": 7, "sad": 3}] * 400, *[{"sad": 10}] * 400)
+    report = ferplus_report(said(*[(HAPPY, 0.9)] * 800), faces)
+    assert report.annotator == pytest.approx((0.7 + 1) / 2)
+    assert report.new_panel == pytest.approx((binom.sf(5, 10, 0.7) + 1) / 2, abs=0.004)

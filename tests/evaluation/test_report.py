@@ -1,21 +1,30 @@
 """A report against scikit-learn, and against counts that are done by hand."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, classification_report, confusion_matrix, log_loss
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    brier_score_loss,
+    classification_report,
+    confusion_matrix,
+    log_loss,
+    top_k_accuracy_score,
+)
 
 import mien
 from mien.classify.ensemble import Ensemble
 from mien.classify.tta import Mirrored
 from mien.errors import DataError, ModelError
-from mien.evaluation.report import Report, evaluate
+from mien.evaluation.evaluate import evaluate, make_report
 from mien.labels import EXPRESSIONS
 from mien.metrics import Proportion
 from mien.types import FaceSet, Scores
-from support import random_faces
+from support import altered, drawn_faces, random_faces
 
 
 def by_pixels(images: NDArray[np.uint8]) -> Scores:
@@ -52,8 +61,13 @@ def test_figures_are_scikit_learns_on_the_labelled_faces(faces: FaceSet) -> None
         assert (row["faces"], row["precision"], row["recall"]) == (each["support"], each["precision"], each["recall"])
         assert row["f1"] == pytest.approx(each["f1-score"])
     probs = scores.probs.astype(np.float64)
-    wanted_nll = log_loss(labelled.labels, probs / probs.sum(axis=1, keepdims=True), labels=range(7))
+    normed = probs / probs.sum(axis=1, keepdims=True)
+    wanted_nll = log_loss(labelled.labels, normed, labels=range(7))
+    wanted_brier = brier_score_loss(labelled.labels, normed, labels=range(7), scale_by_half=False)
     assert report.nll == pytest.approx(wanted_nll, rel=1e-5)
+    assert report.balanced_accuracy == pytest.approx(balanced_accuracy_score(labelled.labels, scores.top))
+    assert report.top2.value == pytest.approx(top_k_accuracy_score(labelled.labels, probs, k=2))
+    assert report.brier == pytest.approx(wanted_brier, rel=1e-4)
     assert 0 < report.ece < 1
     assert report.version == mien.__version__
 
@@ -67,14 +81,14 @@ def test_twins_of_seen_faces_are_left_out_of_the_second_figure(faces: FaceSet) -
         splits=np.full(80, "train"),
         ids=np.arange(80).astype(str),
     )
-    report = evaluate(by_pixels, some, seen=seen)
+    report = evaluate(by_pixels, some, train_faces=seen)
     fresh = np.r_[0:10, 40:100]
     right = by_pixels(some.images).top == some.labels
-    assert report.without_twins == Proportion(int(right[fresh].sum()), 70)
+    assert report.without_identical == Proportion(int(right[fresh].sum()), 70)
     assert report.accuracy == Proportion(int(right.sum()), 100)
-    assert evaluate(by_pixels, some, seen=others).without_twins == report.accuracy
-    assert evaluate(by_pixels, some).without_twins is None
-    assert evaluate(by_pixels, some[10:40], seen=seen).without_twins is None
+    assert evaluate(by_pixels, some, train_faces=others).without_identical == report.accuracy
+    assert evaluate(by_pixels, some).without_identical is None
+    assert evaluate(by_pixels, some[10:40], train_faces=seen).without_identical is None
 
 
 def test_agreement_with_voters_counts_clear_votes_only() -> None:
@@ -87,9 +101,9 @@ def test_agreement_with_voters_counts_clear_votes_only() -> None:
     votes[3, 7] = 9  # contempt
     votes[4, said[4]] = 3  # agrees
     voted = FaceSet(faces.images, faces.labels, faces.splits, faces.ids, votes)
-    assert evaluate(by_pixels, voted).votes_agreed == Proportion(2, 3)
-    assert evaluate(by_pixels, voted[3:4]).votes_agreed is None
-    assert evaluate(by_pixels, faces).votes_agreed is None
+    assert evaluate(by_pixels, voted).ferplus.accuracy == Proportion(2, 3)
+    assert evaluate(by_pixels, voted[3:4]).ferplus is None
+    assert evaluate(by_pixels, faces).ferplus is None
 
 
 def test_columns_are_found_by_name(faces: FaceSet) -> None:
@@ -147,7 +161,7 @@ def test_names_and_hashes_are_those_of_the_parts(faces: FaceSet) -> None:
 
 
 def test_json_holds_every_figure(faces: FaceSet) -> None:
-    report = evaluate(by_pixels, faces, seen=random_faces(5, seed=5))
+    report = evaluate(by_pixels, faces, train_faces=random_faces(5, seed=5))
     content = json.loads(report.to_json())
     low, high = report.accuracy.interval
     assert content["accuracy"] == {
@@ -162,25 +176,82 @@ def test_json_holds_every_figure(faces: FaceSet) -> None:
     assert content["macro"]["f1"] == report.macro_f1
     assert content["macro"]["recall"] == pytest.approx(report.recall.mean())
     assert (content["ece"], content["nll_nats"], content["faces"]) == (report.ece, report.nll, 240)
-    assert content["accuracy_without_twins"]["faces"] == 240
+    assert content["accuracy_without_identical_twins"]["faces"] == 240
+    assert content["accuracy_without_near_twins"]["faces"] == 240
+    assert content["ferplus"]["accuracy"]["faces"] == report.ferplus.accuracy.count
+    assert sum(content["reliability"]["faces"]) == 240
+    assert content["brier"] == report.brier
     assert (content["faces_hash"], content["model"]) == (report.faces_hash, "by_pixels")
 
 
 def test_card_scores_are_flat_and_named_by_split(faces: FaceSet) -> None:
-    report = evaluate(by_pixels, faces, seen=random_faces(5, seed=5))
+    report = evaluate(by_pixels, faces, train_faces=random_faces(5, seed=5))
     scores = report.card_scores("valid")
     assert scores["valid_accuracy"] == report.accuracy.value
     assert (scores["valid_accuracy_low"], scores["valid_accuracy_high"]) == report.accuracy.interval
-    assert {"valid_macro_f1", "valid_ece", "valid_nll", "valid_faces", "valid_votes_agreed"} < scores.keys()
+    assert {"valid_macro_f1", "valid_ece", "valid_nll", "valid_faces", "valid_people_accuracy"} < scores.keys()
     assert all(type(value) is float for value in scores.values())
     plain = FaceSet(faces.images, faces.labels, faces.splits, faces.ids)
-    assert scores.keys() - evaluate(by_pixels, plain).card_scores("valid").keys() == {
-        "valid_votes_agreed",
+    only = scores.keys() - evaluate(by_pixels, plain).card_scores("valid").keys()
+    assert {name for name in only if "people" not in name} == {
         "valid_accuracy_without_twins",
+        "valid_accuracy_without_near_twins",
     }
 
 
 @pytest.mark.parametrize("matrix", [np.zeros((7, 7)), np.ones((6, 6)), -np.eye(7)])
-def test_a_confusion_matrix_that_is_none_is_refused(matrix: NDArray[np.float64]) -> None:
+def test_a_confusion_matrix_that_is_none_is_refused(faces: FaceSet, matrix: NDArray[np.float64]) -> None:
     with pytest.raises(DataError, match="confusion must count one face or more of 7 expressions"):
-        Report("m", (), "", matrix, None, None, 0, 0)
+        replace(evaluate(by_pixels, faces), confusion=matrix)
+
+
+def test_near_twins_of_train_faces_are_left_out_too() -> None:
+    rng = np.random.default_rng(0)
+    valid, train = drawn_faces(40, split="valid"), drawn_faces(60, seed=1)
+    images = train.images.copy()
+    images[:10] = valid.images[:10]  # identical
+    images[10:25] = [altered(image, rng) for image in valid.images[10:25]]
+    report = evaluate(by_pixels, valid, train_faces=replace(train, images=images))
+    right = by_pixels(valid.images).top == valid.labels
+    assert report.without_identical == Proportion(int(right[10:].sum()), 30)
+    assert report.without_near == Proportion(int(right[25:].sum()), 15)
+
+
+def planted(labels: NDArray[np.int64], right: NDArray[np.bool_], confidence: float) -> NDArray[np.float32]:
+    """Probabilities that are right where they shall be, all of one confidence."""
+    answers = np.where(right, labels, (labels + 1) % 7)
+    probs = np.full((len(labels), 7), (1 - confidence) / 6, np.float32)
+    probs[np.arange(len(labels)), answers] = confidence
+    return probs
+
+
+def test_planted_classifiers_get_what_they_deserve(faces: FaceSet) -> None:
+    labelled = faces[faces.labels >= 0]
+    labels, every = labelled.labels, np.ones(240, np.bool_)
+    happy = make_report(planted(np.full(240, 3), every, 0.9), labelled)
+    assert happy.accuracy.right == (labels == 3).sum()
+    assert happy.balanced_accuracy == pytest.approx(1 / 7)
+    perfect = make_report(planted(labels, every, 1.0), labelled)
+    assert (perfect.accuracy.value, perfect.top2.value, perfect.brier, perfect.nll, perfect.ece) == (1, 1, 0, 0, 0)
+    assert perfect.classwise_ece.max() == 0
+    timid = make_report(planted(labels, every, 0.6), labelled)
+    assert timid.ece == pytest.approx(0.4)
+    bold = make_report(planted(labels, np.arange(240) % 2 == 0, 0.9), labelled)
+    assert (bold.accuracy.value, bold.ece) == (0.5, pytest.approx(0.4))
+
+
+def test_perfect_on_train_twins_alone_is_seen() -> None:
+    valid, train = drawn_faces(40, split="valid"), drawn_faces(60, seed=1)
+    images = train.images.copy()
+    images[:20] = valid.images[:20]
+    probs = planted(valid.labels, np.arange(40) < 20, 0.9)
+    report = make_report(probs, valid, train_faces=replace(train, images=images))
+    assert report.accuracy.value == 0.5
+    assert (report.without_identical, report.without_near) == (Proportion(0, 20), Proportion(0, 20))
+
+
+def test_a_report_prints_itself_in_a_line(faces: FaceSet) -> None:
+    report = evaluate(by_pixels, faces)
+    low, high = report.accuracy.interval
+    assert repr(report) == f"<Report by_pixels: {report.accuracy.value:.1%} ({low:.1%} to {high:.1%}) of 240 faces>"
+    assert "disgust" in report._repr_html_()

@@ -1,44 +1,71 @@
-"""How good a classifier is, in figures: one `Report` of one classifier on one set of faces."""
+"""The report of one classifier on one set of faces: its figures, as values, rows, JSON and card scores."""
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien import metrics
 from mien._version import __version__
-from mien.classify.ensemble import base_classifiers, classifier_name
-from mien.errors import DataError, ModelError
-from mien.labels import EXPRESSIONS, parse_expression
-from mien.metrics import Proportion
-from mien.types import Classifier, FaceSet, Progress, Scores, batches
+from mien.errors import DataError
+from mien.evaluation.ferplus import FerPlusReport
+from mien.labels import EXPRESSIONS
+from mien.metrics import Proportion, Reliability
+from mien.types.html_repr import table_html, titled_html
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What a classifier got right and wrong on labelled faces.
+    """The figures of a classifier on labelled faces.
 
-    model:          the classifier's name; model_hashes: SHA-256 of each model file it is made of ("" where unknown).
-    faces_hash:     `FaceSet.hash` of the faces that counted, which are the labelled ones.
-    confusion:      (K, K) int64: faces of each expression (row) that were given each one (column).
-    without_twins:  the accuracy on faces that have no pixel-identical twin among those seen in training, or None
-                    where those are not known or no face is left.
-    votes_agreed:   how often it agrees with the plurality of FER+ annotators, where there is one, or None.
-    ece, nll:       expected calibration error in [0, 1]; negative log likelihood in nats.
-    version:        of mien.
+    Parameters
+    ----------
+    model
+        The classifier's name.
+    model_hashes
+        SHA-256 of each model file that it is made of; "" where it is not known.
+    faces_hash
+        `FaceSet.hash` of the labelled faces, which are the ones that count.
+    confusion
+        (K, K) int64: faces of each expression (row) that were given each one (column).
+    top2
+        How often the label is one of the two most probable expressions.
+    brier
+        Brier score of the probabilities, from 0 to 2.
+    nll
+        Negative log-likelihood of the labels, in nats.
+    reliability
+        The reliability curve of the most probable expression.
+    classwise_ece
+        (K,) float64: the calibration error of each expression's probability.
+    without_identical, without_near
+        The accuracy on faces that have no pixel-identical, or neither an identical nor a near-identical twin among the
+        train faces; None where these are not known or no face is left.
+    ferplus
+        The answers beside the votes of FER+; None where there are no votes, or no face with a clear one.
+    version
+        Of mien.
 
-    Raises DataError where the confusion matrix is none.
+    Raises
+    ------
+    DataError
+        Where the confusion matrix counts no face, or other classes.
     """
 
     model: str
     model_hashes: tuple[str, ...]
     faces_hash: str
     confusion: NDArray[np.int64]
-    without_twins: Proportion | None
-    votes_agreed: Proportion | None
-    ece: float
+    top2: Proportion
+    brier: float
     nll: float
+    reliability: Reliability
+    classwise_ece: NDArray[np.float64]
+    without_identical: Proportion | None = None
+    without_near: Proportion | None = None
+    ferplus: FerPlusReport | None = None
     version: str = __version__
 
     def __post_init__(self) -> None:
@@ -48,15 +75,29 @@ class Report:
         matrix.flags.writeable = False
         object.__setattr__(self, "confusion", matrix)
 
+    def __repr__(self) -> str:
+        low, high = self.accuracy.interval
+        return f"<Report {self.model}: {self.accuracy.value:.1%} ({low:.1%} to {high:.1%}) of {self.count:,} faces>"
+
+    def _repr_html_(self) -> str:
+        rows = self.rows()
+        shown = [[f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()] for row in rows]
+        return titled_html(repr(self), table_html(list(rows[0]), shown))
+
     @property
     def count(self) -> int:
-        """How many faces counted."""
+        """The number of labelled faces."""
         return int(self.confusion.sum())
 
     @property
     def accuracy(self) -> Proportion:
-        """The share of faces that were given their own expression, with its 95% interval."""
+        """The proportion of faces that were given their own expression, with its 95% interval."""
         return Proportion(int(self.confusion.trace()), self.count)
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean recall over the expressions that have faces."""
+        return metrics.balanced_accuracy(self.confusion)
 
     @property
     def precision(self) -> NDArray[np.float64]:
@@ -78,123 +119,90 @@ class Report:
         """The plain mean of F1 over the expressions that occur, as a label or as an answer."""
         return metrics.macro_average(self.f1, self.confusion)
 
+    @property
+    def ece(self) -> float:
+        """The expected calibration error of the most probable expression, in [0, 1]."""
+        return self.reliability.ece
+
     def rows(self) -> list[dict[str, str | int | float]]:
-        """A row an expression: its name, how many faces have it, precision, recall, F1."""
-        figures = (self.confusion.sum(axis=1), self.precision, self.recall, self.f1)
-        columns = ("expression", "faces", "precision", "recall", "f1")
+        """Return a row for each expression: its name, faces, precision, recall, F1 and calibration error."""
+        figures = (self.confusion.sum(axis=1), self.precision, self.recall, self.f1, self.classwise_ece)
+        columns = ("expression", "faces", "precision", "recall", "f1", "ece")
         each = zip(EXPRESSIONS, *(values.tolist() for values in figures), strict=True)
         return [dict(zip(columns, row, strict=True)) for row in each]
 
     def card_scores(self, split: str) -> dict[str, float]:
-        """The figures that a model card holds, their names beginning with the split: `valid_accuracy` and so on."""
+        """Return the figures that a model card holds, by names that begin with the split, such as `valid_accuracy`."""
         low, high = self.accuracy.interval
         figures = {
             "accuracy": self.accuracy.value,
             "accuracy_low": low,
             "accuracy_high": high,
             "faces": float(self.count),
+            "balanced_accuracy": self.balanced_accuracy,
             "macro_f1": self.macro_f1,
+            "top2": self.top2.value,
+            "brier": self.brier,
             "ece": self.ece,
             "nll": self.nll,
         }
-        if self.without_twins is not None:
-            figures["accuracy_without_twins"] = self.without_twins.value
-        if self.votes_agreed is not None:
-            figures["votes_agreed"] = self.votes_agreed.value
-        return {f"{split}_{name}": value for name, value in figures.items()}
+        if self.without_identical is not None:
+            figures["accuracy_without_twins"] = self.without_identical.value
+        if self.without_near is not None:
+            figures["accuracy_without_near_twins"] = self.without_near.value
+        by_people = {} if self.ferplus is None else self.ferplus.card_scores(split)
+        return {**{f"{split}_{name}": value for name, value in figures.items()}, **by_people}
 
     def to_json(self) -> str:
-        """Everything as JSON text; shares with their 95% interval, None as null."""
-        content = {
+        """Return everything as JSON text, as `to_dict` does."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values; proportions with their 95% interval."""
+        return {
             "model": self.model,
             "model_hashes": self.model_hashes,
             "faces_hash": self.faces_hash,
             "faces": self.count,
             "accuracy": _plain(self.accuracy),
-            "accuracy_without_twins": _plain(self.without_twins),
-            "votes_agreed": _plain(self.votes_agreed),
+            "accuracy_without_identical_twins": _plain(self.without_identical),
+            "accuracy_without_near_twins": _plain(self.without_near),
+            "balanced_accuracy": self.balanced_accuracy,
+            "top2_accuracy": _plain(self.top2),
             "macro": {
                 "precision": metrics.macro_average(self.precision, self.confusion),
                 "recall": metrics.macro_average(self.recall, self.confusion),
                 "f1": self.macro_f1,
             },
             "ece": self.ece,
+            "brier": self.brier,
             "nll_nats": self.nll,
+            "ferplus": None if self.ferplus is None else _ferplus_json(self.ferplus),
+            "reliability": {
+                "faces": self.reliability.counts.tolist(),
+                "confidence": self.reliability.confidence.tolist(),
+                "accuracy": self.reliability.accuracy.tolist(),
+            },
             "expressions": self.rows(),
             "confusion": self.confusion.tolist(),
             "version": self.version,
         }
-        return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def evaluate(
-    classifier: Classifier,
-    faces: FaceSet,
-    *,
-    seen: FaceSet | None = None,
-    batch: int = 256,
-    progress: Progress | None = None,
-) -> Report:
-    """Measure a classifier on faces, of which only the labelled count.
-
-    seen:  the faces it was trained on, so that their twins among `faces` can be left out of a second figure.
-    batch: faces that are given to the classifier at a time.
-    Raises DataError where no face is labelled or `batch` is less than 1, ModelError where the classifier does not know
-    these expressions.
-    """
-    if batch < 1:
-        raise DataError(f"batch must be 1 or more, got {batch}")
-    labelled = faces[faces.labels >= 0]
-    if not len(labelled):
-        raise DataError(f"only labelled faces can be measured, got {len(faces)} faces and no label among them")
-    probs = _probs(classifier, labelled, batch, progress)
-    labels, predicted = labelled.labels, probs.argmax(axis=1)
-    voted = None if labelled.votes is None else labelled.plurality
-    return Report(
-        model=classifier_name(classifier),
-        model_hashes=tuple(str(getattr(part, "hash", "")) for part in base_classifiers(classifier)),
-        faces_hash=labelled.hash,
-        confusion=metrics.confusion_matrix(labels, predicted, classes=len(EXPRESSIONS)),
-        without_twins=None if seen is None else _agreement(labels, predicted, _fresh(labelled, seen)),
-        votes_agreed=None if voted is None else _agreement(voted, predicted, voted >= 0),
-        ece=metrics.ece(labels, probs),
-        nll=metrics.nll(labels, probs),
-    )
+def _ferplus_json(ferplus: FerPlusReport) -> dict[str, Any]:
+    return {
+        "accuracy": _plain(ferplus.accuracy),
+        "mean_recall": ferplus.mean_recall,
+        "sure_accuracy": _plain(ferplus.sure),
+        "kl_nats": ferplus.kl,
+        "one_annotator": ferplus.annotator,
+        "ten_new_annotators": ferplus.new_panel,
+        "confusion": ferplus.confusion.tolist(),
+    }
 
 
-def _probs(classifier: Classifier, faces: FaceSet, batch: int, progress: Progress | None) -> NDArray[np.float32]:
-    probs = np.empty((len(faces), len(EXPRESSIONS)), np.float32)
-    for rows in batches(len(faces), batch):
-        images = faces.images[rows]
-        scores = classifier(images)
-        if len(scores) != len(images):
-            raise ModelError(f"a classifier must return a row for each of {len(images)} faces, got {len(scores)}")
-        probs[rows] = scores.probs[:, _columns(scores)]
-        if progress is not None:
-            progress(rows.stop, len(faces))
-    return probs
-
-
-def _columns(scores: Scores) -> list[int]:
-    """Where each of EXPRESSIONS stands among the classifier's names, whatever their order and usual spelling."""
-    meant = [parse_expression(name) for name in scores.class_names]
-    if sorted(-1 if index is None else index for index in meant) != list(range(len(EXPRESSIONS))):
-        raise ModelError(f"the classifier must know {', '.join(EXPRESSIONS)}, got {', '.join(scores.class_names)}")
-    return [meant.index(index) for index in range(len(EXPRESSIONS))]
-
-
-def _fresh(faces: FaceSet, seen: FaceSet) -> NDArray[np.bool_]:
-    """(N,) bool: which faces have no pixel-identical twin among those seen."""
-    known = {image.tobytes() for image in seen.images}
-    return np.array([image.tobytes() not in known for image in faces.images])
-
-
-def _agreement(wanted: NDArray[np.int64], predicted: NDArray[np.int64], which: NDArray[np.bool_]) -> Proportion | None:
-    return metrics.accuracy(wanted[which], predicted[which]) if which.any() else None
-
-
-def _plain(share: Proportion | None) -> dict[str, float] | None:
-    if share is None:
+def _plain(proportion: Proportion | None) -> dict[str, float] | None:
+    if proportion is None:
         return None
-    low, high = share.interval
-    return {"value": share.value, "low": low, "high": high, "right": share.right, "faces": share.count}
+    low, high = proportion.interval
+    return {"value": proportion.value, "low": low, "high": high, "right": proportion.right, "faces": proportion.count}

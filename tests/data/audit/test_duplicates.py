@@ -7,7 +7,14 @@ from scipy.sparse import coo_array, csgraph
 from skimage.data import astronaut
 
 from mien.data.audit import duplicates
-from mien.data.audit.duplicates import NEAR, connected_components, first_identical_row, list_groups, near_pairs
+from mien.data.audit.duplicates import (
+    NEAR,
+    connected_components,
+    first_identical_row,
+    has_near_duplicate,
+    list_groups,
+    near_pairs,
+)
 from mien.detect.align import crop_face
 from support import altered, drawn_faces
 
@@ -107,3 +114,14 @@ def test_chains_are_groups_as_scipy_says() -> None:
         assert groups.tolist() == smallest.tolist()
         big = [np.flatnonzero(groups == root).tolist() for root in np.unique(groups) if (groups == root).sum() > 1]
         assert [rows.tolist() for rows in list_groups(groups)] == big
+
+
+def test_near_duplicates_among_others_are_those_of_all_pairs() -> None:
+    rng = np.random.default_rng(2)
+    images, others = drawn_faces(30).images, drawn_faces(50, seed=1).images.copy()
+    others[5:12] = [altered(image, rng) for image in images[20:27]]
+    found = has_near_duplicate(images, others)
+    pairs, _ = near_pairs(np.concatenate([images, others]))
+    assert np.flatnonzero(found).tolist() == sorted({int(one) for one, other in pairs if one < 30 <= other})
+    assert set(range(20, 27)) >= set(np.flatnonzero(found).tolist()) != set()
+    assert not has_near_duplicate(images, others[:0]).any()

@@ -10,7 +10,7 @@ It takes matrix products of blocks, because a mirror image only changes the sign
 pass it are measured.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,10 +58,24 @@ def near_pairs(
         The rows of each pair, in rising order, and their correlations.
     """
     rows = np.unique(first_identical_row(images))
-    candidates = _candidates(images[rows], progress)
+    candidates = _candidates(images[rows], list(_blocks(len(rows))), progress)
     correlation = _detail_correlation(images[rows], candidates)
     kept = correlation >= near
     return rows[candidates[kept]], correlation[kept]
+
+
+def has_near_duplicate(
+    images: NDArray[np.uint8], others: NDArray[np.uint8], *, near: float = NEAR, progress: Progress | None = None
+) -> NDArray[np.bool_]:
+    """Find the pictures that have a near-identical one among others: (N, 48, 48) and (M, 48, 48) -> (N,) bool."""
+    both = np.concatenate([images, others])
+    later = [slice(rows.start + len(images), rows.stop + len(images)) for rows in batches(len(others), _BLOCK)]
+    blocks = [(one, other) for one in batches(len(images), _BLOCK) for other in later]
+    candidates = _candidates(both, blocks, progress)
+    kept = candidates[_detail_correlation(both, candidates) >= near]
+    found = np.zeros(len(images), np.bool_)
+    found[kept[:, 0]] = True
+    return found
 
 
 def connected_components(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -87,21 +101,22 @@ def list_groups(component: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return [rows for rows in np.split(order, starts[1:]) if len(rows) > 1]
 
 
-def _candidates(images: NDArray[np.uint8], progress: Progress | None) -> NDArray[np.int64]:
-    """Return the pairs (M, 2) whose low frequencies are alike enough to measure."""
+def _candidates(
+    images: NDArray[np.uint8], blocks: Sequence[tuple[slice, slice]], progress: Progress | None
+) -> NDArray[np.int64]:
+    """Return the pairs (M, 2) in pairs of row blocks whose low frequencies are alike enough to measure."""
     even, odd = _low_frequencies(images)
     shifts = [(down, right) for down in (-1, 1) for right in (-1, 1)]
     shifted = [_low_frequencies(_shifted(images, *shift)) for shift in shifts]
     shifted_even, shifted_odd = (np.stack(each) for each in zip(*shifted, strict=True))  # (4, N, D)
     found = [np.zeros((0, 2), np.int64)]
-    total = sum(1 for _ in _blocks(len(images)))
-    for done, (one, other) in enumerate(_blocks(len(images)), 1):
+    for done, (one, other) in enumerate(blocks, 1):
         alike = _alike(shifted_even[:, one], shifted_odd[:, one], even[other], odd[other])
         rows, columns = np.divmod(np.flatnonzero(alike >= _PASSES), alike.shape[1])
         pairs = np.stack([rows + one.start, columns + other.start], axis=1)
         found.append(pairs[pairs[:, 0] < pairs[:, 1]])
         if progress:
-            progress(done, total)
+            progress(done, len(blocks))
     return np.concatenate(found)
 
 

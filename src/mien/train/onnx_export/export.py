@@ -13,8 +13,7 @@ from mien.classify.card import ModelCard
 from mien.classify.onnx import OnnxClassifier
 from mien.classify.tta import Mirrored
 from mien.errors import RunError
-from mien.evaluation.ferplus import ferplus_report
-from mien.evaluation.report import evaluate
+from mien.evaluation.evaluate import evaluate
 from mien.io.atomic_write import atomic_write, require_writable
 from mien.metrics import Proportion
 from mien.train.inputs.augment import resize
@@ -190,10 +189,7 @@ def _card_scores(saved: Checkpoint, recipe: Recipe) -> dict[str, float]:
 
 
 def _measure(classifier: OnnxClassifier, faces: FaceSet) -> dict[str, float]:
-    valid, seen = faces[faces.splits == "valid"], faces[faces.splits == "train"]
+    valid, train = faces[faces.splits == "valid"], faces[faces.splits == "train"]
     mirrored = evaluate(Mirrored(classifier), valid).accuracy.value
-    by_people = {}
-    if valid.votes is not None and (valid.plurality >= 0).any():
-        by_people = ferplus_report(classifier(valid.images).probs, valid).card_scores("valid")
-    report = evaluate(classifier, valid, seen=seen)
-    return {**report.card_scores("valid"), "valid_accuracy_mirrored": mirrored, **by_people}
+    report = evaluate(classifier, valid, train_faces=train)
+    return {**report.card_scores("valid"), "valid_accuracy_mirrored": mirrored}

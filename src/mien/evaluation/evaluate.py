@@ -1,0 +1,138 @@
+"""The evaluation of a classifier: its probabilities on labelled faces, and the report that they make."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien import metrics
+from mien.classify.ensemble import base_classifiers, classifier_name
+from mien.data.audit.duplicates import has_near_duplicate
+from mien.errors import DataError, ModelError
+from mien.evaluation.ferplus import FerPlusReport, ferplus_report
+from mien.evaluation.report import Report
+from mien.labels import EXPRESSIONS, parse_expression
+from mien.metrics import Proportion
+from mien.types import Classifier, FaceSet, Progress, Scores, batches
+
+
+def evaluate(
+    classifier: Classifier,
+    faces: FaceSet,
+    *,
+    train_faces: FaceSet | None = None,
+    batch: int = 256,
+    progress: Progress | None = None,
+) -> Report:
+    """Measure a classifier on labelled faces.
+
+    Parameters
+    ----------
+    classifier
+        Any function from (N, 48, 48) uint8 to `Scores` of the seven expressions.
+    faces
+        The faces; those without a label do not count.
+    train_faces
+        The faces that it was trained on. Where they are given, the accuracy is also measured without the faces that
+        have a twin among them.
+    batch
+        How many faces the classifier gets at a time.
+    progress
+        Is told how many faces are done.
+
+    Raises
+    ------
+    DataError
+        Where no face is labelled, or `batch` is less than 1.
+    ModelError
+        Where the classifier does not know these expressions.
+    """
+    labelled = labelled_faces(faces)
+    return make_report(
+        score_faces(classifier, labelled, batch=batch, progress=progress),
+        labelled,
+        classifier,
+        train_faces=train_faces,
+    )
+
+
+def labelled_faces(faces: FaceSet) -> FaceSet:
+    """Select the faces that have a label. Raises DataError where none has."""
+    labelled = faces[faces.labels >= 0]
+    if not len(labelled):
+        raise DataError(f"only labelled faces can be measured, got {len(faces)} faces and no label among them")
+    return labelled
+
+
+def score_faces(
+    classifier: Classifier, faces: FaceSet, *, batch: int = 256, progress: Progress | None = None
+) -> NDArray[np.float32]:
+    """Return a classifier's probabilities, (N, 7) in the order of `EXPRESSIONS`. Raises as `evaluate` does."""
+    if batch < 1:
+        raise DataError(f"batch must be 1 or more, got {batch}")
+    probs = np.empty((len(faces), len(EXPRESSIONS)), np.float32)
+    for rows in batches(len(faces), batch):
+        images = faces.images[rows]
+        scores = classifier(images)
+        if len(scores) != len(images):
+            raise ModelError(f"a classifier must return a row for each of {len(images)} faces, got {len(scores)}")
+        probs[rows] = scores.probs[:, _columns(scores)]
+        if progress is not None:
+            progress(rows.stop, len(faces))
+    return probs
+
+
+def make_report(
+    probs: NDArray[np.float32],
+    faces: FaceSet,
+    classifier: Classifier | None = None,
+    *,
+    train_faces: FaceSet | None = None,
+) -> Report:
+    """Make the report of probabilities, (N, 7), on N labelled faces; the classifier gives it name and hashes."""
+    labels, predicted = faces.labels, probs.argmax(axis=1)
+    right = labels == predicted
+    identical, near = _twins(faces, train_faces)
+    return Report(
+        model=classifier_name(classifier) if classifier else "",
+        model_hashes=tuple(str(getattr(part, "hash", "")) for part in base_classifiers(classifier))
+        if classifier
+        else (),
+        faces_hash=faces.hash,
+        confusion=metrics.confusion_matrix(labels, predicted, classes=len(EXPRESSIONS)),
+        top2=metrics.top_k_accuracy(labels, probs, 2),
+        brier=metrics.brier_score(labels, probs),
+        nll=metrics.nll(labels, probs),
+        reliability=metrics.reliability(right, probs.max(axis=1)),
+        classwise_ece=metrics.classwise_ece(labels, probs),
+        without_identical=_share(right, identical),
+        without_near=_share(right, near),
+        ferplus=_ferplus(probs, faces),
+    )
+
+
+def _twins(faces: FaceSet, train_faces: FaceSet | None) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
+    """Return which faces have an identical twin in training, and which an identical or a near one."""
+    if train_faces is None:
+        return None, None
+    known = {image.tobytes() for image in train_faces.images}
+    identical = np.array([image.tobytes() in known for image in faces.images], np.bool_)
+    return identical, identical | has_near_duplicate(faces.images, train_faces.images)
+
+
+def _share(right: NDArray[np.bool_], twins: NDArray[np.bool_] | None) -> Proportion | None:
+    if twins is None or twins.all():
+        return None
+    return Proportion(int(right[~twins].sum()), int((~twins).sum()))
+
+
+def _ferplus(probs: NDArray[np.float32], faces: FaceSet) -> FerPlusReport | None:
+    if faces.votes is None or not (faces.plurality >= 0).any():
+        return None
+    return ferplus_report(probs, faces)
+
+
+def _columns(scores: Scores) -> list[int]:
+    """Return the column of each expression among a classifier's classes, whatever their order and usual spelling."""
+    meant = [parse_expression(name) for name in scores.class_names]
+    if sorted(-1 if index is None else index for index in meant) != list(range(len(EXPRESSIONS))):
+        raise ModelError(f"the classifier must know {', '.join(EXPRESSIONS)}, got {', '.join(scores.class_names)}")
+    return [meant.index(index) for index in range(len(EXPRESSIONS))]
