@@ -100,12 +100,12 @@ def out_of_fold(faces: FaceSet, work: Path, seed: int, threads: int) -> FaceScor
     return scored
 
 
-def report_twins(faces: FaceSet, found: mien.Audit, copied: np.ndarray) -> None:
-    """How many copies are known as twins of what they were copied from, and how much noise as no face."""
+def report_copies(faces: FaceSet, found: mien.Audit, copied: np.ndarray) -> None:
+    """How many copies are known as copies of what they were copied from, and how much noise as no face."""
     from mien.data.audit.duplicates import connected_components
 
-    twins = [(each.row, each.other) for each in found.findings if each.other is not None]
-    groups = connected_components(len(faces), np.array(twins))
+    copies = [(each.row, each.other) for each in found.findings if each.other is not None]
+    groups = connected_components(len(faces), np.array(copies))
     first = len(faces) - COPIES - NOISE
     known = groups[first : first + COPIES] == groups[copied]
     rejected = {each.row for each in found.of_kind("nonface", "blank")}
@@ -157,7 +157,7 @@ def main() -> None:
     rows, probs = scored.match(faces)
     print(f"held-out accuracy on the labels as they are: {(probs.argmax(axis=1) == faces.labels[rows]).mean():.3f}")
     found = mien.audit(faces, scores=scored, detector=YuNet(threshold=0.01))
-    report_twins(faces, found, copied)
+    report_copies(faces, found, copied)
     report_labels(faces, found, scored, relabelled)
 
 

@@ -1,9 +1,9 @@
-"""Compare runs on the valid faces that have no twin in train, so that a leak counts for none of them.
+"""Compare runs on the valid faces that have no copy in train, so that a leak counts for none of them.
 
     python benchmarks/cleaned.py faces.npz audit.json runs/raw1 runs/raw2 runs/clean1 runs/clean2
 
 faces.npz and its audit are the raw ones. Prints for each run its accuracy on all valid faces, on those without an
-identical or near-identical twin in train or test, and how often it agrees there with the plurality of the FER+ votes.
+identical or near-identical copy in train or test, and how often it agrees there with the plurality of the FER+ votes.
 """
 
 import argparse
@@ -26,11 +26,11 @@ def main() -> None:
     arguments = parser.parse_args()
     faces, audit = load_faces(arguments.faces), load_audit(arguments.audit)
     leaks = [finding for finding in audit.findings if finding.kind in ("leak", "near-leak")]
-    twins = np.array([row for leak in leaks for row in (leak.row, leak.other) if row is not None], np.int64)
-    alone = ~np.isin(np.arange(len(faces)), twins)[faces.splits == "valid"]
+    copies = np.array([row for leak in leaks for row in (leak.row, leak.other) if row is not None], np.int64)
+    alone = ~np.isin(np.arange(len(faces)), copies)[faces.splits == "valid"]
     valid = faces[faces.splits == "valid"]
     clear = alone & (valid.plurality >= 0)
-    print(f"{len(valid):,} valid faces, {alone.sum():,} without a twin, {clear.sum():,} of these with a clear vote")
+    print(f"{len(valid):,} valid faces, {alone.sum():,} without a copy, {clear.sum():,} of these with a clear vote")
     for run in arguments.runs:
         model, _ = load_inference_model(run, name="run")
         with torch.no_grad():

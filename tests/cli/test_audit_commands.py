@@ -168,6 +168,29 @@ def test_refused(
     assert list(file.parent.iterdir()) == [file]
 
 
+def test_an_audit_and_a_clean_never_replace_what_they_read(file: Path, faces: FaceSet) -> None:
+    scores = _scores(faces, file.with_name("s.npz"))
+    model = tiny_model(file.with_name("m.onnx"))
+    _audit(file)
+    audit, review = file.with_name("audit.json"), file.with_name("r.npz")
+    review.write_text(Review(load_audit(audit).hash, {}).to_json())
+    file.with_name("hard.npz").hardlink_to(file)
+    before = {path: path.read_bytes() for path in file.parent.iterdir()}
+    page = file.with_name("p.html")
+    for arguments in (
+        ("audit", file, "--scores", scores, "-o", scores),
+        ("audit", file, "--model", model, "-o", model),
+        ("audit", file, "--model", model, "-o", "a.json", "--html", model),
+        ("audit", file, "-o", file.with_name("hard.npz")),
+        ("clean", file, audit, review, "-o", review),
+        ("clean", file, audit, "--drop", "blank", "-o", file.with_name("hard.npz")),
+    ):
+        done = run_mien("data", *arguments)
+        assert (done.code, "it is an input" in done.err) == (1, True), (arguments, done.err)
+    assert not page.exists()
+    assert {path: path.read_bytes() for path in file.parent.iterdir()} == before
+
+
 # The audit, with Ctrl-C pressed when a part of it is done.
 INTERRUPTED = """
 import os, signal

@@ -133,7 +133,7 @@ def test_train_faces_can_be_split(text: str, valid: float, stratified: bool) -> 
         (["fer2013.csv", "-o", "f.npz", "--split-valid", "many"], 2, "must be a number of faces or a share"),
         (["fer2013.csv", "-o", "f.npz", "--seed", "5"], 2, "--split-valid: is needed"),
         (["fer2013.csv", "-o", "f.npz", "--no-stratified"], 2, "--split-valid: is needed"),
-        (["fer2013.csv", "-o", "f.npz", "--names", "sad"], 2, "goes with Parquet files"),
+        (["fer2013.csv", "-o", "f.npz", "--names", "sad"], 2, "goes with numbered folders and Parquet files"),
         (["fer2013.csv", "-o", "f.npz", "--format", "csv"], 2, "--format"),
         (["fer2013.csv"], 2, "--out"),
     ],
@@ -286,10 +286,72 @@ def test_the_documentation_runs() -> None:
 @pytest.mark.parametrize("form", ["fer2013", "parquet"])
 def test_an_export_does_not_replace_what_is_read(form: str) -> None:
     mien.save_faces(FACES, "f.npz")
-    outcome = run_mien("data", "export", "f.npz", "-o", "f.npz", "--format", form)
-    assert (outcome.code, outcome.err) == (1, "mien: cannot write f.npz: it is an input; choose another file\n")
+    Path("hard").hardlink_to("f.npz")
+    Path("soft").symlink_to("f.npz")
+    for name in ("f.npz", "./folders/../f.npz", "hard", "soft"):
+        outcome = run_mien("data", "export", "f.npz", "-o", name, "--format", form)
+        assert (outcome.code, "it is an input" in outcome.err) == (1, True)
     assert mien.load_faces("f.npz").hash == FACES.hash
     assert "give the folder by its name" in run_mien("data", "export", "f.npz", "-o", ".", "--format", "flat").err
+
+
+def test_an_import_does_not_replace_what_is_read() -> None:
+    """Not the table, the votes, nor a file in the folder that is read, by whatever name."""
+    Path("pf").mkdir()
+    mien.write_parquet(FACES, "pf/train.parquet")
+    Path("votes.npz").hardlink_to("fer2013new.csv")
+    Path("table.npz").symlink_to("fer2013.csv")
+    before = {path: path.read_bytes() for path in (Path("pf/train.parquet"), Path("fer2013.csv"), Path("votes.npz"))}
+    for arguments in (
+        ("pf", "-o", "pf/train.parquet"),
+        ("pf/train.parquet", "-o", "pf/train.parquet"),
+        ("fer2013.csv", "-o", "table.npz"),
+        ("fer2013.csv", "--votes", "fer2013new.csv", "-o", "votes.npz"),
+    ):
+        outcome = run_mien("data", "import", *arguments)
+        assert (outcome.code, "it is an input" in outcome.err) == (1, True), arguments
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize("form", ["folder", "flat"])
+def test_a_folder_with_a_pipe_or_a_circle_is_imported(form: str) -> None:
+    os.mkfifo("folders/train/happy/pipe.png")
+    Path("folders/train/happy/up").symlink_to(Path("folders").resolve(), target_is_directory=True)
+    outcome = run_mien("data", "import", "folders", "-o", "f.npz", "--format", form)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert len(mien.load_faces("f.npz")) == 30
+
+
+def test_numbered_folders_are_named() -> None:
+    names = "surprise,fear,disgust,happy,sad,angry,neutral"
+    for number, face in enumerate(FACES.images[:7], 1):
+        Path(f"raf/train/{number}").mkdir(parents=True)
+        Path(f"raf/train/{number}/a.png").write_bytes(encode_png(face))
+    assert f"--names {names} (RAF-DB)" in run_mien("data", "import", "raf", "-o", "f.npz").err
+    assert run_mien("data", "import", "raf", "-o", "f.npz", "--names", names).code == 0
+    assert [mien.EXPRESSIONS[label] for label in mien.load_faces("f.npz").labels] == names.split(",")
+
+
+def test_what_an_import_passes_over_and_doubts_is_told() -> None:
+    Path("folders/train/notes.pdf").write_text("%PDF")
+    Image.new("RGB", (800, 600), "orange").save("folders/train/happy/photo.jpg")
+    outcome = run_mien("data", "import", "folders", "-o", "f.npz")
+    assert outcome.code == 0
+    assert "passed over: train/notes.pdf" in outcome.err
+    assert (
+        "1 of 31 pictures are no crops of faces by their sizes, such as train/happy/photo.jpg (800x600)" in outcome.err
+    )
+
+
+def test_foreign_names_cannot_command_the_terminal() -> None:
+    Path("folders/train/happy/\x1b[2Jx.pdf").write_text("%PDF")
+    Path("folders/train/\x1b[31mred").mkdir()
+    outcome = run_mien("data", "import", "folders", "-o", "f.npz", "--skip-bad")
+    assert outcome.code == 0
+    assert "\x1b" not in outcome.out + outcome.err
+    mien.save_faces(FACES, "f.npz", history=["\x1b[2J"])
+    assert "\x1b" not in run_mien("data", "show", "f.npz").out
 
 
 def test_where_every_row_is_bad_they_are_listed() -> None:

@@ -79,15 +79,15 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 500])
 def test_many_keep_their_order(count: int) -> None:
     calls: list[tuple[int, int]] = []
-    faces, kept = read_faces(
+    decoded = read_faces(
         count,
         lambda number: np.full((48, 48), number % 251, np.uint8),
         on_bad=None,
         progress=lambda *call: calls.append(call),
     )
-    assert faces.shape == (count, 48, 48)
-    assert faces[:, 7, 7].tolist() == [number % 251 for number in range(count)]
-    assert kept == list(range(count))
+    assert decoded.images.shape == (count, 48, 48)
+    assert decoded.images[:, 7, 7].tolist() == [number % 251 for number in range(count)]
+    assert decoded.numbers == list(range(count))
     assert calls == [(min(done, count), count) for done in range(64, count + 64, 64)]
 
 
@@ -99,9 +99,9 @@ def odd_are_bad(number: int) -> np.ndarray:
 
 def test_bad_ones_are_told_of_and_left_out() -> None:
     bad: list[DataError] = []
-    faces, kept = read_faces(200, odd_are_bad, on_bad=bad.append)
-    assert kept == list(range(0, 200, 2))
-    assert faces[:, 0, 0].tolist() == kept
+    decoded = read_faces(200, odd_are_bad, on_bad=bad.append)
+    assert decoded.numbers == list(range(0, 200, 2))
+    assert decoded.images[:, 0, 0].tolist() == decoded.numbers
     assert [str(error) for error in bad] == [f"number {number}" for number in range(1, 200, 2)]
 
 

@@ -1,14 +1,17 @@
 """The file of scores: what is written comes back, and what is none is refused."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 from mien.data.scores_file import FaceScores, load_scores, save_scores
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS
 from mien.types import Scores
+from strategies import face_scores
 from support import random_faces
 
 
@@ -69,3 +72,14 @@ def test_other_archives_are_refused(tmp_path: Path) -> None:
         load_scores(tmp_path / "bad.npz")
     with pytest.raises(DataError, match="No such file"):
         load_scores(tmp_path / "none.npz")
+
+
+@settings(max_examples=50, deadline=None)
+@given(face_scores())
+def test_any_scores_come_back(scored: FaceScores) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        save_scores(scored, Path(folder, "s.npz"))
+        read = load_scores(Path(folder, "s.npz"))
+    assert (read.ids.tolist(), read.held_out) == (scored.ids.tolist(), scored.held_out)
+    assert read.scores.class_names == scored.scores.class_names
+    assert np.array_equal(read.scores.probs, scored.scores.probs)

@@ -90,7 +90,7 @@ def test_folds_are_even_in_each_expression() -> None:
         assert counts.max() - counts.min() <= 1
 
 
-def test_identical_twins_share_a_fold() -> None:
+def test_identical_faces_share_a_fold() -> None:
     faces = random_faces(50)
     pair = FaceSet(
         np.concatenate([faces.images, faces.images]),
@@ -115,7 +115,7 @@ def test_folds_out_of_range_are_refused(folds: int) -> None:
 
 
 @pytest.mark.parametrize("stratified", [True, False])
-def test_identical_twins_are_not_parted(stratified: bool) -> None:
+def test_identical_faces_are_not_parted(stratified: bool) -> None:
     """Each third face is the picture of the one before, half of these with another label."""
     images, labels = FACES.images.copy(), FACES.labels.copy()
     images[2::3] = images[1::3][: len(images[2::3])]
@@ -136,7 +136,7 @@ def test_where_only_whole_groups_remain_fewer_are_drawn() -> None:
         split_random(pairs, valid=1, seed=0)
 
 
-def test_mirrored_twins_share_a_fold_and_leave_the_others_where_they_were() -> None:
+def test_mirrored_copies_share_a_fold_and_move_no_other_face() -> None:
     faces = random_faces(60)
     before = assign_folds(faces, folds=5, seed=1)
     images = faces.images.copy()

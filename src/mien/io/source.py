@@ -88,7 +88,8 @@ def walk_files(folder: str, *, on_locked: Callable[[OSError], None]) -> Iterator
     Hidden files and folders are left out, and so is what is no regular file, such as a pipe.
     on_locked: is called for each folder that does not tell what is in it.
     """
-    visited: set[tuple[int, int]] = set()
+    above = [parent.stat() for parent in Path(os.path.realpath(folder)).parents]  # a link to one of these is a circle
+    visited = {(status.st_dev, status.st_ino) for status in above}
     for place, folders, names in os.walk(folder, onerror=on_locked, followlinks=True):
         status = Path(place).stat()
         if (status.st_dev, status.st_ino) in visited:

@@ -66,7 +66,7 @@ def test_after_leak_and_duplicate_nothing_is_there_twice(faces: FaceSet, found: 
     assert (summary["duplicate_groups"], summary["leak_test"]) == (0, 0)
 
 
-def test_a_suggestion_is_taken_when_it_is_sure_enough_and_saves_the_face(faces: FaceSet, found: Audit) -> None:
+def test_a_sure_suggestion_is_taken_and_saves_the_face(faces: FaceSet, found: Audit) -> None:
     cleaned = clean(faces, found, drop=("conflict",), relabel=0.6)
     assert cleaned.relabelled == 1
     assert _gone(faces, cleaned) == []
@@ -181,18 +181,18 @@ def _found(faces: FaceSet, kind: str, row: int, other: int | None = None) -> Fin
 
 def test_where_the_one_that_should_stay_goes_the_next_stays(faces: FaceSet) -> None:
     """1 stays for 2, and it for 6; 10, of the test split, for 3 and 4."""
-    twins = [
+    copies = [
         _found(faces, "duplicate", 2, 1),
         _found(faces, "near-duplicate", 1, 6),
         _found(faces, "near-duplicate", 2, 6),
         *(_found(faces, kind, row, 10) for kind in ("duplicate", "leak") for row in (3, 4)),
     ]
     every = ("duplicate", "near-duplicate", "leak", "label", "nonface")
-    assert _gone(faces, clean(faces, _audit_of(faces, *twins), drop=every)) == [1, 2, 3, 4]
+    assert _gone(faces, clean(faces, _audit_of(faces, *copies), drop=every)) == [1, 2, 3, 4]
     bad = [_found(faces, "label", 6), _found(faces, "nonface", 10)]
-    assert _gone(faces, clean(faces, _audit_of(faces, *twins, *bad), drop=every)) == [2, 4, 6, 10]
+    assert _gone(faces, clean(faces, _audit_of(faces, *copies, *bad), drop=every)) == [2, 4, 6, 10]
     worse = [*bad, _found(faces, "label", 1), _found(faces, "nonface", 3), _found(faces, "nonface", 4)]
-    assert _gone(faces, clean(faces, _audit_of(faces, *twins, *worse), drop=every)) == [1, 3, 4, 6, 10]
-    both = _audit_of(faces, *twins)
+    assert _gone(faces, clean(faces, _audit_of(faces, *copies, *worse), drop=every)) == [1, 3, 4, 6, 10]
+    both = _audit_of(faces, *copies)
     review = Review(both.hash, {str(faces.ids[6]): "drop", str(faces.ids[4]): "keep", str(faces.ids[10]): "drop"})
     assert _gone(faces, clean(faces, both, drop=every, review=review)) == [2, 3, 6, 10]

@@ -1,4 +1,4 @@
-"""What twins come to: who stays, who leaks, who contradicts, and that test labels stay out of it."""
+"""Duplicate groups: which face is kept, leaks, contradicts, and that test labels decide nothing."""
 
 import numpy as np
 import pytest
@@ -20,17 +20,17 @@ def _set(*faces: tuple[int, str, int]) -> FaceSet:
 
 
 def _found(faces: FaceSet) -> tuple[DuplicateGroups, list[tuple[str, int, int | None, int | None]]]:
-    twins = find_identical_groups(faces, first_identical_row(faces.images))
-    return twins, [(each.kind, each.row, each.other, each.suggestion) for each in twins.findings]
+    groups = find_identical_groups(faces, first_identical_row(faces.images))
+    return groups, [(each.kind, each.row, each.other, each.suggestion) for each in groups.findings]
 
 
-def test_without_twins_there_is_nothing() -> None:
-    twins, found = _found(_set((0, "train", ANGRY), (1, "test", -1)))
-    assert (twins.groups, twins.redundant, twins.leaked, twins.conflict_groups, found) == (0, 0, frozenset(), 0, [])
+def test_without_copies_there_is_nothing() -> None:
+    groups, found = _found(_set((0, "train", ANGRY), (1, "test", -1)))
+    assert (groups.groups, groups.redundant, groups.leaked, groups.conflict_groups, found) == (0, 0, frozenset(), 0, [])
 
 
 def test_the_one_in_the_latest_split_stays() -> None:
-    twins, found = _found(_set((0, "train", SAD), (0, "valid", SAD), (0, "test", -1), (0, "train", SAD)))
+    groups, found = _found(_set((0, "train", SAD), (0, "valid", SAD), (0, "test", -1), (0, "train", SAD)))
     assert found == [
         ("duplicate", 0, 2, None),
         ("duplicate", 1, 2, None),
@@ -39,36 +39,36 @@ def test_the_one_in_the_latest_split_stays() -> None:
         ("leak", 1, 2, None),
         ("leak", 3, 2, None),
     ]
-    assert (twins.groups, twins.redundant, twins.leaked) == (1, 3, {1, 2})
+    assert (groups.groups, groups.redundant, groups.leaked) == (1, 3, {1, 2})
 
 
 def test_a_valid_face_in_test_but_not_in_train_is_no_leaked_one() -> None:
-    twins, found = _found(_set((0, "valid", SAD), (0, "test", -1)))
-    assert twins.leaked == frozenset()
+    groups, found = _found(_set((0, "valid", SAD), (0, "test", -1)))
+    assert groups.leaked == frozenset()
     assert ("leak", 0, 1, None) in found
 
 
-def test_the_one_with_the_label_of_most_stays_and_the_odd_one_out_contradicts() -> None:
-    twins, found = _found(_set((0, "train", ANGRY), (0, "train", HAPPY), (0, "train", HAPPY)))
+def test_the_label_of_most_is_kept_and_the_odd_one_contradicts() -> None:
+    groups, found = _found(_set((0, "train", ANGRY), (0, "train", HAPPY), (0, "train", HAPPY)))
     assert found == [("duplicate", 0, 1, None), ("duplicate", 2, 1, None), ("conflict", 0, 1, HAPPY)]
-    (conflict,) = (each for each in twins.findings if each.kind == "conflict")
+    (conflict,) = (each for each in groups.findings if each.kind == "conflict")
     assert conflict.measure == pytest.approx(2 / 3)
     assert conflict.severity == pytest.approx(2 / 3)
 
 
 def test_at_a_tie_all_contradict_and_nothing_is_suggested() -> None:
-    twins, found = _found(_set((0, "train", ANGRY), (0, "train", HAPPY)))
+    groups, found = _found(_set((0, "train", ANGRY), (0, "train", HAPPY)))
     assert found[1:] == [("conflict", 0, 1, None), ("conflict", 1, 0, None)]
-    assert [each.measure for each in twins.findings[1:]] == [0, 0]
+    assert [each.measure for each in groups.findings[1:]] == [0, 0]
 
 
-def test_an_unlabelled_test_face_is_given_no_label_by_its_train_twins() -> None:
-    twins, found = _found(_set((0, "train", SAD), (0, "train", SAD), (0, "test", -1)))
-    assert twins.conflict_groups == 0
+def test_train_copies_give_a_test_face_no_label() -> None:
+    groups, found = _found(_set((0, "train", SAD), (0, "train", SAD), (0, "test", -1)))
+    assert groups.conflict_groups == 0
     assert all(suggestion is None for *_, suggestion in found)
 
 
-def test_labels_of_test_faces_and_of_others_decide_about_their_own_alone() -> None:
+def test_labels_of_test_faces_decide_about_test_faces_alone() -> None:
     for label in (SAD, HAPPY, -1):
         _, found = _found(_set((0, "train", SAD), (0, "test", label), (0, "test", label)))
         assert not [each for each in found if each[0] == "conflict"]
@@ -77,9 +77,9 @@ def test_labels_of_test_faces_and_of_others_decide_about_their_own_alone() -> No
 
 
 def test_test_faces_that_contradict_one_another_are_told() -> None:
-    twins, found = _found(_set((0, "test", HAPPY), (0, "test", SAD), (0, "test", SAD)))
+    groups, found = _found(_set((0, "test", HAPPY), (0, "test", SAD), (0, "test", SAD)))
     assert [each for each in found if each[0] == "conflict"] == [("conflict", 0, 1, None)]
-    assert twins.conflict_groups == 1
+    assert groups.conflict_groups == 1
 
 
 def _near(
@@ -91,7 +91,7 @@ def _near(
     return near, [(each.kind, each.row, each.other) for each in near.findings]
 
 
-def test_find_near_groups_are_chained_and_measured_by_their_strongest_link() -> None:
+def test_near_groups_are_chained_by_their_strongest_link() -> None:
     faces = _set((0, "train", SAD), (1, "train", SAD), (2, "train", SAD), (3, "train", SAD))
     near, found = _near(faces, [[0, 1], [1, 2]], [0.8, 0.9])
     assert found == [("near-duplicate", 1, 0), ("near-duplicate", 2, 0)]

@@ -23,7 +23,7 @@ def _detector(confidence: float, side: float = 40.0) -> Detector:
     return detect
 
 
-def test_votes_tell_where_there_are_any_and_the_detector_elsewhere() -> None:
+def test_votes_tell_of_nonfaces_and_the_detector_elsewhere() -> None:
     votes = np.zeros((4, len(VOTES)), np.float32)
     votes[:3, VOTES.index("nonface")] = [10, 5, 4]
     votes[:3, 0] = [0, 5, 6]

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,7 +152,7 @@ def test_names_that_are_no_text_are_spelled_out(tmp_path: Path) -> None:
         (("trian/happy/1.png",), "; did you mean train?"),
         (("train/contempt/1.png",), "contempt must be named after a class"),
         (("fer2013/train/happy/1.png",), "; to read what is in it, import "),
-        (("0/1.png", "1/1.png"), "0 must be named after a class"),
+        (("0/1.png", "1/1.png"), "class folders with numbers, 0 to 1"),
         (("1.png", "sad/1.png"), "1.png must lie in the folder of a class or of a split"),
         (("train/train/happy/1.png",), "train/train must be named after a class"),
     ],
@@ -235,3 +236,93 @@ def test_a_folder_of_the_opposite_is_no_slip_of_the_pen(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="unhappy must be named after a class") as raised:
         read_folder(tmp_path)
     assert "did you mean" not in str(raised.value)
+
+
+RAF_DB = ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral")
+
+
+def test_numbered_folders_get_their_names(tmp_path: Path) -> None:
+    tree(tmp_path, *(f"train/{number}/a.png" for number in range(1, 8)), "test/4/b.png")
+    faces = read_folder(tmp_path, names=RAF_DB)
+    labels = dict(zip(faces.ids.tolist(), faces.labels.tolist(), strict=True))
+    assert [EXPRESSIONS[labels[f"train/{number}/a.png"]] for number in range(1, 8)] == list(RAF_DB)
+    assert EXPRESSIONS[labels["test/4/b.png"]] == "happy"
+
+
+def test_numbers_that_begin_with_0_are_counted_from_0(tmp_path: Path) -> None:
+    tree(tmp_path, *(f"{number}/a.png" for number in (0, 2, 10)))
+    names = ["sad", "angry", "Happiness", *["fear"] * 7, "neutral"]
+    assert [EXPRESSIONS[label] for label in read_folder(tmp_path, names=names).labels] == ["sad", "neutral", "happy"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "hints"),
+    [
+        (range(1, 8), ["1 to 7", "--names surprise,fear,disgust,happy,sad,angry,neutral (RAF-DB)"]),
+        (range(7), ["0 to 6", "--names angry,disgust,fear,happy,sad,surprise,neutral (FER2013)", "by the alphabet"]),
+        (range(8), ["0 to 7", "angry,contempt (AffectNet)"]),
+        (range(3, 5), ["3 to 4", "angry,disgust,... (4 names)"]),
+    ],
+)
+def test_numbers_without_names_are_refused(tmp_path: Path, numbers: range, hints: list[str]) -> None:
+    tree(tmp_path, *(f"{number}/a.png" for number in numbers), "happy/b.png")
+    with pytest.raises(DataError) as raised:
+        read_folder(tmp_path)
+    assert all(hint in str(raised.value) for hint in hints)
+    bad: list[DataError] = []
+    assert read_folder(tmp_path, on_bad=bad.append).ids.tolist() == ["happy/b.png"]
+    assert [str(error) for error in bad] == [str(raised.value)]
+
+
+def test_a_number_whose_name_is_no_class_is_named(tmp_path: Path) -> None:
+    tree(tmp_path, "1/a.png", "2/a.png", "3/a.png")
+    bad: list[DataError] = []
+    assert read_folder(tmp_path, names=["sad", "contempt"], on_bad=bad.append).ids.tolist() == ["1/a.png"]
+    assert "2, which means 'contempt', must be named after a class" in str(bad[0])
+    assert "3 must be named after a class" in str(bad[1])
+    with pytest.raises(DataError, match="has no folder whose name is a number"):
+        read_folder(tree(tmp_path / "other", "sad/a.png"), names=["sad"])
+
+
+def test_files_that_are_passed_over_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tree(tmp_path, "train/happy/1.png", "train/happy/picture")
+    for name in ("a.pdf", "train/b.mp4", "train/happy/noext", "train/happy/c.txt", "train/happy/d.txt", "e.csv"):
+        (tmp_path / name).write_text("no picture")
+    assert list(read_as(tmp_path)) == ["train/happy/1.png", "train/happy/picture"]
+    (told,) = caplog.messages
+    assert "no pictures, which were passed over: a.pdf, e.csv, train/b.mp4, train/happy/c.txt, train/happy/d.t" in told
+    assert told.endswith(" and 1 more")
+    caplog.clear()
+    (tmp_path / "flat").mkdir()
+    tree(tmp_path / "flat", "1.png")
+    (tmp_path / "flat/2.pdf").write_text("no picture")
+    assert len(read_flat(tmp_path / "flat")) == 1
+    assert "passed over: 2.pdf" in caplog.text
+
+
+@pytest.mark.linux
+def test_pipes_in_folders_are_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tree(tmp_path, "train/happy/1.png", "test/2.png")
+    for name in ("3.png", "4", "train/5.png", "train/happy/6.png", "test/7.jpg"):
+        os.mkfifo(tmp_path / name)
+    assert sorted(read_as(tmp_path)) == ["test/2.png", "train/happy/1.png"]
+    assert "3.png, 4, test/7.jpg, train/5.png" in caplog.text
+    assert read_flat(tmp_path).ids.tolist() == ["test/2.png", "train/happy/1.png"]
+
+
+def test_a_link_to_the_folder_above_mixes_no_classes(tmp_path: Path) -> None:
+    tree(tmp_path, "train/happy/1.png", "train/sad/2.png")
+    (tmp_path / "train/happy/all").symlink_to(tmp_path / "train", target_is_directory=True)
+    assert read_as(tmp_path) == {"train/happy/1.png": ("train", 3), "train/sad/2.png": ("train", 4)}
+
+
+@pytest.mark.parametrize(("size", "told"), [((48, 48), 0), ((224, 224), 0), ((640, 480), 3), ((900, 900), 3)])
+def test_whole_photos_are_told(
+    tmp_path: Path, size: tuple[int, int], told: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "happy").mkdir()
+    for number in range(3):
+        Image.new("RGB", size, (200, 100, number)).save(tmp_path / f"happy/{number}.png")
+    assert len(read_folder(tmp_path)) == 3
+    expected = f"{told} of 3 pictures are no crops of faces by their sizes, such as happy/0.png ({size[0]}x{size[1]})"
+    assert (expected in caplog.text) == bool(told)

@@ -1,14 +1,25 @@
+"""The file of faces: what is written comes back, and what is none is refused."""
+
+import io
 import os
+import re
+import tempfile
+import tracemalloc
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from mien.data.formats.npz import load_faces, require_faces_path, save_faces
+from mien.data.formats.npz import load_faces, load_history, require_faces_path, save_faces
+from mien.data.scores_file import load_scores
 from mien.errors import DataError, OutputError
 from mien.types import FaceSet
+from strategies import face_sets, texts
 from support import random_faces
 
 FACES = random_faces(20, votes=True)
@@ -159,43 +170,80 @@ def test_wrong_bits_in_a_header_are_said(tmp_path: Path) -> None:
             load_faces(tmp_path / "faces.npz")
 
 
-def test_a_small_file_that_inflates_is_refused_by_what_it_claims(tmp_path: Path) -> None:
-    path = tmp_path / "faces.npz"
-    save_faces(random_faces(3), path)
-    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("votes.npy", "w") as member:
-        for _ in range(300):
-            member.write(bytes(1 << 20))
-    with pytest.raises(DataError, match=r"faces\.npz must not unpack to more than 268,435,456 bytes"):
-        load_faces(path)
+@settings(max_examples=50, deadline=None)
+@given(face_sets(), st.lists(texts, max_size=3))
+def test_any_faces_and_their_history_come_back(faces: FaceSet, history: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "faces.npz")
+        save_faces(faces, path, history=history)
+        assert load_faces(path).hash == faces.hash
+        assert load_history(path) == tuple(history)
 
 
-def test_what_a_file_holds_besides_is_not_unpacked(tmp_path: Path) -> None:
-    path = tmp_path / "faces.npz"
-    faces = random_faces(3)
-    save_faces(faces, path)
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("more.npy", b"no array")
-    assert load_faces(path).hash == faces.hash
+def _packed(path: Path, members: dict[str, bytes]) -> Path:
+    """Write an archive in which long runs of zeros take no room."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    return path
+
+
+def _npy(array: np.ndarray, *, claims: str = "") -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    content = file.getvalue()
+    return re.sub(rb"\([0-9, ]+\)", claims.encode(), content, count=1) if claims else content
+
+
+def _peak_megabytes(read: Callable[[], object]) -> float:
+    tracemalloc.start()
+    with pytest.raises(DataError, match="claims"):
+        read()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / 1e6
+
+
+def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path: Path) -> None:
+    sound = {name: _npy(array) for name, array in arrays().items()}
+    huge = _packed(tmp_path / "f.npz", sound | {"images": bytes(100_000_000)})
+    assert _peak_megabytes(lambda: load_faces(huge)) < 10
+    history = _packed(tmp_path / "h.npz", sound | {"history": bytes(100_000_000)})
+    assert load_faces(history).hash == replace(FACES, votes=None).hash
+    assert _peak_megabytes(lambda: load_history(history)) < 10
+    scores = {name: _npy(np.zeros(1)) for name in ("version", "ids", "names", "held_out")}
+    many = _packed(tmp_path / "s.npz", scores | {"probs": bytes(100_000_000)})
+    assert _peak_megabytes(lambda: load_scores(many)) < 10
+
+
+def test_members_of_other_names_are_never_unpacked(tmp_path: Path) -> None:
+    sound = {name: _npy(array) for name, array in arrays().items()}
+    path = _packed(tmp_path / "f.npz", sound | {"more": bytes(100_000_000)})
+    tracemalloc.start()
+    assert load_faces(path).hash == replace(FACES, votes=None).hash
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+
+
+def test_a_header_that_claims_too_much_is_refused(tmp_path: Path) -> None:
+    sound = {name: _npy(array) for name, array in arrays().items()}
+    claims = _npy(FACES.images, claims="(9999999999999, 48, 48)")
+    path = _packed(tmp_path / "f.npz", sound | {"images": claims})
+    assert _peak_megabytes(lambda: load_faces(path)) < 10
+
+
+@pytest.mark.linux
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "faces.npz")
+    for read in (load_faces, load_history, load_scores):
+        with pytest.raises(DataError, match="must be a file, not a pipe"):
+            read(tmp_path / "faces.npz")
 
 
 @pytest.mark.parametrize("ids", [np.array(b"a"), np.arange(3), np.array(["a", "b", "c"]), np.zeros((3, 1), "S1")])
 def test_ids_that_are_no_texts_are_refused(tmp_path: Path, ids: np.ndarray) -> None:
     path = tmp_path / "faces.npz"
     save_faces(random_faces(3), path)
-    arrays = {**np.load(path), "ids": ids}
-    np.savez(path, **arrays)
+    np.savez(path, **{**np.load(path), "ids": ids})
     with pytest.raises(DataError, match=r"faces\.npz is no file of faces: texts must be \(N,\) bytes"):
-        load_faces(path)
-
-
-def test_a_header_that_claims_more_than_there_is_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "faces.npz"
-    save_faces(random_faces(3), path)
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    members["images.npy"] = members["images.npy"].replace(b"(3, 48, 48), }        ", b"(900000000, 48, 48), }")
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, body in members.items():
-            archive.writestr(name, body)
-    with pytest.raises(DataError, match="claims to be"):
         load_faces(path)

@@ -1,3 +1,6 @@
+"""Each format gives back what was written to it, and a writer leaves nothing half done."""
+
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -5,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
 from PIL import Image
 
 from mien.data.formats import LOST, READERS, WRITERS, write_fer2013, write_flat, write_folder
@@ -13,6 +17,7 @@ from mien.data.formats.image_folder import read_flat, read_folder
 from mien.errors import OutputError
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet
+from strategies import face_sets
 from support import random_faces
 
 NOISE = random_faces(300, seed=6, votes=True)
@@ -171,3 +176,35 @@ def test_names_fit_by_their_bytes(tmp_path: Path) -> None:
 def test_a_dot_in_a_name_is_no_suffix(tmp_path: Path) -> None:
     write_flat(replace(FACES[:3], ids=np.array(["my.data:5", "my.data:9", "a/b.PNG"])), tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b.png", "my_data_5.png", "my_data_9.png"]
+
+
+def _there_and_back(faces: FaceSet, form: str) -> FaceSet:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "out")
+        WRITERS[form](faces, path)
+        return READERS[form](path)
+
+
+def _sorted_pixels(faces: FaceSet) -> list[tuple[int, str, bytes]]:
+    return sorted(zip(faces.labels.tolist(), faces.splits.tolist(), map(bytes, faces.images), strict=True))
+
+
+@settings(max_examples=30, deadline=None)
+@given(face_sets(least=1))
+def test_any_faces_come_back_from_parquet(faces: FaceSet) -> None:
+    assert _there_and_back(faces, "parquet").hash == faces.hash
+
+
+@settings(max_examples=30, deadline=None)
+@given(face_sets(least=1))
+def test_any_faces_come_back_from_csv(faces: FaceSet) -> None:
+    ids = np.array([f"fer{row:07d}" for row in range(len(faces))])
+    assert _there_and_back(faces, "fer2013").hash == replace(faces, ids=ids, votes=None).hash
+
+
+@settings(max_examples=30, deadline=None)
+@given(face_sets(least=1))
+def test_any_faces_come_back_from_folders(faces: FaceSet) -> None:
+    assert _sorted_pixels(_there_and_back(faces, "folder")) == _sorted_pixels(faces)
+    flat = _there_and_back(faces, "flat")
+    assert sorted(map(bytes, flat.images)) == sorted(map(bytes, faces.images))

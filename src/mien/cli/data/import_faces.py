@@ -14,7 +14,6 @@ from mien.data.bad_rows import OnBad
 from mien.data.formats import READERS, guess_format
 from mien.data.formats.ferplus import add_votes
 from mien.data.formats.npz import require_faces_path, save_faces
-from mien.data.formats.parquet import read_parquet
 from mien.data.splits import split_random
 from mien.io.atomic_write import require_writable
 from mien.types import FaceSet
@@ -44,7 +43,7 @@ def import_faces(
             "--names",
             panel=INPUT,
             metavar="NAME,...",
-            help="What the labels 0, 1, 2... of a Parquet file mean: angry,disgust,...",
+            help="What numbered folders, or the labels 0, 1, 2... of a Parquet file, mean: angry,disgust,...",
         ),
     ] = "",
     skip_bad: Annotated[
@@ -117,6 +116,8 @@ def _read(source: Path, form: Form | None, names: str, on_bad: OnBad | None) -> 
     with progress_bar(f"Reading {source}" + (", MB" if layout == "fer2013" else "")) as progress:
         if not names:
             return READERS[layout](source, on_bad=on_bad, progress=progress)
-        if layout != "parquet":
-            raise typer.BadParameter(f"goes with Parquet files, and {source} is read as {layout}", param_hint="--names")
-        return read_parquet(source, names=names.split(","), on_bad=on_bad, progress=progress)
+        if layout not in ("folder", "parquet"):
+            what = f"goes with numbered folders and Parquet files, and {source} is read as {layout}"
+            raise typer.BadParameter(what, param_hint="--names")
+        listed = [name.strip() for name in names.split(",")]
+        return READERS[layout](source, names=listed, on_bad=on_bad, progress=progress)

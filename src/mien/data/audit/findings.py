@@ -71,7 +71,9 @@ class Finding:
             and _is_figure(self.measure, most=math.inf)
         )
         if not sound:
-            raise DataError(f"a finding must have whole numbers as rows and finite figures, got {asdict(self)}")
+            raise DataError(
+                f"a finding must have whole numbers as rows and finite figures, got {str(asdict(self))[:200]}"
+            )
 
     def __repr__(self) -> str:
         beside = "" if self.other is None else f" with row {self.other}"

@@ -6,9 +6,8 @@ from pathlib import Path
 from mien.data.formats.fer2013_csv import read_fer2013, write_fer2013
 from mien.data.formats.image_folder import read_flat, read_folder, write_flat, write_folder
 from mien.data.formats.parquet import read_parquet, write_parquet
-from mien.data.formats.paths import list_entries
+from mien.data.formats.paths import is_picture, list_entries
 from mien.errors import DataError
-from mien.io.image_format import PICTURE_SUFFIXES
 from mien.types import FaceSet
 
 READERS: dict[str, Callable[..., FaceSet]] = {
@@ -62,7 +61,7 @@ def _guess_folder_format(folder: Path) -> str:
         return "parquet"
     if any(entry.is_dir() for entry in entries):
         return "folder"
-    if any(entry.suffix.lower() in PICTURE_SUFFIXES for entry in entries):
+    if any(map(is_picture, entries)):
         return "flat"
     tables = [entry for entry in entries if entry.suffix.lower() == ".csv"]
     hint = f"; to read a table that is in it, import {tables[0]}" if tables else ""

@@ -1,41 +1,71 @@
 """Faces as picture files: in a folder for each class, or in one folder without classes."""
 
-import os
+import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from mien.data.bad_rows import OnBad, raise_or_report
-from mien.data.decode import encode_png, read_face, read_faces
-from mien.data.formats.paths import SPLIT_NAMES, id_from_path, is_hidden, list_entries, parse_split
+from mien.data.decode import encode_png, read_crop, read_faces, warn_of_photos
+from mien.data.formats.paths import SPLIT_NAMES, id_from_path, is_hidden, is_picture, list_entries, parse_split
 from mien.errors import DataError
-from mien.io.atomic_write import atomic_folder, truncate_utf8
-from mien.io.image_format import PICTURE_SUFFIXES, UNREAD_SUFFIXES
+from mien.io.atomic_write import atomic_folder, is_dir, truncate_utf8
+from mien.io.image_format import PICTURE_SUFFIXES
+from mien.io.source import walk_files
 from mien.labels import EXPRESSIONS, SPLITS, parse_expression
 from mien.types import FaceSet, Progress, batches
 
 _FILES_WRITTEN = 256  # between two calls of `progress`
 _LONGEST_NAME = 100  # bytes of a file's name, without its suffix
+_NAMES_TOLD = 5  # of files that were passed over
+_NUMBER = re.compile(r"[0-9]{1,3}")
+# Orders of classes that data sets number: the first number, the data set, and the names.
+_KNOWN_ORDERS = {
+    (1, "RAF-DB"): "surprise,fear,disgust,happy,sad,angry,neutral",
+    (0, "FER2013"): "angry,disgust,fear,happy,sad,surprise,neutral",
+    (0, "by the alphabet"): "angry,disgust,fear,happy,neutral,sad,surprise",
+    (0, "AffectNet"): "neutral,happy,sad,surprise,fear,disgust,angry,contempt",
+}
 
-_Found = tuple[Path, int, str]  # a file, its label and its split
+_log = logging.getLogger(__name__)
 
 
-def read_folder(path: Path | str, *, on_bad: OnBad | None = None, progress: Progress | None = None) -> FaceSet:
+@dataclass
+class _Found:
+    """The picture files of a folder with label and split, and the files that are passed over."""
+
+    root: Path
+    names: dict[str, str]  # the class that each numbered folder means
+    on_bad: OnBad | None
+    pictures: list[tuple[Path, int, str]] = field(default_factory=list)
+    passed_over: list[Path] = field(default_factory=list)
+
+
+def read_folder(
+    path: Path | str,
+    *,
+    names: Sequence[str] | None = None,
+    on_bad: OnBad | None = None,
+    progress: Progress | None = None,
+) -> FaceSet:
     """Read pictures that lie in a folder for each class: `path/train/happy/1.png`, or `path/happy/1.png`.
 
     Folders below `path` are splits (train or Training; valid, validation, val or PublicTest; test or PrivateTest) or
     classes, which are then train. A class is known by its name, in any case and usual spelling (happy, Happiness), and
     has its pictures at any depth. Pictures directly in a split's folder have no label. Pictures of any format, size
-    and colour become 48x48 grey; other files are passed over. Ids are paths below `path`, and the faces are sorted by
-    them.
+    and colour become 48x48 grey. Ids are paths below `path`, and the faces are sorted by them. Files that are no
+    pictures, and pictures that are no crops of faces by their sizes, are logged.
 
     Parameters
     ----------
     path
         The folder.
+    names
+        The classes that folders with numbers mean, in the order of the numbers, which begin with 0 or 1.
     on_bad
         Called with the error of each folder that is no class, and of each picture that cannot be read or lies in no
         such folder; they are left out. Without it the first error is raised.
@@ -48,18 +78,20 @@ def read_folder(path: Path | str, *, on_bad: OnBad | None = None, progress: Prog
         Where the folder cannot be read or holds no pictures.
     """
     root = Path(path)
-    found: list[_Found] = []
+    found = _Found(root, _name_numbers(root, names, on_bad), on_bad)
     for entry in list_entries(root):
         split = parse_split(entry.name)
-        if not entry.is_dir():
-            if _is_picture(entry.name):
-                message = f"{entry} must lie in the folder of a class or of a split, beside which it is"
-                raise_or_report(DataError(message), on_bad)
-        elif split is None:
-            found += _find_in_class(entry, "train", on_bad)
+        if is_dir(entry):
+            if split is None:
+                _find_in_class(found, entry, "train")
+            else:
+                _find_in_split(found, entry, split)
+        elif is_picture(entry):
+            message = f"{entry} must lie in the folder of a class or of a split, beside which it is"
+            raise_or_report(DataError(message), on_bad)
         else:
-            found += _find_in_split(entry, split, on_bad)
-    return _read(root, found, on_bad, progress)
+            found.passed_over.append(entry)
+    return _read(found, progress)
 
 
 def read_flat(path: Path | str, *, on_bad: OnBad | None = None, progress: Progress | None = None) -> FaceSet:
@@ -67,9 +99,10 @@ def read_flat(path: Path | str, *, on_bad: OnBad | None = None, progress: Progre
 
     Ids, parameters and errors are those of `read_folder`.
     """
-    root = Path(path)
-    list_entries(root)
-    return _read(root, [(file, -1, "test") for file in _find_pictures(root, on_bad)], on_bad, progress)
+    found = _Found(Path(path), {}, on_bad)
+    list_entries(found.root)
+    _find_pictures(found, found.root, -1, "test")
+    return _read(found, progress)
 
 
 def write_folder(faces: FaceSet, path: Path | str, *, progress: Progress | None = None) -> None:
@@ -97,74 +130,100 @@ def write_flat(faces: FaceSet, path: Path | str, *, progress: Progress | None = 
     _write(faces, [PurePosixPath()] * len(faces), Path(path), progress)
 
 
-def _is_picture(name: str) -> bool:
-    return Path(name).suffix.lower() in PICTURE_SUFFIXES | UNREAD_SUFFIXES
+def _name_numbers(root: Path, names: Sequence[str] | None, on_bad: OnBad | None) -> dict[str, str]:
+    """Return the class that each numbered folder means. Refuse numbers without names, and names without numbers."""
+    entries = list_entries(root)
+    splits = [entry for entry in entries if is_dir(entry) and parse_split(entry.name)]
+    classes = [*entries, *(inner for split in splits for inner in list_entries(split))]
+    numbered = sorted({each.name for each in classes if _NUMBER.fullmatch(each.name) and is_dir(each)}, key=int)
+    if names and not numbered:
+        raise DataError(f"{root} has no folder whose name is a number, which --names could give a class")
+    if not numbered:
+        return {}
+    first = min(int(numbered[0]), 1)
+    if not names:
+        count = int(numbered[-1]) - first + 1
+        known = [f"{order} ({source})" for (start, source), order in _KNOWN_ORDERS.items() if start == first]
+        fitting = [order for order in known if order.count(",") + 1 == count] or [f"angry,disgust,... ({count} names)"]
+        raise_or_report(
+            DataError(
+                f"{root} has class folders with numbers, {numbered[0]} to {numbered[-1]}, which do not say what they "
+                f"mean: give their names in this order, as in --names {' or --names '.join(fitting)}"
+            ),
+            on_bad,
+        )
+        return dict.fromkeys(numbered, "")
+    return {number: names[int(number) - first] for number in numbered if int(number) - first < len(names)}
 
 
-def _find_in_split(folder: Path, split: str, on_bad: OnBad | None) -> list[_Found]:
-    found: list[_Found] = []
+def _find_in_split(found: _Found, folder: Path, split: str) -> None:
     for entry in list_entries(folder):
-        if entry.is_dir():
-            found += _find_in_class(entry, split, on_bad)
-        elif _is_picture(entry.name):
-            found.append((entry, -1, split))
-    return found
+        if is_dir(entry):
+            _find_in_class(found, entry, split)
+        elif is_picture(entry):
+            found.pictures.append((entry, -1, split))
+        else:
+            found.passed_over.append(entry)
 
 
-def _find_in_class(folder: Path, split: str, on_bad: OnBad | None) -> list[_Found]:
-    label = parse_expression(folder.name)
-    if label is None:
-        raise_or_report(DataError(_explain_unknown(folder)), on_bad)
-        return []
-    return [(file, label, split) for file in _find_pictures(folder, on_bad)]
+def _find_in_class(found: _Found, folder: Path, split: str) -> None:
+    name = found.names.get(folder.name, folder.name)
+    label = parse_expression(name)
+    if label is not None:
+        _find_pictures(found, folder, label, split)
+    elif name:  # nothing was said yet
+        raise_or_report(DataError(_explain_unknown(folder, name)), found.on_bad)
 
 
-def _explain_unknown(folder: Path) -> str:
-    """Return the message for a folder that is neither a class nor a split."""
-    near = get_close_matches(folder.name.lower(), [*EXPRESSIONS, *SPLIT_NAMES], n=1)
-    inner = [entry.name for entry in list_entries(folder) if entry.is_dir()]
+def _explain_unknown(folder: Path, name: str) -> str:
+    """Return the message for a folder that is neither a class nor a split; `name` is what it is called or means."""
+    near = get_close_matches(name.lower(), [*EXPRESSIONS, *SPLIT_NAMES], n=1)
+    inner = [entry.name for entry in list_entries(folder) if is_dir(entry)]
     hint = ""
-    if near and not folder.name.lower().endswith(near[0]):  # `unhappy` is no slip of the pen for `happy`
+    if near and not name.lower().endswith(near[0]):  # `unhappy` is no slip of the pen for `happy`
         hint = f"; did you mean {near[0]}?"
-    elif any(parse_split(name) or parse_expression(name) is not None for name in inner):
+    elif any(parse_split(each) or parse_expression(each) is not None for each in inner):
         hint = f"; to read what is in it, import {folder}"
+    meaning = "" if name == folder.name else f", which means {name!r},"
     return (
-        f"the folder {folder} must be named after a class ({', '.join(EXPRESSIONS)}, or a usual spelling of one) or a "
-        f"split ({', '.join(SPLITS)}){hint}"
+        f"the folder {folder}{meaning} must be named after a class ({', '.join(EXPRESSIONS)}, or a usual spelling of "
+        f"one) or a split ({', '.join(SPLITS)}){hint}"
     )
 
 
-def _find_pictures(folder: Path, on_bad: OnBad | None) -> list[Path]:
-    """Return the picture files below a folder, at any depth, through links too, but no folder twice."""
+def _find_pictures(found: _Found, folder: Path, label: int, split: str) -> None:
+    """Find the picture files below a folder, at any depth, through links too, but no folder twice."""
 
     def report(error: OSError) -> None:
-        raise_or_report(DataError(f"cannot read the folder {error.filename}: {error.strerror}"), on_bad)
+        raise_or_report(DataError(f"cannot read the folder {error.filename}: {error.strerror}"), found.on_bad)
 
-    pictures: list[Path] = []
-    seen: set[tuple[int, int]] = set()
-    for place, folders, files in os.walk(folder, followlinks=True, onerror=report):
-        status = Path(place).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
+    for path in map(Path, walk_files(str(folder), on_locked=report)):
+        if any(map(is_hidden, path.relative_to(folder).parts)):
             continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
-        pictures += [Path(place, name) for name in files if not name.startswith(".") and _is_picture(name)]
-    return pictures
+        if is_picture(path):
+            found.pictures.append((path, label, split))
+        else:
+            found.passed_over.append(path)
 
 
-def _read(root: Path, found: list[_Found], on_bad: OnBad | None, progress: Progress | None) -> FaceSet:
-    if not found:
+def _read(found: _Found, progress: Progress | None) -> FaceSet:
+    root = found.root
+    if found.passed_over:
+        names = ", ".join(str(path.relative_to(root)) for path in found.passed_over[:_NAMES_TOLD])
+        more = f" and {len(found.passed_over) - _NAMES_TOLD} more" if len(found.passed_over) > _NAMES_TOLD else ""
+        _log.warning("%s also holds files that are no pictures, which were passed over: %s%s", root, names, more)
+    if not found.pictures:
         raise DataError(f"{root} holds no pictures; it must have a folder for each class, or pictures (--format flat)")
     named = sorted(
-        (id_from_path(file.relative_to(root).as_posix()), file, label, split) for file, label, split in found
+        (id_from_path(file.relative_to(root).as_posix()), file, label, split) for file, label, split in found.pictures
     )
-    images, kept = read_faces(len(named), lambda number: read_face(named[number][1]), on_bad=on_bad, progress=progress)
+    decoded = read_faces(len(named), lambda number: read_crop(named[number][1]), on_bad=found.on_bad, progress=progress)
+    warn_of_photos([(named[number][0], size) for number, size in decoded.photos.items()], count=len(named))
     return FaceSet(
-        images=images,
-        labels=np.array([named[number][2] for number in kept], np.int64),
-        splits=np.array([named[number][3] for number in kept], np.str_),
-        ids=np.array([named[number][0] for number in kept], np.str_),
+        images=decoded.images,
+        labels=np.array([named[number][2] for number in decoded.numbers], np.int64),
+        splits=np.array([named[number][3] for number in decoded.numbers], np.str_),
+        ids=np.array([named[number][0] for number in decoded.numbers], np.str_),
     )
 
 

@@ -5,6 +5,7 @@ them and 1 to read them where 0.2 are enough. `save_faces` and `load_faces` also
 """
 
 import math
+import struct
 import tokenize
 import zipfile
 import zlib
@@ -15,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.data.formats.claimed_size import require_plausible_size
 from mien.data.formats.parquet import read_parquet, write_parquet
 from mien.data.formats.parquet_schema import import_pyarrow
 from mien.errors import DataError, OutputError, explain_read_errors
-from mien.io.atomic_write import atomic_write, require_writable
+from mien.io.atomic_write import atomic_write, is_stream, require_writable
 from mien.types import FaceSet, Progress
 
 _VERSION = 1
@@ -26,10 +28,11 @@ _ENTRIES = ("version", "images", "labels", "splits", "ids")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that an archive can give a file
 _ZIP, _PARQUET = b"PK\x03\x04", b"PAR1"  # the first bytes of such files
 # The errors of zipfile and numpy for wrong bits in a file; the header of an array is parsed as Python.
-_DAMAGED = (ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-# What a file may unpack to, in bytes: this, or so many times its own size. Pictures of faces deflate by a few percent.
-_SMALL, _INFLATES = 1 << 28, 20
+_DAMAGED = (
+    *(ValueError, EOFError, RuntimeError, MemoryError, OverflowError, struct.error),
+    *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, tokenize.TokenError),
+)
+_HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def require_faces_path(path: Path | str) -> None:
@@ -106,7 +109,9 @@ def load_faces(path: Path | str, *, progress: Progress | None = None) -> FaceSet
     if start != _ZIP:
         raise DataError(f"{path} is no file of faces; make one with: mien data import SOURCE -o faces.npz")
     arrays = read_arrays(path, what="file of faces", required=_ENTRIES, optional=("votes",))
-    _require_version(arrays, path)
+    version = arrays["version"].tolist()
+    if version != _VERSION:
+        raise DataError(f"{path} must be version {_VERSION} of the format, got {version}; update mien to read it")
     try:
         splits, ids = (decode_texts(arrays[name]) for name in ("splits", "ids"))
         return FaceSet(arrays["images"], arrays["labels"], splits, ids, arrays.get("votes"))
@@ -139,26 +144,39 @@ def write_arrays(path: Path | str, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def read_arrays(
-    path: Path | str, *, what: str, required: Sequence[str] = (), optional: Sequence[str] = ()
+    path: Path | str, *, what: str, required: Collection[str] = (), optional: Collection[str] = ()
 ) -> dict[str, NDArray[Any]]:
-    """Read arrays by name from a file that `write_arrays` wrote; nothing else in it is unpacked.
+    """Read arrays of a file that `write_arrays` wrote, by name. Others in it are never unpacked.
 
-    Raises DataError where the file cannot be read or lacks a required array; the message says that it is no `what`.
+    Parameters
+    ----------
+    path
+        The file.
+    what
+        The file's kind, for the error: the file is no `what`.
+    required, optional
+        The names of the arrays that must, and that may, be in the file.
+
+    Raises
+    ------
+    DataError
+        Where the file cannot be read, or would unpack to far more than its size.
     """
     path = Path(path)
     if _read_start(path) != _ZIP:
         raise DataError(f"{path} is no {what}")
     try:
-        with explain_read_errors(path), path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            missing = [name for name in required if name not in archive.files]
+        with explain_read_errors(path), path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            missing = [name for name in required if name not in members]
             if missing:
-                got = ", ".join(archive.files)
-                raise DataError(f"{path} is no {what}: {', '.join(missing)} is missing, got {got}")
-            names = [name for name in archive.files if name in (*required, *optional)]
-            _require_sizes(archive.zip, names, path)
-            return {name: archive[name] for name in names}
+                there = ", ".join(list(members)[:12])
+                raise DataError(f"{path} is no {what}: {', '.join(missing)} is missing, got {there}")
+            wanted = [name for name in (*required, *optional) if name in members]
+            require_plausible_size(path, sum(members[name].file_size for name in wanted))
+            return {name: _read_array(archive, members[name]) for name in wanted}
     except _DAMAGED as error:
-        raise DataError(f"{path} is damaged, or no {what}: {error}") from error
+        raise DataError(f"{path} is damaged, or no {what}: {str(error)[:200]}") from error
 
 
 def decode_texts(array: NDArray[Any]) -> NDArray[np.str_]:
@@ -169,28 +187,22 @@ def decode_texts(array: NDArray[Any]) -> NDArray[np.str_]:
     return decoded
 
 
-def _require_sizes(archive: zipfile.ZipFile, names: Collection[str], path: Path) -> None:
-    """Refuse arrays that a small file inflates to, or whose headers claim more than they hold, before they are read."""
-    members = [member for member in archive.infolist() if member.filename.removesuffix(".npy") in names]
-    limit = max(_SMALL, _INFLATES * path.stat().st_size)
-    if sum(member.file_size for member in members) > limit:
-        raise DataError(f"{path} must not unpack to more than {limit:,} bytes")
-    for member in members:
-        with archive.open(member) as file:
-            read_header = _HEADERS.get(np.lib.format.read_magic(file))
-            if read_header is None:
-                raise ValueError(f"{member.filename} is no array of numpy")
-            shape, _, dtype = read_header(file)
-        if math.prod(shape) * dtype.itemsize > member.file_size:
-            raise ValueError(f"{member.filename} claims to be {shape} {dtype}, and is shorter")
+def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
+    """Read an array whose header claims no more bytes than its member has."""
+    with archive.open(info) as member:
+        parse = _HEADER_READERS.get(np.lib.format.read_magic(member))
+        if parse is None:
+            raise ValueError(f"{info.filename} is of an unknown version of numpy's format")
+        shape, _, dtype = parse(member)
+        if math.prod(shape) * max(dtype.itemsize, 1) > info.file_size:
+            raise ValueError(f"{info.filename} claims to be {shape} and has {info.file_size:,} bytes")
+    with archive.open(info) as member:
+        array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
+    return array
 
 
 def _read_start(path: Path) -> bytes:
+    if is_stream(path):  # it could be read once only, and this is the first time
+        raise DataError(f"cannot read {path}: it must be a file, not a pipe or a device")
     with explain_read_errors(path), path.open("rb") as file:
         return file.read(4)
-
-
-def _require_version(arrays: dict[str, NDArray[Any]], path: Path) -> None:
-    version = np.asarray(arrays["version"]).tolist()
-    if version != _VERSION:
-        raise DataError(f"{path} must be version {_VERSION} of the format, got {version}; update mien to read it")

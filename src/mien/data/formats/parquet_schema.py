@@ -5,14 +5,19 @@ numbers, and the type of each column, stand as JSON in the schema's metadata, un
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
+from mien.data.formats.claimed_size import require_plausible_size
 from mien.errors import ExtraError
 from mien.labels import EXPRESSIONS, VOTES
+from mien.types import FACE_SIDE
 
 IMAGE_COLUMNS = ("image", "img", "img_bytes")
 LABEL_COLUMNS = ("label", "labels", "emotion")
 OTHER_COLUMNS = ("split", "id", "votes")  # that `write_parquet` adds
+
+_BYTES_A_VALUE = 4
 
 
 def import_pyarrow() -> tuple[Any, Any]:
@@ -23,6 +28,22 @@ def import_pyarrow() -> tuple[Any, Any]:
     except ImportError as error:
         raise ExtraError("Parquet", extra="parquet") from error
     return pa, pq
+
+
+def open_parquet(path: Path) -> Any:
+    """Open a Parquet file so that a text or a picture that many rows share is held in memory once.
+
+    Raises DataError where its rows and columns claim far more memory than the file has bytes.
+    """
+    _, parquet = import_pyarrow()
+    with parquet.ParquetFile(path) as file:
+        metadata, columns = file.metadata, [file.schema.column(place) for place in range(len(file.schema))]
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
+    held = sum(max(chunk.total_uncompressed_size, _BYTES_A_VALUE * chunk.num_values) for chunk in chunks)
+    require_plausible_size(path, held + metadata.num_rows * FACE_SIDE**2)
+    shared = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+    return parquet.ParquetFile(path, metadata=metadata, read_dictionary=shared)
 
 
 def find_class_names(schema: Any, label: str) -> list[str] | None:

@@ -1,8 +1,10 @@
-"""Ids and splits that the paths of faces tell, and the entries of folders."""
+"""Paths of faces: the ids and splits that they tell, and the entries of folders."""
 
 from pathlib import Path
 
 from mien.errors import DataError
+from mien.io.atomic_write import is_file
+from mien.io.image_format import PICTURE_SUFFIXES, UNREAD_SUFFIXES, starts_as_picture
 
 _SPLITS_BY_NAME = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -36,3 +38,9 @@ def list_entries(folder: Path) -> list[Path]:
 def is_hidden(name: str) -> bool:
     """Return whether a file or folder is hidden, or left by an archive."""
     return name.startswith((".", "__"))
+
+
+def is_picture(path: Path | str) -> bool:
+    """Return whether a path is a regular file with a picture's suffix or, without a suffix, a picture's beginning."""
+    suffix = Path(path).suffix.lower()
+    return is_file(path) and (suffix in PICTURE_SUFFIXES | UNREAD_SUFFIXES or (not suffix and starts_as_picture(path)))
