@@ -50,6 +50,13 @@ def test_frames_without_a_face_are_listed(tmp_path: Path, model: Path) -> None:
     assert len(seen) + len(listed) == 25
 
 
+def test_a_name_cannot_pretend_to_be_another_line(photo: Path, model: Path) -> None:
+    Image.new("L", (60, 60), 128).save(photo.parent / "a\nmien: all is well\x1b[2J.png")
+    outcome = run_mien("predict", photo.parent, "-m", model)
+    assert "a mien: all is well\N{REPLACEMENT CHARACTER}[2J.png" in outcome.err
+    assert len(outcome.err.splitlines()) == 2
+
+
 @pytest.mark.parametrize("name", ["marked.jpg", "marked.png"])
 def test_one_picture_is_drawn_into_one_file(photo: Path, model: Path, tmp_path: Path, name: str) -> None:
     outcome = run_mien("predict", photo, "-m", model, "--draw", tmp_path / name)

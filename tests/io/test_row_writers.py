@@ -217,7 +217,7 @@ def test_what_cannot_be_written_is_said_before_any_work(tmp_path: Path, name: st
 
 def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ExtraError, match=r"mien\[parquet\]"), row_writer(tmp_path / "a.parquet", PICTURES):
+    with pytest.raises(ExtraError, match="Parquet needs more packages"), row_writer(tmp_path / "a.parquet", PICTURES):
         pytest.fail("the block must not run")
     assert issubclass(ExtraError, MienError)
     assert list(tmp_path.iterdir()) == []

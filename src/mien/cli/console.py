@@ -51,8 +51,8 @@ def write_result(path: Path, text: str) -> None:
 
 
 def remark(text: object) -> None:
-    """Print what is no result on standard error."""
-    stderr.print(plain(text), markup=False, soft_wrap=True)
+    """Print what is no result on standard error, as one line."""
+    stderr.print(plain(text).replace("\n", " "), markup=False, soft_wrap=True)
 
 
 def number(value: float) -> str:

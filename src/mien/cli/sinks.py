@@ -1,7 +1,5 @@
 """Sinks, which take the predictions of a command: a table, a timeline, a summary, a list of what had no face."""
 
-import csv
-import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +13,7 @@ from mien.cli.terminal_table import TerminalTable
 from mien.errors import DataError, plain
 from mien.io.atomic_write import write_text
 from mien.io.frame import Frame
-from mien.io.row_writers import Row, RowSchema, WriteRows, csv_writer, rounded, row_writer
+from mien.io.row_writers import Row, RowSchema, WriteRows, csv_text, csv_writer, rounded, row_writer
 from mien.io.source import is_video
 from mien.types import Prediction
 from mien.visualize.summary import Summary
@@ -118,14 +116,12 @@ def summary_sink(*, as_json: bool = False) -> Iterator[Sink]:
 @contextmanager
 def faceless_sink(path: Path) -> Iterator[Sink]:
     """WriteRows the names of pictures, and the times of frames, in which no face was found, as CSV at the end."""
-    without: list[tuple[str, str]] = []
+    without: list[dict[str, str | float | None]] = []
 
     def add(frame: Frame, prediction: Prediction) -> None:
         if not len(prediction.faces):
-            without.append((prediction.source, f"{prediction.seconds:.6g}" if frame.moving else ""))
+            without.append({"source": prediction.source, "seconds": prediction.seconds if frame.moving else None})
 
     yield add
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("source", "seconds"), *without])
-    write_text(path, text.getvalue())
+    write_text(path, csv_text(("source", "seconds"), without))
     remark(f"wrote {path}: {len(without):,} without a face")

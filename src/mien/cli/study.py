@@ -62,7 +62,8 @@ def study(
     for each in distinct.values():
         find_recipe(each)  # a wrong name is answered before torch is imported, which takes seconds
     face_set = load_faces(faces)
-    candidates = [training.load_candidate(each, changes or ()) for each in distinct.values()]
+    with progress_bar("Loading torch"):
+        candidates = [training.load_candidate(each, changes or ()) for each in distinct.values()]
     with progress_bar("trials") as bar:
         shown = _Trials(bar, len(candidates) * seeds, workers)
         trials = training.study(

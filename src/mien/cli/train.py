@@ -1,6 +1,7 @@
 """`mien train`: a run by a recipe, its epochs as lines on stderr and its result on stdout."""
 
 import math
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -96,9 +97,9 @@ def train(
         loaded = training.load_recipe(recipe, changes or ())
         if folds:
             runs = training.fold_runs(loaded, face_set, out=out, folds=folds, resume=resume, hardware=hardware)
-            _finish_folds(runs, out, folds=folds)
+            _finish_folds(runs, out, faces, folds=folds)
             return
-        with progress_bar("Asking the teacher") if loaded.loss.teachers else nullcontext() as progress:
+        with progress_bar("Asking the teacher" if loaded.loss.teachers else "Preparing") as progress:
             run = training.train(
                 loaded, face_set, out=out, resume=resume, minutes=minutes, hardware=hardware, progress=progress
             )
@@ -109,7 +110,9 @@ def train(
 @contextmanager
 def _one_voice() -> Iterator[None]:
     """Let only the first of several processes speak, and one that has lost another."""
-    from mien.train.run.distributed import LostProcessError, is_rank_zero  # torch, after the arguments are checked
+    another = os.environ.get("LOCAL_RANK", "0") != "0"  # a process that the first one started
+    with nullcontext() if another else progress_bar("Loading torch"):
+        from mien.train.run.distributed import LostProcessError, is_rank_zero  # after the arguments are checked
 
     before = console.stdout.quiet, console.stderr.quiet
     if not is_rank_zero():
@@ -126,7 +129,7 @@ def _one_voice() -> Iterator[None]:
         console.stdout.quiet, console.stderr.quiet = before
 
 
-def _finish_folds(runs: "Iterable[Run]", out: Path, *, folds: int) -> None:
+def _finish_folds(runs: "Iterable[Run]", out: Path, faces: Path, *, folds: int) -> None:
     done: list[Run] = []
     for run in runs:
         remark(f"fold {len(done) + 1} of {folds}")
@@ -134,7 +137,7 @@ def _finish_folds(runs: "Iterable[Run]", out: Path, *, folds: int) -> None:
         done.append(run)
     if done[0].fabric.is_global_zero:
         save_scores(training.held_out_scores(done), out / "scores.npz")
-    remark(f"next: mien data audit FACES -o audit.json --scores {out / 'scores.npz'}")
+    remark(f"next: mien data audit {faces} -o audit.json --scores {out / 'scores.npz'}")
 
 
 def _finish(run: "Run") -> None:

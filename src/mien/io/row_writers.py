@@ -1,16 +1,17 @@
 """Rows into files: CSV, JSON Lines or Parquet, growing as the rows come, and under their name only when whole."""
 
 import csv
+import io
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import accumulate, islice
 from pathlib import Path
 from types import SimpleNamespace
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from mien.errors import ExtraError, OutputError, explain_write_errors
 from mien.io.atomic_write import atomic_write, create_part, is_dir, is_stream, resolve_link
@@ -111,6 +112,15 @@ def row_writer(
         with _growing(path, encode, on_unfinished) as grown:
             yield grown.add
             grown.finish(schema)
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return a whole table as CSV, its numbers `rounded`; None is an empty cell."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rounded(dict(row)) for row in rows)
+    return text.getvalue()
 
 
 @contextmanager

@@ -22,7 +22,7 @@ def test_the_files_say_the_same_however_often_they_are_drawn(tmp_path: Path) -> 
     run_plots.write(EPOCHS)
     with (tmp_path / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [float(row["valid_accuracy"]) for row in rows] == [epoch.valid_accuracy for epoch in EPOCHS]
+    assert [float(row["valid_accuracy"]) for row in rows] == [0.1, 0.2, 0.3, 0.4]
     with Image.open(tmp_path / "curve.png") as curve:
         assert curve.size == (960, 480)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["curve.png", "metrics.csv"]

@@ -1,13 +1,12 @@
 """The epochs of a run, for people: metrics.csv, curve.png, and TensorBoard's scalars where it is installed."""
 
-import csv
 import dataclasses
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mien.io.atomic_write import atomic_write, write_text
+from mien.io.row_writers import csv_text
 from mien.train.run.checkpoint import Epoch
 from mien.visualize.figure import figure_png, ignored_mplbackend, make_figure
 
@@ -21,11 +20,8 @@ class RunPlots:
 
     def write(self, epochs: Sequence[Epoch]) -> None:
         """Write the table and the curve anew, and give TensorBoard what is new. Raises OutputError."""
-        text = io.StringIO()
-        rows = csv.DictWriter(text, [field.name for field in dataclasses.fields(Epoch)], lineterminator="\n")
-        rows.writeheader()
-        rows.writerows(dataclasses.asdict(epoch) for epoch in epochs)
-        write_text(self.path / "metrics.csv", text.getvalue())
+        columns = [field.name for field in dataclasses.fields(Epoch)]
+        write_text(self.path / "metrics.csv", csv_text(columns, map(dataclasses.asdict, epochs)))
         plot_curve(self.path / "curve.png", epochs)
         self._write_tensorboard(epochs)
 

@@ -1,13 +1,12 @@
 """The table of a study: the results of each candidate over its seeds, beside the first; as text, CSV and a figure."""
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import fmean, stdev
 
 from mien.io.atomic_write import atomic_write, write_text
+from mien.io.row_writers import csv_text
 from mien.metrics import Proportion
 from mien.train.studies.trials import Trial
 from mien.visualize.figure import figure_png, make_figure
@@ -65,7 +64,7 @@ class Comparison:
         """Write table.md, table.csv and table.png, each whole or not at all. Raises OutputError."""
         rows = self.rows()
         write_text(folder / "table.md", self._markdown(rows))
-        write_text(folder / "table.csv", _csv(rows))
+        write_text(folder / "table.csv", csv_text([field.name for field in fields(Row)], map(asdict, rows)))
         self._draw(folder / "table.png", rows)
 
     def _good(self, name: str) -> dict[int, Trial]:
@@ -153,11 +152,3 @@ def _spread(mean: float | None, deviation: float | None) -> str:
     if mean is None:
         return ""
     return f"{100 * mean:.2f}" + ("" if deviation is None else f" ± {100 * deviation:.2f}")
-
-
-def _csv(rows: list[Row]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    return text.getvalue()
