@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
-from hypothesis.strategies import integers, permutations
+from hypothesis.strategies import integers, lists, permutations, tuples
 from numpy.typing import NDArray
 
 from mien.errors import DataError, ModelError
@@ -396,3 +396,31 @@ def test_a_table_without_a_face_has_its_columns() -> None:
     assert columns(class_names=("yes", "no"))[-3:] == ["confidence", "yes", "no"]
     empty = pd.DataFrame(Prediction("a", 0.0, _detections(0), _scores(0)).rows(), columns=columns())
     assert (len(empty), list(empty.columns)) == (0, columns())
+
+
+# Whatever is drawn
+
+
+@given(cut=integers(0, 6), seed=integers(0, 50))
+def test_a_set_cut_in_two_is_concatenated_to_itself(cut: int, seed: int) -> None:
+    faces = random_faces(6, seed=seed, votes=True)
+    assert FaceSet.concatenate([faces[:cut], faces[cut:]]).hash == faces.hash
+
+
+@given(order=permutations(range(5)), seed=integers(0, 50))
+def test_selecting_in_any_order_keeps_each_faces_own(order: list[int], seed: int) -> None:
+    faces = random_faces(5, seed=seed, votes=True)
+    back = faces[order][np.argsort(order)]
+    assert back.hash == faces.hash
+
+
+@given(sides=lists(tuples(integers(1, 50), integers(1, 50)), max_size=8))
+def test_detections_stand_by_size_with_all_that_is_theirs(sides: list[tuple[int, int]]) -> None:
+    boxes = np.array([(0, 0, width, height) for width, height in sides], np.float32).reshape(-1, 4)
+    own = np.arange(len(sides)) / 10
+    faces = Detections(boxes, own, np.repeat(own, 10).reshape(-1, 5, 2))
+    areas = faces.boxes[:, 2] * faces.boxes[:, 3]
+    assert (np.diff(areas) <= 0).all()
+    for place, sure in enumerate(faces.confidence):
+        assert faces.boxes[place].tolist() == boxes[round(float(sure) * 10)].tolist()
+        assert np.allclose(faces.landmarks[place], sure)

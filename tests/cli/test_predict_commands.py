@@ -396,3 +396,18 @@ def test_names_with_the_spaces_of_other_systems_are_shown_as_they_are() -> None:
     name = "Screenshot 3.04\N{NARROW NO-BREAK SPACE}PM\N{IDEOGRAPHIC SPACE}顔.png"
     assert plain(name) == name
     assert plain("a\x9b\u202eb\n") == "a\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}b\n"
+
+
+def test_whole_photos_given_as_crops_are_told_of(photo: Path, model: Path) -> None:
+    outcome = run_mien("predict", photo, "--cropped", "-m", model)
+    assert table(outcome.out)[0]["quality"] == "uncropped"
+    assert "1 face of doubtful quality: uncropped 1" in outcome.err
+    assert "1 picture in which the face takes less than half: without --cropped, faces are found" in outcome.err
+
+
+def test_doubtful_faces_are_counted(photo: Path, model: Path) -> None:
+    with Image.open(photo) as image:
+        image.transpose(Image.Transpose.ROTATE_90).save(photo)
+    outcome = run_mien("predict", photo, "-m", model)
+    assert table(outcome.out)[0]["quality"].startswith("sideways:-")
+    assert "1 face of doubtful quality: sideways 1" in outcome.err

@@ -50,6 +50,7 @@ def test_every_form_of_a_picture_gives_the_same_rows(predictor: mien.Predictor, 
     ):
         assert predictor(form, source="a").rows() == expected, type(form)
     assert predictor(PICTURE[..., ::-1], source="a", bgr=True).rows() == expected
+    assert predictor(np.where(PICTURE == 255, 1.03, PICTURE / 255), source="a").rows() == expected
     assert predictor(transparent[..., [2, 1, 0, 3]], source="a", bgr=True).rows() == expected
 
 
@@ -75,6 +76,7 @@ def test_transparent_pictures_lie_on_white() -> None:
         ([PICTURE], "got list; of several pictures, take predict_batch"),
         (None, "got NoneType"),
         (7, "got int"),
+        (iter([PICTURE]), "got list_iterator; of several pictures, take predict_batch"),
         ("data:image/png;base64," + base64.b64encode(encoded()).decode(), "got a text of .*decode base64"),
         (base64.b64encode(encoded()).decode(), "got a text of .*decode base64"),
         (PICTURE[None], r"got an array \(1, 300, 340, 3\); of several pictures"),
@@ -85,7 +87,7 @@ def test_transparent_pictures_lie_on_white() -> None:
         (np.zeros((0, 9, 3), np.uint8), r"got an array \(0, 9, 3\)"),
         (np.zeros(9, np.uint8), r"got an array \(9,\)"),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_what_is_no_picture_is_refused_in_a_line(predictor: mien.Predictor, form: object, said: str) -> None:
     with pytest.raises(mien.DataError, match=f"^a picture must be a path, bytes, .*{said}") as caught:
@@ -131,6 +133,17 @@ def test_a_batch_classifies_all_faces_together() -> None:
 
     mien.Predictor(classifier, detector=whole_image).predict_batch([PICTURE] * 10)
     assert calls == [10]
+
+
+@pytest.mark.parametrize("one", ["photo.jpg", Path("photo.jpg"), b"content", PICTURE, PICTURE[:, :, 0]])
+def test_one_picture_is_no_batch(predictor: mien.Predictor, one: object) -> None:
+    with pytest.raises(mien.DataError, match="pictures must be several, such as a list; of one picture, call"):
+        predictor.predict_batch(one)
+
+
+def test_an_array_of_pictures_is_a_batch(predictor: mien.Predictor) -> None:
+    assert [len(one.faces) for one in predictor.predict_batch(np.stack([PICTURE] * 3))] == [1] * 3
+    assert [len(one.faces) for one in predictor.predict_batch(np.stack([PICTURE[:, :, 1]] * 2))] == [1] * 2
 
 
 def test_an_empty_batch_is_no_work(predictor: mien.Predictor) -> None:

@@ -16,20 +16,7 @@ from mien.io.pixels import to_face, to_grey
 from mien.labels import EXPRESSIONS
 from mien.pipeline.predictor import MIN_FACE, Predictor
 from mien.types import Detections, Scores
-
-
-class Brightness:
-    """A classifier whose answer is a face's mean, and that remembers how many faces it was given each time."""
-
-    def __init__(self) -> None:
-        self.calls: list[int] = []
-
-    def __call__(self, images: NDArray[np.uint8]) -> Scores:
-        self.calls.append(len(images))
-        probs = np.zeros((len(images), 7), np.float32)
-        probs[:, 3] = images.mean(axis=(1, 2)) / 255
-        probs[:, 6] = 1 - probs[:, 3]
-        return Scores(probs)
+from support import Brightness
 
 
 def squares(picture: NDArray[np.uint8]) -> Detections:

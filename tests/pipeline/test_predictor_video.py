@@ -19,22 +19,9 @@ from mien.pipeline import streaming as module
 from mien.pipeline.predictor import Predictor
 from mien.track.video_detector import STRIDE
 from mien.types import Detections, Scores
+from support import Brightness
 
 WAIT = 10  # seconds, at the most
-
-
-class Brightness:
-    """A classifier whose answer is a face's mean, and that remembers how many faces it was given each time."""
-
-    def __init__(self) -> None:
-        self.calls: list[int] = []
-
-    def __call__(self, images: NDArray[np.uint8]) -> Scores:
-        self.calls.append(len(images))
-        probs = np.zeros((len(images), 7), np.float32)
-        probs[:, 3] = images.mean(axis=(1, 2)) / 255
-        probs[:, 6] = 1 - probs[:, 3]
-        return Scores(probs)
 
 
 def one_face(_: NDArray[np.uint8]) -> Detections:

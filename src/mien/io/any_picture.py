@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +21,7 @@ _TAKEN = (
     "a picture must be a path, bytes, a binary file, a Pillow image, or an array (H, W), (H, W, 3) or (H, W, 4)"
     " of uint8 or of floats from 0 to 1"
 )
+_OVERSHOOT = 0.05  # how far floats may reach beyond 0 to 1, as filters leave them
 _ENCODED = 300  # characters: a longer text that is no path is probably an encoded picture
 
 
@@ -49,6 +51,12 @@ def as_picture(source: AnyPicture, *, bgr: bool = False) -> NDArray[np.uint8]:
         return read_picture(io.BytesIO(source))
     if isinstance(source, (str, os.PathLike)) or hasattr(source, "read"):
         return read_picture(source)
+    if hasattr(source, "__array__"):  # such as a tensor of torch
+        try:
+            array = np.asarray(source)
+        except (TypeError, ValueError, RuntimeError) as error:  # one on a GPU, for instance
+            raise DataError(f"{_TAKEN}; got {type(source).__name__}, which makes no array: {error}") from error
+        return _from_array(array, bgr=bgr)
     raise DataError(f"{_TAKEN}; got {type(source).__name__}{_hint(source)}")
 
 
@@ -74,9 +82,9 @@ def _from_array(array: NDArray[Any], *, bgr: bool) -> NDArray[np.uint8]:
 
 def _from_floats(array: NDArray[Any]) -> NDArray[np.uint8]:
     low, high = float(np.min(array)), float(np.max(array))
-    if not (low >= 0 and high <= 1):
+    if not (low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT):
         raise DataError(f"{_TAKEN}; got floats from {low:.4g} to {high:.4g}")
-    eight: NDArray[np.uint8] = np.rint(array * 255).astype(np.uint8)
+    eight: NDArray[np.uint8] = np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
     return eight
 
 
@@ -87,4 +95,4 @@ def _layout(shape: tuple[int, ...]) -> str:
 
 
 def _hint(source: object) -> str:
-    return "; of several pictures, take predict_batch" if isinstance(source, (list, tuple)) else ""
+    return "; of several pictures, take predict_batch" if isinstance(source, Iterable) else ""

@@ -6,6 +6,8 @@ from functools import cache
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
+
 from mien.classify.ensemble import class_names_of, classifier_name
 from mien.classify.onnx import load
 from mien.classify.session import CPU
@@ -163,6 +165,8 @@ class Predictor:
         DataError
             Where a picture cannot be read, or where there are not as many sources as pictures.
         """
+        if isinstance(pictures, (str, PathLike, bytes)) or _is_one_array(pictures):
+            raise DataError("pictures must be several, such as a list; of one picture, call the predictor itself")
         pictures = list(pictures)
         names = [_name_of(picture) for picture in pictures] if sources is None else list(sources)
         if len(names) != len(pictures):
@@ -265,6 +269,12 @@ def threads_beside(detector: Detector | None) -> int:
 def _name_of(picture: AnyPicture) -> str:
     """Return the name of a file, and of anything else nothing."""
     return display_name(str(picture)) if isinstance(picture, (str, PathLike)) else ""
+
+
+def _is_one_array(pictures: object) -> bool:
+    """Tell whether an array is one picture, (H, W) or (H, W, 3 or 4), rather than several."""
+    shape = np.shape(pictures) if isinstance(pictures, np.ndarray) else (0,) * 4
+    return len(shape) < 3 or (len(shape) == 3 and shape[2] in (1, 3, 4))
 
 
 def _without_frames(pairs: Generator[tuple[Frame, Prediction]]) -> Generator[Prediction]:
