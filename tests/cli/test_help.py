@@ -10,6 +10,7 @@ import pytest
 
 from mien.cli.main import COMMANDS, DATA_COMMANDS
 from mien.data.formats.npz import save_faces
+from mien.detect.yunet import YuNet
 from support import random_faces, run_mien, tiny_model
 
 PATHS = [(each.name,) for each in COMMANDS] + [("data", each.name) for each in DATA_COMMANDS]
@@ -44,7 +45,7 @@ def test_each_command_has_its_line_and_an_example(path: tuple[str, ...]) -> None
 def test_defaults_are_shown() -> None:
     said = words(run_mien("predict", "-h").out)
     assert "Several, each with -m, are averaged. [default: swift]" in said
-    assert "[default: 0.65]" in said
+    assert f"[default: {YuNet.threshold}]" in said
     for panel in ("Input", "Output", "Model", "Video", "Thresholds"):
         assert panel in said
 
