@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -141,7 +142,7 @@ def difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     return float(np.abs(one.astype(int) - other).mean())
 
 
-def read_all(path: Path, **options: float) -> tuple[list[Frame], str]:
+def read_all(path: Path, **options: Any) -> tuple[list[Frame], str]:
     """All frames, and what the error after them says."""
     frames = []
     try:

@@ -2,6 +2,7 @@
 
 import csv
 import struct
+from fractions import Fraction
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,7 +26,7 @@ def write_wide(name: str, aspect: int) -> None:
     with av.open(name, "w") as file:
         stream = file.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
-        stream.codec_context.sample_aspect_ratio = 3
+        stream.codec_context.sample_aspect_ratio = Fraction(3)
         file.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((120, 160, 3), 90, np.uint8), "rgb24")))
         file.mux(stream.encode())
     old, new = (struct.pack(">4s2I", b"pasp", each, 1) for each in (3, aspect))

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,7 +21,7 @@ from mien.io.frame import CLOSE, Frame, FrameSelection
         ({"max_side": 47}, "max_side must be 48 pixels or more, got 47"),
     ],
 )
-def test_selections_that_make_no_sense_are_refused(options: dict[str, float], message: str) -> None:
+def test_selections_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         FrameSelection(**options)
 

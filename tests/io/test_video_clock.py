@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
@@ -18,17 +19,17 @@ from mien.io.frame import FrameSelection
 from mien.io.video_clock import with_arrivals
 from mien.io.video_reader import read_video
 
-Stamp = Callable[[int, av.Packet], None]  # changes the time stamps of a packet, given its number
+Stamp = Callable[[int, Any], None]  # changes the time stamps of a packet, given its number
 
 
-def seconds_of(path: Path | str, **options: float) -> list[float]:
+def seconds_of(path: Path | str, **options: Any) -> list[float]:
     return [frame.seconds for frame in read_video(str(path), selection=FrameSelection(**options))]
 
 
 def numbered(path: Path, *, codec: str = "libx264", count: int = 60) -> Path:
     """A video whose frame n is 4 n bright, 25 frames a second, coded in another order than that of display."""
     with av.open(str(path), "w") as file:
-        stream = file.add_stream(codec, rate=25, options={"bf": "3", "g": "20"})
+        stream: Any = file.add_stream(codec, rate=25, options={"bf": "3", "g": "20"})
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         for number in range(count):
             picture = np.full((240, 320, 3), 4 * number, np.uint8)
@@ -75,7 +76,7 @@ def test_a_start_finds_its_frames_whatever_the_time_stamps(tmp_path: Path, name:
 
 
 def test_times_of_decoding_given_as_those_of_display(tmp_path: Path) -> None:
-    def by_decoding(_: int, packet: av.Packet) -> None:
+    def by_decoding(_: int, packet: Any) -> None:
         packet.pts = packet.dts
 
     path = restamped(numbered(tmp_path / "a.mp4"), tmp_path / "b.mp4", by_decoding)
@@ -89,7 +90,7 @@ def test_two_frames_out_of_order_shift_nothing(tmp_path: Path) -> None:
     """The second of the two has the time of the first; what follows is in time."""
     clip = write_clip(tmp_path / "a.mp4", [Actor(at(160, 120))], duration=0.4)
 
-    def swap(number: int, packet: av.Packet) -> None:
+    def swap(number: int, packet: Any) -> None:
         packet.pts += {3: 512, 4: -512}.get(number, 0)
         packet.dts -= 1024
 
@@ -116,7 +117,7 @@ def test_a_clock_that_jumps_by_years_was_set(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mkv", [Actor(at(160, 120))], duration=0.8)
     jump = round(55 * 365.25 * 86400 * 1000)
 
-    def set_clock(number: int, packet: av.Packet) -> None:
+    def set_clock(number: int, packet: Any) -> None:
         packet.pts += jump * (number >= 10)
         packet.dts += jump * (number >= 10)
 
@@ -178,7 +179,7 @@ def test_a_stream_without_time_stamps_is_timed_by_arrival(camera: str, monkeypat
     clock = iter(np.arange(100, 1000) * 0.2)  # five frames a second
     monkeypatch.setattr("mien.io.video_clock.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
 
-    def read(**options: float) -> list[float]:
+    def read(**options: Any) -> list[float]:
         seconds = []
         try:
             for frame in read_video(camera, selection=FrameSelection(**options)):

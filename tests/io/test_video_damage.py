@@ -46,7 +46,7 @@ def test_a_video_cut_short_gives_what_there_is(clip: Clip, tmp_path: Path) -> No
 def test_broken_frames_are_left_out_and_counted(clip: Clip, tmp_path: Path) -> None:
     content = bytearray(fast_start(clip.path, tmp_path / "whole.mp4"))
     with av.open(str(tmp_path / "whole.mp4")) as container:
-        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+        packets = [(packet.pos or 0, packet.size) for packet in container.demux(video=0) if packet.size]
     for number in (20, 30):
         place, size = packets[number]
         content[place : place + size] = b"\xff" * size
@@ -110,7 +110,7 @@ def test_odd_shapes_of_pixels_are_refused_in_a_line(tmp_path: Path, aspect: Frac
     with av.open(str(tmp_path / "a.mp4"), "w") as file:
         stream = file.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
-        stream.codec_context.sample_aspect_ratio = 3
+        stream.codec_context.sample_aspect_ratio = Fraction(3)
         file.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((120, 160, 3), 90, np.uint8), "rgb24")))
         file.mux(stream.encode())
     content = (tmp_path / "a.mp4").read_bytes()
@@ -137,9 +137,9 @@ def test_the_cover_of_a_song_is_no_video(clip: Clip, tmp_path: Path) -> None:
         picture = new.add_stream("png", rate=1)
         picture.width = picture.height = 64
         picture.pix_fmt, picture.disposition = "rgb24", av.stream.Disposition.attached_pic
-        packet = av.Packet(cover.getvalue())
-        packet.stream, packet.pts, packet.dts, packet.time_base = picture, 0, 0, Fraction(1)
-        new.mux(packet)
+        image = av.Packet(cover.getvalue())
+        image.stream, image.pts, image.dts, image.time_base = picture, 0, 0, Fraction(1)
+        new.mux(image)
         for packet in old.demux(audio=0):
             if packet.dts is not None:
                 packet.stream = sound

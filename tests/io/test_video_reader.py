@@ -3,11 +3,12 @@ import os
 import struct
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
 import av
@@ -78,7 +79,7 @@ def test_frames_are_mirrored_as_players_show_them(tmp_path: Path, rotation: int,
         ({"every": 0.001, "end": 0.1}, [0, 0.04, 0.08]),
     ],
 )
-def test_some_frames_are_taken_by_time(clip: Clip, options: dict[str, float], expected: list[float]) -> None:
+def test_some_frames_are_taken_by_time(clip: Clip, options: dict[str, Any], expected: list[float]) -> None:
     frames, error = read_all(clip.path, **options)
     assert [frame.seconds for frame in frames] == pytest.approx(expected, abs=1e-3)
     assert error == ""
@@ -101,7 +102,7 @@ def test_a_file_is_open_only_while_its_frames_are_read(clip: Clip) -> None:
     def is_open() -> bool:
         return clip.path in [each.resolve() for each in Path("/proc/self/fd").iterdir()]
 
-    frames = read_video(str(clip.path))
+    frames: Any = read_video(str(clip.path))
     assert not is_open()
     next(frames)
     assert is_open()
@@ -124,7 +125,7 @@ def test_pixels_that_are_not_square_are_made_so(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "a.mp4"), "w") as file:
         stream = file.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
-        stream.codec_context.sample_aspect_ratio = 2
+        stream.codec_context.sample_aspect_ratio = Fraction(2)
         frame = av.VideoFrame.from_ndarray(np.full((120, 160, 3), 90, np.uint8), "rgb24")
         file.mux(stream.encode(frame))
         file.mux(stream.encode())
@@ -176,7 +177,7 @@ class Unplugged:
     def __exit__(self, *_: object) -> None:
         self._container.close()
 
-    def demux(self, stream: av.VideoStream) -> Iterator[av.Packet]:
+    def demux(self, stream: av.VideoStream) -> "Iterator[av.Packet[av.VideoStream]]":
         for number, packet in enumerate(self._container.demux(stream)):
             if number == self._packets:
                 raise OSError(19, "No such device")

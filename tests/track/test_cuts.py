@@ -28,7 +28,7 @@ def cuts(frames: list[Picture]) -> list[int]:
     return [number for number, frame in enumerate(frames) if shots(frame)]
 
 
-def lit(picture: Picture, gain: float, lift: float = 0) -> Picture:
+def lit(picture: Picture, gain: float, lift: float | NDArray[np.float64] = 0) -> Picture:
     return (picture * float(gain) + lift).clip(0, 255).astype(np.uint8)
 
 

@@ -211,9 +211,12 @@ def _broken(seed: int, every: int) -> int:
 
 def follow(clip: Clip, *, every: int = 1) -> list[dict[int, int]]:
     """The ids that the actors of a video have in each frame, by the real detector, tracker and shots."""
-    detector, tracker, cuts, told = YuNet(), Tracker(), CutDetector(), []
+    detector, tracker, cuts = YuNet(), Tracker(), CutDetector()
+    told: list[dict[int, int]] = []
     with av.open(str(clip.path)) as file:
-        frames = [(frame.time, frame.to_ndarray(format="rgb24")) for frame in file.decode(video=0)]
+        frames = [
+            (frame.time or 0.0, frame.to_ndarray(format="rgb24").astype(np.uint8)) for frame in file.decode(video=0)
+        ]
     assert [seconds for seconds, _ in frames] == pytest.approx(clip.seconds, abs=1e-3)
     for number, (seconds, picture) in enumerate(frames):
         if cuts(picture):

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +15,13 @@ from mien.types import Detections
 
 RATE = 30
 
+Path = Callable[[int], tuple[float, float] | None]  # a frame -> left and top of a face; None: not there
+
 
 class Watched:
     """A detector that knows where faces are, and remembers on which frames it was asked."""
 
-    def __init__(self, *paths: object) -> None:
+    def __init__(self, *paths: Path) -> None:
         self.paths = paths
         self.frame = 0
         self.asked: list[int] = []
@@ -128,12 +131,12 @@ def test_a_face_that_left_the_picture_is_not_foreseen_outside() -> None:
         assert (faces.boxes[:, [0, 2]].mean(axis=1) < 320).all()
 
 
-def flash(*frames: int) -> Callable[[int], tuple[float, float] | None]:
+def flash(*frames: int) -> Path:
     """A face that is found on these frames only."""
     return lambda frame: (200, 90) if frame in frames else None
 
 
-def told(detector: Watched, frames: int, **options: object) -> list[list[int]]:
+def told(detector: Watched, frames: int, **options: Any) -> list[list[int]]:
     """The tracks of each frame, each frame searched."""
     return [sorted(tracks) for _, tracks in follow(detector, frames, stride=1, **options)]
 
@@ -204,9 +207,9 @@ def test_tracks_of_any_faces_are_those_of_their_runs(there: list[list[bool]]) ->
     """Against runs counted one by one: three in a row begin a track, which then lasts."""
     paths = [lambda frame, n=n: (400.0 * n, 60) if there[frame][n] else None for n in range(3)]
     seen = follow(Watched(*paths), len(there), stride=1, rate=40)
-    expected = [set() for _ in there]
+    expected: list[set[int]] = [set() for _ in there]
     for face in range(3):
-        confirmed, run = False, []
+        confirmed, run = False, list[int]()
         for frame, present in enumerate(there):
             run = [*run, frame] if present[face] else (run if confirmed else [])
             confirmed = confirmed or len(run) == 3

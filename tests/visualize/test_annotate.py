@@ -21,7 +21,7 @@ def seen(*boxes: tuple[float, float, float, float], expression: str = "happy", s
 
 
 def coloured(picture: NDArray[np.uint8], expression: str) -> NDArray[np.bool_]:
-    return (picture == COLOURS[expression]).all(axis=2)
+    return np.asarray((picture == COLOURS[expression]).all(axis=2))
 
 
 @pytest.mark.parametrize("ground", [0, 255])
@@ -131,7 +131,7 @@ def group(columns: int, rows: int, *, side: float, gap: float, size: tuple[int, 
     """Faces in rows, each of another expression than its neighbours."""
     places = [(x, y) for y in range(rows) for x in range(columns)]
     boxes = [(20 + x * (side + gap), 40 + y * (side * 1.3 + gap)) for x, y in places]
-    faces = Detections(np.array([(x, y, x + side, y + side * 1.3) for x, y in boxes]), np.ones(len(boxes)))
+    faces = Detections(np.array([(x, y, x + side, y + side * 1.3) for x, y in boxes]), np.ones(len(boxes), np.float32))
     assert faces.boxes.max(axis=0)[2:].tolist() < list(size)
     top = [(x + 2 * y) % 7 for x, y in places]
     return Prediction("a.png", 0.0, faces, Scores(np.eye(7, dtype=np.float32)[top] * 0.93 + 0.01))

@@ -19,7 +19,7 @@ def seen(seconds: float, faces: dict[int, str], *, source: str = "a.mp4", tracke
     probs[np.arange(len(faces)), [EXPRESSIONS.index(name) for name in faces.values()]] = 0.7
     boxes = np.array([[50 * place, 0, 50 * place + 40, 40] for place in range(len(faces))], np.float32)
     tracks = np.array(list(faces), np.int64) if tracked else None
-    return Prediction(source, seconds, Detections(boxes, np.ones(len(faces))), Scores(probs), tracks)
+    return Prediction(source, seconds, Detections(boxes, np.ones(len(faces), np.float32)), Scores(probs), tracks)
 
 
 def summed(predictions: Iterable[Prediction]) -> list[dict[str, str | int | float]]:
@@ -82,14 +82,15 @@ def test_the_longest_seen_comes_first_and_videos_are_apart() -> None:
 
 def test_a_look_that_is_the_only_one_has_shares_but_no_time() -> None:
     one, every = summed([seen(0, {1: "happy"})])
-    assert (one["seconds"], one["happy"], every["seconds"]) == (0, 1, 0)
+    assert [one["seconds"], one["happy"], every["seconds"]] == [0, 1, 0]
 
 
 def test_pictures_count_among_all_only() -> None:
     (every,) = summed(
         [seen(0, {0: name}, source=f"{name}.png", tracked=False) for name in ("happy", "sad", "sad", "sad")]
     )
-    assert (every["track"], every["seconds"], every["sad"]) == ("all", 0, pytest.approx(0.75))
+    assert (every["track"], every["seconds"]) == ("all", 0)
+    assert every["sad"] == pytest.approx(0.75)
 
 
 def test_nothing_seen_is_no_row() -> None:
@@ -109,7 +110,7 @@ def test_other_expressions_than_before_are_refused() -> None:
     summary = Summary()
     for seconds in (0, 1):
         summary.add(seen(seconds, {1: "happy"}))
-    box = Detections(np.array([[0, 0, 9, 9]]), np.ones(1))
+    box = Detections(np.array([[0, 0, 9, 9]]), np.ones(1, np.float32))
     other = Prediction("a.mp4", 2, box, Scores(np.array([[0.5, 0.5]]), ("up", "down")), np.ones(1, np.int64))
     with pytest.raises(ModelError, match=r"expressions must be .* got \('up', 'down'\)"):
         summary.add(other)
