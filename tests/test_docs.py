@@ -36,13 +36,6 @@ def test_the_video_pages_python_runs(capsys: pytest.CaptureFixture[str]) -> None
     assert "happy" in capsys.readouterr().out
 
 
-def test_the_predict_pages_python_runs(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (desk / "photos").mkdir()
-    (desk / "photos" / "a.jpg").write_bytes((desk / "photo.jpg").read_bytes())
-    exec(compile(python_of("predict.md"), "predict.md", "exec"), {})  # noqa: S102
-    assert "<Prediction photo.jpg: 1 face, happy" in capsys.readouterr().out
-
-
 @pytest.mark.usefixtures("desk")
 def test_the_readmes_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(python_of("../README.md"), "README.md", "exec"), {})  # noqa: S102

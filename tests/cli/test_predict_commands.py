@@ -368,15 +368,16 @@ def test_the_portrait_is_credited() -> None:
 
 
 def test_the_python_of_the_page_runs(
-    photo: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(classifier, "shipped", lambda: {"swift": model})
     monkeypatch.chdir(photo.parent)
     (photo.parent / "photos").mkdir()
     for path in (Path("photo.jpg"), Path("photos/a.jpg")):
         path.write_bytes(photo.read_bytes())
     exec(python_of("predict.md"), {})  # noqa: S102 (it is ours)
-    assert "'source': 'photos/a.jpg'" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "'source': 'photos/a.jpg'" in told
+    assert "<Prediction photo.jpg: 1 face, happy" in told
 
 
 def test_a_name_is_shown_and_not_obeyed(crops: Path, model: Path, tmp_path: Path) -> None:
