@@ -6,16 +6,23 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mien.data.formats.npz import save_faces
 from mien.errors import OutputError
 from mien.io.atomic_write import atomic_path, atomic_write, find_parts, require_writable, truncate_utf8, write_text
+from mien.io.row_writers import RowSchema, row_writer
+from mien.io.video_writer import video_writer
+from mien.visualize.annotate import save_picture
+from support import random_faces
 
 IN_MEMORY = Path("/dev", "shm")
 
@@ -188,6 +195,42 @@ def test_a_link_stays_and_a_pipe_is_written_to(tmp_path: Path) -> None:
         write_text(tmp_path / "pipe", "through")
         assert reader.communicate()[0] == b"through"
     assert (tmp_path / "pipe").is_fifo()
+
+
+def _write_rows(path: Path) -> None:
+    with row_writer(path, RowSchema({"source": str})) as write:
+        write([{"source": "a"}])
+
+
+def _write_video(path: Path) -> None:
+    with video_writer(path) as video:
+        video.write(np.zeros((48, 64, 3), np.uint8), seconds=0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("faces.npz", lambda path: save_faces(random_faces(3), path)),
+        ("faces.parquet", lambda path: save_faces(random_faces(3), path)),
+        ("rows.parquet", _write_rows),
+        ("rows.csv", _write_rows),
+        ("picture.png", lambda path: save_picture(np.zeros((9, 9, 3), np.uint8), path)),
+        ("video.mp4", _write_video),
+    ],
+)
+def test_every_writer_writes_into_a_pipe(tmp_path: Path, name: str, write: Callable[[Path], None]) -> None:
+    (tmp_path / "a").mkdir()
+    write(tmp_path / "a" / name)
+    pipe = tmp_path / name
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+        write(pipe)
+        came = reader.communicate()[0]
+    assert len(came) >= (tmp_path / "a" / name).stat().st_size  # archives that cannot be sought in are longer
+    assert came[:4] == (tmp_path / "a" / name).read_bytes()[:4]
+    assert pipe.is_fifo()
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(["a", name])
 
 
 def test_a_place_without_a_name_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import re
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -111,11 +112,22 @@ def atomic_write(path: Path | str) -> Iterator[BinaryIO]:
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Make an empty file to open by its name; it becomes `path` when the block ends without an error.
 
-    The file lies in the same folder under a name of its own. Raises OutputError as `atomic_write` does.
+    The file lies in the same folder under a name of its own; what is for a pipe or a device is copied to it in the end.
+    Raises OutputError as `atomic_write` does.
     """
-    with explain_write_errors(path), _part_of(Path(path)) as file:
-        file.close()
-        yield Path(file.name)
+    path = Path(path)
+    with explain_write_errors(path):
+        if not is_stream(path):
+            with _part_of(path) as file:
+                file.close()
+                yield Path(file.name)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            part = Path(folder, path.name)
+            part.touch()
+            yield part
+            with part.open("rb") as file, path.open("ab") as stream:
+                shutil.copyfileobj(file, stream)
 
 
 @contextmanager
