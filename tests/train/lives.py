@@ -48,8 +48,8 @@ def live(recipe: str, faces: str, out: str, moment: str) -> None:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells of bfloat16
     os.fsync, Path.replace = sync, replace
     plots.plot_curve = lambda path, epochs: write_text(path, str(len(epochs)))  # a drawing takes long
-    how = load_recipe(recipe)
-    run = train(how, load_faces(faces), out=out, resume=True, hardware=Hardware(threads=1, accelerator="cpu"))
+    loaded = load_recipe(recipe)
+    run = train(loaded, load_faces(faces), out=out, resume=True, hardware=Hardware(threads=1, accelerator="cpu"))
     run.on_step = lambda _epochs, _loss, _pace: event()
     for _ in run:
         pass

@@ -154,7 +154,7 @@ def test_settings_refused(tmp_path: Path, change: str) -> None:
         load_recipe(path, [change])
 
 
-def test_another_net_comes_without_the_settings_of_the_one_before(tmp_path: Path) -> None:
+def test_another_net_comes_without_the_settings_of_the_first(tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
     path.write_text('[net]\nname = "resnet18"\nstem_kernel = 3\n')
     assert load_recipe(path, ['net.name="cnn"']).net == Cnn()

@@ -17,8 +17,8 @@ NOTHING = Augment(
 )
 
 
-def drawn(how: Augment, images: torch.Tensor, *, side: int = 48, seed: int = 0) -> torch.Tensor:
-    return augment_faces(images, how, side=side, generator=torch.Generator().manual_seed(seed))
+def drawn(augment: Augment, images: torch.Tensor, *, side: int = 48, seed: int = 0) -> torch.Tensor:
+    return augment_faces(images, augment, side=side, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_contrast_and_brightness_stay_in_range(faces: torch.Tensor) -> None:
     assert spread.std() > 0.2
 
 
-def test_contrast_stretches_about_the_mean_and_brightness_multiplies(faces: torch.Tensor) -> None:
+def test_contrast_stretches_about_the_mean_brightness_multiplies(faces: torch.Tensor) -> None:
     """Each by a factor of its own for each face, spread evenly over 1 - this to 1 + this."""
     was = faces.float()
     mean = was.mean(dim=(1, 2), keepdim=True)
@@ -164,8 +164,8 @@ def plain_crops(image: np.ndarray, *, pad: int, crop: int, side: int) -> np.ndar
     ("pad", "crop", "side"), [(2, 48, 48), (4, 48, 48), (2, 44, 48), (2, 48, 32), (2, 42, 40), (0, 46, 64)]
 )
 def test_pad_and_crop_is_what_the_plain_way_gives(faces: torch.Tensor, pad: int, crop: int, side: int) -> None:
-    how = dataclasses.replace(NOTHING, pad_crop_prob=1, pad=pad, crop=crop)
-    made = drawn(how, faces, side=side)[:, 0].numpy()
+    augment = dataclasses.replace(NOTHING, pad_crop_prob=1, pad=pad, crop=crop)
+    made = drawn(augment, faces, side=side)[:, 0].numpy()
     seen = []
     for face, was in zip(made, faces.numpy(), strict=True):
         errors = np.abs(plain_crops(was, pad=pad, crop=crop, side=side) - face).max(axis=(2, 3))
@@ -191,7 +191,7 @@ def test_pad_and_crop_comes_after_the_other_motions(faces: torch.Tensor) -> None
     assert shifted.min() >= faces.min() - 0.01
 
 
-def test_without_pad_and_crop_the_faces_are_those_of_older_recipes() -> None:
+def test_without_pad_and_crop_the_faces_are_as_before_it() -> None:
     images = (torch.arange(4 * 48 * 48).reshape(4, 48, 48) * 7 % 251).to(torch.uint8)
     made = drawn(Augment(brightness=0.2), images, side=40)
     np.testing.assert_allclose(made.mean(dim=(1, 2, 3)), OLDER, rtol=1e-5)

@@ -14,8 +14,8 @@ MIXUP = Augment(mix="mixup", mix_prob=1.0, mix_alpha=0.4)
 CUTMIX = dataclasses.replace(MIXUP, mix="cutmix", mix_alpha=1.0)
 
 
-def drawn(how: Augment, count: int, *, side: int = 48, seed: int = 0) -> Mix:
-    mix = draw_mix(count, how, side=side, generator=torch.Generator().manual_seed(seed))
+def drawn(augment: Augment, count: int, *, side: int = 48, seed: int = 0) -> Mix:
+    mix = draw_mix(count, augment, side=side, generator=torch.Generator().manual_seed(seed))
     assert mix is not None
     return mix
 
@@ -32,9 +32,9 @@ def test_without_a_mix_nothing_is_drawn() -> None:
 
 
 def test_so_many_batches_are_mixed() -> None:
-    how = dataclasses.replace(MIXUP, mix_prob=0.3)
+    augment = dataclasses.replace(MIXUP, mix_prob=0.3)
     generator = torch.Generator().manual_seed(0)
-    mixed = sum(draw_mix(4, how, side=32, generator=generator) is not None for _ in range(400))
+    mixed = sum(draw_mix(4, augment, side=32, generator=generator) is not None for _ in range(400))
     assert 90 < mixed < 150
 
 
@@ -68,7 +68,7 @@ def test_cutmix_pastes_one_rectangle_and_counts_it(side: int) -> None:
             assert len(rows) == (rows.max() - rows.min() + 1) * (columns.max() - columns.min() + 1)
 
 
-def test_cutmix_rectangles_lie_everywhere_and_have_the_papers_areas() -> None:
+def test_cutmix_rectangles_have_the_papers_places_and_areas() -> None:
     """Against a draw of Yun et al.'s algorithm: a square of the area 1 - share, cut at the face's edges."""
     own = drawn(CUTMIX, 4000).mask[:, 0]
     assert ((1 - own).mean(dim=0) > 0.1).all()
@@ -80,9 +80,9 @@ def test_cutmix_rectangles_lie_everywhere_and_have_the_papers_areas() -> None:
     assert stats.ks_2samp(own.mean(dim=(1, 2)).numpy(), wanted).statistic < 0.04
 
 
-@pytest.mark.parametrize("how", [MIXUP, CUTMIX], ids=["mixup", "cutmix"])
-def test_the_same_seed_gives_the_same_mix(how: Augment) -> None:
-    one, same, other = drawn(how, 16, seed=3), drawn(how, 16, seed=3), drawn(how, 16, seed=4)
+@pytest.mark.parametrize("augment", [MIXUP, CUTMIX], ids=["mixup", "cutmix"])
+def test_the_same_seed_gives_the_same_mix(augment: Augment) -> None:
+    one, same, other = drawn(augment, 16, seed=3), drawn(augment, 16, seed=3), drawn(augment, 16, seed=4)
     for name in ("partners", "lam", "mask"):
         assert torch.equal(getattr(one, name), getattr(same, name))
     assert not torch.equal(one.mask, other.mask)

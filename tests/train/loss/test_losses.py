@@ -35,8 +35,8 @@ def logits() -> torch.Tensor:
     return torch.randn(sum(COUNTS), 7, generator=torch.Generator().manual_seed(0))
 
 
-def loss(how: Loss, faces: FaceSet, outputs: torch.Tensor, *, teacher_probs: np.ndarray | None = None) -> float:
-    return compute_loss(outputs, make_targets(how, faces, classes=7, teacher_probs=teacher_probs)).item()
+def loss(settings: Loss, faces: FaceSet, outputs: torch.Tensor, *, teacher_probs: np.ndarray | None = None) -> float:
+    return compute_loss(outputs, make_targets(settings, faces, classes=7, teacher_probs=teacher_probs)).item()
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.05, 0.3])
@@ -49,8 +49,8 @@ def test_weights_and_smoothing_are_torchs(
     each = torch.tensor(wanted[weights] if isinstance(weights, str) else weights, dtype=torch.float32)
     labels = torch.from_numpy(faces.labels.copy())
     theirs = functional.cross_entropy(logits, labels, weight=each, label_smoothing=smoothing)
-    how = Loss(smoothing=smoothing, class_weights=weights)
-    assert loss(how, faces, logits) == pytest.approx(theirs.item(), rel=1e-5)
+    settings = Loss(smoothing=smoothing, class_weights=weights)
+    assert loss(settings, faces, logits) == pytest.approx(theirs.item(), rel=1e-5)
 
 
 def test_weights_have_mean_1(faces: FaceSet) -> None:
@@ -65,16 +65,16 @@ def test_a_class_without_faces_is_no_part_of_the_loss(faces: FaceSet, logits: to
     some = faces[faces.labels != 1]
     kept = torch.from_numpy(faces.labels != 1)
     for kind in ("inverse", "sqrt"):
-        how = Loss(smoothing=0.1, class_weights=kind)
-        assert class_weights(how, some, classes=7)[1] == 0
-        assert math.isfinite(loss(how, some, logits[kept]))
+        settings = Loss(smoothing=0.1, class_weights=kind)
+        assert class_weights(settings, some, classes=7)[1] == 0
+        assert math.isfinite(loss(settings, some, logits[kept]))
 
 
 def test_a_batch_of_classes_that_do_not_count_has_no_loss(faces: FaceSet, logits: torch.Tensor) -> None:
     for smoothing in (0, 0.1):
-        how = Loss(class_weights=(0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0), smoothing=smoothing)
+        settings = Loss(class_weights=(0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0), smoothing=smoothing)
         outputs = logits[:3].clone().requires_grad_()
-        nothing = compute_loss(outputs, make_targets(how, faces[faces.labels == 0], classes=7))
+        nothing = compute_loss(outputs, make_targets(settings, faces[faces.labels == 0], classes=7))
         nothing.backward()
         assert nothing == 0
         assert outputs.grad is not None
@@ -129,9 +129,9 @@ def test_votes_with_weights_are_a_weighted_mean(faces: FaceSet, logits: torch.Te
 def test_fractions_of_votes_are_shares_too(faces: FaceSet, logits: torch.Tensor) -> None:
     assert faces.votes is not None
     tenth = dataclasses.replace(faces, votes=faces.votes / 100)
-    how = Loss(ferplus_weight=1.0, aux_ferplus_weight=0.5)
+    settings = Loss(ferplus_weight=1.0, aux_ferplus_weight=0.5)
     outputs = torch.cat((logits, logits[:, :3], logits), dim=1)
-    assert loss(how, tenth, outputs) == pytest.approx(loss(how, faces, outputs), rel=1e-5)
+    assert loss(settings, tenth, outputs) == pytest.approx(loss(settings, faces, outputs), rel=1e-5)
 
 
 def test_the_auxiliary_output_is_judged_by_all_ten_votes(faces: FaceSet, logits: torch.Tensor) -> None:
@@ -158,23 +158,23 @@ def test_a_batch_without_votes_has_no_auxiliary_loss(faces: FaceSet, logits: tor
 def test_a_teacher_is_mixed_in_as_hinton_has_it(faces: FaceSet, logits: torch.Tensor, heat: float) -> None:
     theirs = torch.randn(len(faces), 7, generator=torch.Generator().manual_seed(2)) * 3
     soft = functional.cross_entropy(logits / heat, torch.softmax(theirs / heat, dim=1)) * heat**2
-    how = Loss(smoothing=0.1, class_weights=GIVEN, distill_weight=0.3, distill_temperature=heat)
-    ours = loss(how, faces, logits, teacher_probs=torch.softmax(theirs, dim=1).numpy())
-    assert ours == pytest.approx(0.7 * loss(how, faces, logits) + 0.3 * soft.item(), rel=1e-5)
+    settings = Loss(smoothing=0.1, class_weights=GIVEN, distill_weight=0.3, distill_temperature=heat)
+    ours = loss(settings, faces, logits, teacher_probs=torch.softmax(theirs, dim=1).numpy())
+    assert ours == pytest.approx(0.7 * loss(settings, faces, logits) + 0.3 * soft.item(), rel=1e-5)
 
 
 def test_a_teacher_that_is_quite_sure(faces: FaceSet, logits: torch.Tensor) -> None:
     """Its probabilities may be exactly 0: a label, that is."""
     sure = np.eye(7, dtype=np.float32)[faces.labels]
-    how = dataclasses.replace(PLAIN, distill_weight=1.0)
-    assert loss(how, faces, logits, teacher_probs=sure) == pytest.approx(loss(PLAIN, faces, logits), rel=1e-5)
+    settings = dataclasses.replace(PLAIN, distill_weight=1.0)
+    assert loss(settings, faces, logits, teacher_probs=sure) == pytest.approx(loss(PLAIN, faces, logits), rel=1e-5)
 
 
 def test_targets_are_linear(faces: FaceSet) -> None:
     """A face mixed with another has the mixture of both targets, class weights and votes included."""
-    how = Loss(ferplus_weight=0.5, aux_ferplus_weight=1.0, class_weights="inverse", distill_temperature=2.0)
+    settings = Loss(ferplus_weight=0.5, aux_ferplus_weight=1.0, class_weights="inverse", distill_temperature=2.0)
     taught = np.full((len(faces), 7), 1 / 7, np.float32)
-    targets = make_targets(how, faces, classes=7, teacher_probs=taught)
+    targets = make_targets(settings, faces, classes=7, teacher_probs=taught)
     partners = torch.randperm(len(faces), generator=torch.Generator().manual_seed(0))
     shares = torch.rand(len(faces), generator=torch.Generator().manual_seed(1))
     mixed = targets.mix(partners, shares)

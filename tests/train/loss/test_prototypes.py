@@ -31,7 +31,7 @@ from mien.train.recipe_toml import parse_recipe
 from mien.types import FaceSet
 from support import ONE_THREAD, random_faces, run_mien, train_and_valid
 
-HOW = Loss(kind="prototypical", support=2, queries=3)
+EPISODES = Loss(kind="prototypical", support=2, queries=3)
 RECIPE = """
 [net]
 name = "cnn"
@@ -51,8 +51,8 @@ image_sizes = [[16, 1.0]]
 """
 
 
-def order(labels: torch.Tensor, *, seed: int = 0, how: Loss = HOW) -> torch.Tensor:
-    return draw_episodes(labels, how, classes=7, generator=torch.Generator().manual_seed(seed))
+def order(labels: torch.Tensor, *, seed: int = 0, loss: Loss = EPISODES) -> torch.Tensor:
+    return draw_episodes(labels, loss, classes=7, generator=torch.Generator().manual_seed(seed))
 
 
 def uneven() -> torch.Tensor:
@@ -86,22 +86,22 @@ def test_episodes_come_from_the_seed() -> None:
 
 def test_too_few_faces_of_a_class() -> None:
     with pytest.raises(RunError, match="must be at most the 5 train faces of disgust, got 6"):
-        check_episodes(uneven(), dataclasses.replace(HOW, queries=4), class_names=EXPRESSIONS)
-    check_episodes(uneven(), HOW, class_names=EXPRESSIONS)
+        check_episodes(uneven(), dataclasses.replace(EPISODES, queries=4), class_names=EXPRESSIONS)
+    check_episodes(uneven(), EPISODES, class_names=EXPRESSIONS)
 
 
 def test_an_episodes_logits_are_the_papers() -> None:
     rng = np.random.default_rng(0)
     features = rng.normal(size=(35, 4)).astype(np.float32)
     layer = Prototypes("euclidean", features=4, classes=7, scale=1.0)
-    made = episode_logits(torch.from_numpy(features), layer, HOW)
+    made = episode_logits(torch.from_numpy(features), layer, EPISODES)
     wanted = []
     for label in range(7):
         for query in features[5 * label + 2 : 5 * label + 5]:
             centres = [features[5 * each : 5 * each + 2].mean(axis=0) for each in range(7)]
             wanted.append([-np.sum((query - centre) ** 2) for centre in centres])
     np.testing.assert_allclose(made, wanted, rtol=1e-4, atol=1e-4)
-    assert take_queries(torch.arange(35), HOW)[:4].tolist() == [2, 3, 4, 7]
+    assert take_queries(torch.arange(35), EPISODES)[:4].tolist() == [2, 3, 4, 7]
 
 
 def test_centres_are_the_mean_features() -> None:

@@ -46,8 +46,8 @@ def test_two_and_three_layers(stages: list[torch.Tensor]) -> None:
 
 @pytest.mark.parametrize("weights", ["fixed", "learned"])
 def test_fused(stages: list[torch.Tensor], weights: str) -> None:
-    how = Head(fuse=(1, 2), fuse_share=0.4, fuse_weights=weights)
-    head = HeadNet(how, widths=WIDTHS, outputs=7)
+    settings = Head(fuse=(1, 2), fuse_share=0.4, fuse_weights=weights)
+    head = HeadNet(settings, widths=WIDTHS, outputs=7)
     low, middle, last = means(stages)
     assert head.fuse is not None
     one, two = head.fuse.project
@@ -84,7 +84,7 @@ def test_parts_are_those_of_adaptive_pooling(side: int, grid: int) -> None:
 
 
 def test_a_grid_keeps_where_things_are(stages: list[torch.Tensor]) -> None:
-    head = HeadNet(Head(grid=3), widths=WIDTHS, outputs=7)
+    head = HeadNet(Head(pool_grid=3), widths=WIDTHS, outputs=7)
     features = stages[-1].numpy().reshape(4, -1)
     np.testing.assert_allclose(ran(head, stages), through(head.classifier, features), rtol=1e-4, atol=1e-5)
 

@@ -12,7 +12,7 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("shape", [(8, 40), (40, 8), (16, 16)])
-def test_all_directions_come_to_about_one_and_stay_where_they_point(shape: tuple[int, int]) -> None:
+def test_all_singular_values_come_to_about_one_direction_kept(shape: tuple[int, int]) -> None:
     matrix = random(*shape)
     near = newton_schulz(matrix)
     values = torch.linalg.svdvals(near)

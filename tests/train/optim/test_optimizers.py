@@ -19,21 +19,21 @@ STEPS = 7  # in an epoch
 PLAIN = Optim(epochs=20, lr=0.3, warmup=0.0, step_epochs=4, restart_epochs=4, plateau_patience=4, gamma=0.4)
 
 
-def ours(how: Optim, accuracies: Sequence[float] = ()) -> list[float]:
+def ours(optim: Optim, accuracies: Sequence[float] = ()) -> list[float]:
     """The learning rate of every step of a training."""
-    total = how.epochs * STEPS
-    return [learning_rate(how, step, steps=STEPS, accuracies=accuracies[: step // STEPS]) for step in range(total)]
+    total = optim.epochs * STEPS
+    return [learning_rate(optim, step, steps=STEPS, accuracies=accuracies[: step // STEPS]) for step in range(total)]
 
 
 def theirs(
-    how: Optim, make: Callable[[torch.optim.Optimizer], lr_scheduler.LRScheduler], *, by_epoch: bool = False
+    optim: Optim, make: Callable[[torch.optim.Optimizer], lr_scheduler.LRScheduler], *, by_epoch: bool = False
 ) -> list[float]:
     """The same by one of torch's schedulers, stepped after each step or epoch."""
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=how.lr)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=optim.lr)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch would like the optimizer to step, too
         scheduler, rates = make(optimizer), []
-        for step in range(how.epochs * STEPS):
+        for step in range(optim.epochs * STEPS):
             rates.append(optimizer.param_groups[0]["lr"])
             if not by_epoch or step % STEPS == STEPS - 1:
                 scheduler.step()
@@ -66,14 +66,14 @@ def test_restarts() -> None:
 
 @pytest.mark.parametrize("climb", [0.0, 0.1, 0.5])
 def test_one_cycle(climb: float) -> None:
-    how = replace(PLAIN, schedule="one-cycle", warmup=climb)
+    optim = replace(PLAIN, schedule="one-cycle", warmup=climb)
 
     def make(optimizer: torch.optim.Optimizer) -> lr_scheduler.LRScheduler:
         return lr_scheduler.OneCycleLR(
-            optimizer, how.lr, total_steps=20 * STEPS, pct_start=climb or 0.3, cycle_momentum=False
+            optimizer, optim.lr, total_steps=20 * STEPS, pct_start=climb or 0.3, cycle_momentum=False
         )
 
-    np.testing.assert_allclose(ours(how), theirs(how, make), atol=1e-12)
+    np.testing.assert_allclose(ours(optim), theirs(optim, make), atol=1e-12)
 
 
 def test_plateau() -> None:
@@ -89,7 +89,7 @@ def test_plateau() -> None:
 
 
 def test_warmup_then_cosine() -> None:
-    how = replace(PLAIN, warmup=0.1)
+    optim = replace(PLAIN, warmup=0.1)
     warm, total = 14, 20 * STEPS
 
     def make(optimizer: torch.optim.Optimizer) -> lr_scheduler.LRScheduler:
@@ -97,7 +97,7 @@ def test_warmup_then_cosine() -> None:
         fall = lr_scheduler.CosineAnnealingLR(optimizer, T_max=total - warm)
         return lr_scheduler.SequentialLR(optimizer, [climb, fall], milestones=[warm])
 
-    np.testing.assert_allclose(ours(how), theirs(how, make), atol=1e-12)
+    np.testing.assert_allclose(ours(optim), theirs(optim, make), atol=1e-12)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -158,8 +158,8 @@ def test_steps_are_those_of_torchs_optimizer(name: str, decay_all: bool) -> None
         {"params": [conv.weight, linear.weight], "weight_decay": 0.1},
         {"params": small, "weight_decay": 0.1 if decay_all else 0.0},
     ]
-    how = Optim(name=name, lr=0.01, momentum=0.8, weight_decay=0.1, decay_all=decay_all)
-    pairs = (net, make_optimizer(net, how)), (oracle, ORACLES[name](groups))
+    optim = Optim(name=name, lr=0.01, momentum=0.8, weight_decay=0.1, decay_all=decay_all)
+    pairs = (net, make_optimizer(net, optim)), (oracle, ORACLES[name](groups))
     for seed in range(3):
         for each, optimizer in pairs:
             one_step(each, optimizer, seed)
@@ -174,16 +174,16 @@ def test_plain_momentum_and_none() -> None:
 
 @pytest.mark.parametrize("name", [*ORACLES, "muon"])
 def test_memory_goes_on_to_the_same_bits(name: str) -> None:
-    how = Optim(name=name, lr=0.01)
+    optim = Optim(name=name, lr=0.01)
     net, other = small_net(), small_net(1)
-    optimizer = make_optimizer(net, how)
+    optimizer = make_optimizer(net, optim)
     for seed in range(3):
         one_step(net, optimizer, seed)
     memory = {
         key: value.clone(memory_format=torch.contiguous_format) for key, value in optimizer_state(optimizer).items()
     }
     other.load_state_dict(net.state_dict())
-    resumed = make_optimizer(other, how)
+    resumed = make_optimizer(other, optim)
     restore_optimizer_state(resumed, memory)
     for seed in range(3, 6):
         one_step(net, optimizer, seed)
@@ -193,8 +193,8 @@ def test_memory_goes_on_to_the_same_bits(name: str) -> None:
 
 
 def test_sides_follow_their_shares() -> None:
-    how = Optim(epochs=10, image_sizes=((32, 0.5), (40, 0.25), (48, 0.25)))
-    assert [side_at(how, epoch) for epoch in range(10)] == [32] * 5 + [40] * 2 + [48] * 3
+    optim = Optim(epochs=10, image_sizes=((32, 0.5), (40, 0.25), (48, 0.25)))
+    assert [side_at(optim, epoch) for epoch in range(10)] == [32] * 5 + [40] * 2 + [48] * 3
     assert side_at(Optim(epochs=3), 2) == 48
 
 
