@@ -22,7 +22,7 @@ from mien.data.scores_file import FaceScores, save_scores
 from mien.io.atomic_write import write_text
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet, Scores
-from support import Outcome, drawn_faces, joined, random_faces, run_mien, tiny_model
+from support import Outcome, drawn_faces, joined, python_of, random_faces, run_mien, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -272,6 +272,7 @@ def test_the_documentation_runs(file: Path, faces: FaceSet, monkeypatch: pytest.
         with mock.patch.object(sys, "stdin", io.StringIO("y\n" * 9)):
             done = run_mien(*command)
         assert done.code == 0, f"{command}: {done.err}"
+    exec(python_of("audit.md"), {})  # noqa: S102
 
 
 def test_audit_says_what_it_did_not_look_for(file: Path) -> None:

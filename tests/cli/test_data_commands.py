@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -274,12 +275,18 @@ def test_the_documentation_runs() -> None:
     Path("folders").rename("report")
     mien.write_folder(random_faces(100, split="train"), "report/train/happy/more")
     mien.write_flat(FACES, "crops")
+    shutil.copy(Path(mien.__file__).parent / "assets" / "portrait.jpg", "photo.jpg")
+    for number, face in enumerate(FACES.images[:7], 1):
+        Path(f"raf/{number}").mkdir(parents=True)
+        Path(f"raf/{number}/a.png").write_bytes(encode_png(face))
     mien.write_parquet(FACES, "faces.parquet")
     for command in commands:
         outcome = run_mien(*command)
         assert outcome.code == 0, f"{command}: {outcome.err}"
     assert len(commands) > 10
-    exec(page.split("```python")[1].split("```")[0], {})  # noqa: S102
+    for part in page.split("```python")[1:]:
+        exec(part.split("```")[0], {})  # noqa: S102
+    assert [path.name for path in Path("faces/happy").iterdir()] == ["photo-0.png"]
     assert mien.load_faces("faces.parquet").hash == mien.read_folder("report").hash
 
 

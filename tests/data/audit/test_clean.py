@@ -196,3 +196,17 @@ def test_where_the_one_that_should_stay_goes_the_next_stays(faces: FaceSet) -> N
     both = _audit_of(faces, *copies)
     review = Review(both.hash, {str(faces.ids[6]): "drop", str(faces.ids[4]): "keep", str(faces.ids[10]): "drop"})
     assert _gone(faces, clean(faces, both, drop=every, review=review)) == [2, 3, 6, 10]
+
+
+def test_a_copy_goes_where_another_copy_of_it_stays(faces: FaceSet) -> None:
+    """3 goes for 10, which a person drops, and is near 11, which stays."""
+    copies = [_found(faces, "duplicate", 3, 10), _found(faces, "near-duplicate", 3, 11)]
+    found = _audit_of(faces, *copies)
+    review = Review(found.hash, {str(faces.ids[10]): "drop"})
+    cleaned = clean(faces, found, drop=("duplicate", "near-duplicate"), review=review)
+    assert _gone(faces, cleaned) == [3, 10]
+
+
+def test_no_audit_can_relabel_a_test_face(faces: FaceSet) -> None:
+    found = _audit_of(faces, Finding("label", 10, str(faces.ids[10]), None, 1.0, 0.9, SAD))
+    assert clean(faces, found, relabel=0.5).relabelled == 0
