@@ -102,7 +102,7 @@ def test_later_frames_that_are_too_large_are_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("aspect", "message"),
     [
-        (Fraction(20000), "must have frames of at most 67,108,864 pixels"),
+        (Fraction(20000), "must have frames of at most 35,651,584 pixels"),
         (Fraction(1, 100_000), "has pixels 100,000 times as high as wide, and so no picture"),
     ],
 )

@@ -59,6 +59,16 @@ def test_no_more_than_size_are_made_before_they_are_asked_for() -> None:
     items.close()
 
 
+def test_few_large_items_are_made_before_they_are_asked_for() -> None:
+    source = Source(50)
+    items = prefetch(source.items(), size=30, nbytes=lambda _: 1 << 26)
+    assert next(items) == 0
+    source.until_made(4)  # one taken, two waiting, one in hand
+    time.sleep(0.05)
+    assert source.made == 4
+    items.close()
+
+
 def test_an_error_comes_after_the_items_before_it() -> None:
     items = prefetch(Source(3, error=KeyError("gone")).items(), size=10)
     assert [next(items), next(items), next(items)] == [0, 1, 2]

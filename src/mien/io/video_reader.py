@@ -15,7 +15,7 @@ from mien.io.frame import ALL_FRAMES, CLOSE, Frame, FrameSelection, apply_displa
 from mien.io.source import CAMERA, display_name, is_live
 from mien.io.video_clock import VideoClock, with_arrivals
 
-MOST_PIXELS = 1 << 26  # of a frame: 8192 x 8192, more than any camera has; decoders refuse more, too
+MOST_PIXELS = 8192 * 4352  # of a frame: the most that the levels of H.264, HEVC (to 6.2) and AV1 allow
 _PATIENCE = 10.0  # seconds: how long a stream may take to open, and to send something
 _FURTHEST = 2.0**62  # ticks: FFmpeg counts no further
 _SLACK = 0.5  # seconds: by how much a video may be shorter than it says

@@ -8,11 +8,16 @@ from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 
+_MOST_BYTES = 1 << 27  # that wait in one queue
 _END_SECONDS = 15.0  # how long a thread may take to end: longer than a camera is waited for
 
 
 def prefetch(
-    items: Iterator[Item], *, size: int, overtakes: Callable[[Item], bool] = lambda _: False
+    items: Iterator[Item],
+    *,
+    size: int,
+    overtakes: Callable[[Item], bool] = lambda _: False,
+    nbytes: Callable[[Item], int] = lambda _: 0,
 ) -> Generator[Item]:
     """Yield the same items in the same order; a thread makes up to `size` of them before they are asked for.
 
@@ -27,8 +32,10 @@ def prefetch(
         How many items wait, at the most.
     overtakes
         Whether an item takes the place of all that wait, which are left out, as is right for a camera's frames.
+    nbytes
+        The bytes of an item: where 128 MiB wait, no more items are made, however few wait.
     """
-    queue: _Queue[Item] = _Queue(size, overtakes)
+    queue: _Queue[Item] = _Queue(size, overtakes, nbytes)
     thread = Thread(target=queue.fill, args=(items,), name="mien-prefetch", daemon=True)
     _running[thread] = queue
     thread.start()
@@ -43,8 +50,9 @@ def prefetch(
 class _Queue(Generic[Item]):
     """A queue between two threads, either of which may go away."""
 
-    def __init__(self, size: int, overtakes: Callable[[Item], bool]) -> None:
+    def __init__(self, size: int, overtakes: Callable[[Item], bool], nbytes: Callable[[Item], int]) -> None:
         self._size = size
+        self._nbytes = nbytes
         self._overtakes = overtakes
         self._waiting: deque[Item] = deque()
         self._changed = Condition()
@@ -90,11 +98,14 @@ class _Queue(Generic[Item]):
         with self._changed:
             if self._overtakes(item):
                 self._waiting.clear()
-            self._changed.wait_for(lambda: self._left or len(self._waiting) < self._size)
+            self._changed.wait_for(lambda: self._left or self._has_room())
             if not self._left:
                 self._waiting.append(item)
                 self._changed.notify_all()
             return not self._left
+
+    def _has_room(self) -> bool:
+        return len(self._waiting) < self._size and sum(map(self._nbytes, self._waiting)) < _MOST_BYTES
 
 
 _running: dict[Thread, _Queue[Any]] = {}

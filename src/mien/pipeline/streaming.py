@@ -60,9 +60,19 @@ def _stream_video(
     stages: Stages, name: str, selection: FrameSelection, *, smooth: float, stride: int, keep: bool
 ) -> Iterator[tuple[Frame, Prediction]]:
     """Yield the frames of one video with their predictions: it is decoded in one thread and searched in another."""
-    frames = prefetch(read_frames(name, selection=selection), size=_KEPT, overtakes=lambda frame: frame.live)
+    frames = prefetch(
+        read_frames(name, selection=selection),
+        size=_KEPT,
+        overtakes=lambda frame: frame.live,
+        nbytes=lambda frame: frame.picture.nbytes,
+    )
     tracked = _track_faces(stages, frames, stride=stride, keep=keep)
-    ready = prefetch(tracked, size=_KEPT if keep else _FRAMES, overtakes=lambda one: one.frame.live)
+    ready = prefetch(
+        tracked,
+        size=_KEPT if keep else _FRAMES,
+        overtakes=lambda one: one.frame.live,
+        nbytes=lambda one: one.frame.picture.nbytes,
+    )
     smoother = Smoother(seconds=smooth)
     pending: list[PendingFrame] = []
     error = None
