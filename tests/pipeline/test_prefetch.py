@@ -61,7 +61,7 @@ def test_no_more_than_size_are_made_before_they_are_asked_for() -> None:
 
 def test_few_large_items_are_made_before_they_are_asked_for() -> None:
     source = Source(50)
-    items = prefetch(source.items(), size=30, nbytes=lambda _: 1 << 26)
+    items = prefetch(source.items(), size=30, nbytes=lambda _: 1 << 25)
     assert next(items) == 0
     source.until_made(4)  # one taken, two waiting, one in hand
     time.sleep(0.05)

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 
-_MOST_BYTES = 1 << 27  # that wait in one queue
+_MOST_BYTES = 1 << 26  # that wait in one queue
 _END_SECONDS = 15.0  # how long a thread may take to end: longer than a camera is waited for
 
 
@@ -33,7 +33,7 @@ def prefetch(
     overtakes
         Whether an item takes the place of all that wait, which are left out, as is right for a camera's frames.
     nbytes
-        The bytes of an item: where 128 MiB wait, no more items are made, however few wait.
+        The bytes of an item: where 64 MiB wait, no more items are made, however few wait.
     """
     queue: _Queue[Item] = _Queue(size, overtakes, nbytes)
     thread = Thread(target=queue.fill, args=(items,), name="mien-prefetch", daemon=True)
