@@ -95,18 +95,26 @@ def test_torchvisions_weights_give_torchvisions_output(name: str) -> None:
     other = getattr(models, name)(num_classes=7).eval()
     other.conv1 = torch.nn.Conv2d(1, 64, 7, 2, 3, bias=False)
     net = made(name)
-    named = {key if key.startswith("fc") else f"body.{key}": values for key, values in other.state_dict().items()}
+    named = {key if key.startswith("fc") else f"backbone.{key}": values for key, values in other.state_dict().items()}
     net.load_state_dict({key.replace("fc", "head.classifier"): values for key, values in named.items()})
     faces = torch.rand(2, 1, 48, 48) * 255
     with torch.no_grad():
         torch.testing.assert_close(net(faces), other(net.normalise(faces)), rtol=1e-4, atol=1e-4)
 
 
-def test_the_small_stem_keeps_the_side() -> None:
-    body = made("resnet18", "3x3").backbone
+@pytest.mark.parametrize(
+    ("stem", "sides"),
+    [
+        ("", [12, 6, 3, 2]),
+        ("stem_kernel = 3\nstem_stride = 1\nstem_pool = false", [48, 24, 12, 6]),
+        ("stem_kernel = 3\nstem_pool = false", [24, 12, 6, 3]),
+    ],
+    ids=["7x7", "3x3", "3x3 of stride 2"],
+)
+def test_the_stem_says_how_large_the_maps_are(stem: str, sides: list[int]) -> None:
+    backbone = made("resnet18", stem).backbone
     with torch.no_grad():
-        assert [maps.shape[-1] for maps in body(torch.rand(1, 1, 48, 48))] == [48, 24, 12, 6]
-        assert [maps.shape[-1] for maps in made("resnet18").backbone(torch.rand(1, 1, 48, 48))] == [12, 6, 3, 2]
+        assert [maps.shape[-1] for maps in backbone(torch.rand(1, 1, 48, 48))] == sides
 
 
 @pytest.mark.parametrize(("side", "stride"), [(1, 1), (2, 2), (2, 1), (3, 2)])
