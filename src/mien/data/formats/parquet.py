@@ -183,7 +183,8 @@ def _decode(
     def read(place: int) -> NDArray[np.uint8]:
         number = start + place
         try:
-            content = None if images[place] is None else images[place].as_py()
+            with _explain_errors(table.path):
+                content = None if images[place] is None else images[place].as_py()
             parsed[place] = parse_row(table, number, rows[place])
             return read_crop(_require_bytes(table, content))
         except DataError as error:

@@ -38,7 +38,10 @@ def open_parquet(path: Path) -> Any:
     _, parquet = import_pyarrow()
     with parquet.ParquetFile(path) as file:
         metadata, columns = file.metadata, [file.schema.column(place) for place in range(len(file.schema))]
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        require_plausible_size(path, sum(group.total_byte_size for group in groups))
+        for number in range(len(groups)):  # Arrow raises here what would end the process where columns are asked for
+            next(file.iter_batches(batch_size=1, row_groups=[number]), None)
     chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
     held = sum(max(chunk.total_uncompressed_size, _BYTES_A_VALUE * chunk.num_values) for chunk in chunks)
     require_plausible_size(path, held + metadata.num_rows * FACE_SIDE**2)
