@@ -11,7 +11,7 @@ from mien.types.html_repr import table_html, titled_html
 
 _OLD_KEYS = {"labels": "class_names"}  # keys of files that were written before the key had its name of today
 _METADATA = 14  # the number of the field `metadata_props` in ONNX's ModelProto
-_KINDS: dict[Any, Any] = {str: str, int: int, float: int | float}  # what JSON gives for a field of this type
+_LARGEST = 1e15  # of a card's numbers, either way from 0
 
 
 @dataclass(frozen=True)
@@ -144,15 +144,31 @@ def _varint(message: bytes, place: int) -> tuple[int, int]:
 
 def _values_are_sound(card: ModelCard) -> bool:
     """Tell whether each value of a card is of the kind that its field must have."""
+    kinds = {str: _is_text, int: _is_whole, float: _is_number}
+    scores: Any = card.scores
     return (
-        all(isinstance(name, str) for name in card.class_names)
-        and all(isinstance(getattr(card, each.name), _KINDS[each.type]) for each in fields(card) if each.type in _KINDS)
+        all(kinds[each.type](getattr(card, each.name)) for each in fields(card) if each.type in kinds)
+        and isinstance(scores, dict)
+        and all(map(_is_text, [*card.class_names, *scores, *card.priors]))
+        and all(map(_is_number, scores.values()))
         and all(_is_prior(numbers, len(card.class_names)) for numbers in card.priors.values())
-        and isinstance(card.scores, dict)
-        and all(isinstance(figure, int | float) for figure in card.scores.values())
     )
+
+
+def _is_text(value: Any) -> bool:
+    """Tell whether a value is text that a file takes: without half of a surrogate pair, which JSON lets through."""
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and _is_number(value)
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether a value is a finite number that a float holds; JSON has larger ones."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def _is_prior(numbers: tuple[Any, ...], classes: int) -> bool:
     """Tell whether these are a positive number for each class."""
-    return len(numbers) == classes and all(isinstance(number, int | float) and number > 0 for number in numbers)
+    return len(numbers) == classes and all(_is_number(number) and number > 0 for number in numbers)

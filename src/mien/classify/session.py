@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from importlib.resources import files
 from typing import Any
 
 from mien.errors import ModelError
@@ -32,16 +33,24 @@ def import_onnxruntime() -> Any:
 
 
 def providers_of(device: str) -> tuple[str, ...]:
-    """Return ONNX Runtime's providers for a device: `cpu`, `cuda`, or `auto`, which is CUDA where it is installed.
+    """Return ONNX Runtime's providers for a device: `cpu`, `cuda`, or `auto`, which is CUDA where that starts.
 
     Raises ModelError for another device.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise ModelError(f"device must be auto, cpu or cuda, got {device}")
     if device == "auto":
-        available = import_onnxruntime().get_available_providers()
-        return CUDA if CUDA[0] in available else CPU
+        return CUDA if CUDA[0] in import_onnxruntime().get_available_providers() and _starts(CUDA) else CPU
     return CUDA if device == "cuda" else CPU
+
+
+def _starts(providers: Sequence[str]) -> bool:
+    """Tell whether a small model, the detector that ships, can be loaded on these providers."""
+    try:
+        make_session((files("mien") / "assets" / "yunet.onnx").read_bytes(), providers=providers)
+    except ModelError:
+        return False
+    return True
 
 
 def make_session(
