@@ -1,7 +1,7 @@
-# make demo: a first look. make test: the tests. Each makes the environment it needs, from Python and pip alone.
+# make demo: a first look. make test: the tests. make fuzz: damaged files. Each makes the environment it needs, from Python and pip alone.
 PYTHON ?= python3
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint fuzz clean
 
 demo: .venv-demo/made
 	.venv-demo/bin/mien demo
@@ -19,6 +19,9 @@ lint: .venv/made
 
 clean:
 	rm -rf .venv .venv-demo
+
+fuzz: .venv/made
+	PYTHONPATH=tests .venv/bin/python -m fuzz --seconds 60
 
 .venv-demo/made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-demo

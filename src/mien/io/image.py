@@ -27,7 +27,6 @@ _WHOLE = 1 << 26  # bytes: smaller files are read at once
 _DARK = 16  # of 255: a picture is all but black where fewer than one pixel in a thousand is as bright
 
 _log = logging.getLogger(__name__)
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs of a broken picture is raised as well
 
 
 def read_picture(source: Path | str | bytes | IO[bytes]) -> NDArray[np.uint8]:
@@ -151,7 +150,7 @@ def _read(file: IO[bytes], name: str) -> NDArray[np.uint8]:
 
 def _decoded(file: IO[bytes], name: str) -> NDArray[np.uint8]:
     file.seek(0)
-    _silence_libtiff()
+    _silence_decoders()
     with quietly:
         image = Image.open(file, formats=FORMATS)
         with image:
@@ -161,8 +160,9 @@ def _decoded(file: IO[bytes], name: str) -> NDArray[np.uint8]:
 
 
 @cache
-def _silence_libtiff() -> None:
-    """Keep libtiff, by which Pillow decodes TIFF, from writing to standard error; its errors are raised as well."""
+def _silence_decoders() -> None:
+    """Keep Pillow and libtiff from writing to standard error what is wrong with a picture; it is raised as well."""
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # or Python prints errors that nobody handles
     found = find_spec("PIL._imaging")
     with suppress(OSError, AttributeError):  # Pillow is built without libtiff, or hides it
         library = ctypes.CDLL(found.origin if found else None)
