@@ -1,6 +1,7 @@
 """Mixed faces: shares, pairs and rectangles are what the papers say, and targets follow."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from scipy import stats
 
 from mien.train.inputs.augment import Augment
-from mien.train.inputs.mixup import Mix, draw_mix
+from mien.train.inputs.mixup import Mix, draw_beta_by_numpy, draw_beta_by_torch, draw_mix
 
 MIXUP = Augment(mix="mixup", mix_prob=1.0, mix_alpha=0.4)
 CUTMIX = dataclasses.replace(MIXUP, mix="cutmix", mix_alpha=1.0)
@@ -46,9 +47,10 @@ def test_mixup_is_its_equation(faces: torch.Tensor) -> None:
         torch.testing.assert_close(made[row], share * faces[row] + (1 - share) * faces[partner], atol=1e-3, rtol=0)
 
 
+@pytest.mark.parametrize("draw_beta", [draw_beta_by_numpy, draw_beta_by_torch])
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 3.0])
-def test_shares_are_drawn_from_beta(alpha: float) -> None:
-    shares = drawn(dataclasses.replace(MIXUP, mix_alpha=alpha), 5000).lam.numpy().astype(np.float64)
+def test_lambdas_are_drawn_from_beta(alpha: float, draw_beta: Callable[..., torch.Tensor]) -> None:
+    shares = draw_beta(alpha, 5000, torch.Generator().manual_seed(0)).numpy().astype(np.float64)
     assert stats.kstest(shares.clip(1e-7, 1 - 1e-7), stats.beta(alpha, alpha).cdf).pvalue > 0.01
 
 

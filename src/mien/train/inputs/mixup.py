@@ -38,18 +38,33 @@ def draw_mix(count: int, augment: Augment, *, side: int, generator: torch.Genera
     """Draw how a batch of `count` faces of a side in pixels is mixed; None: it stays as it is.
 
     mixup: Zhang et al. (2018), equation 1. CutMix: Yun et al. (2019), algorithm 1. Each face has a lambda of its own.
+    On a GPU a batch that stays as it is has lambdas of 1 instead, so that nothing waits for the drawn number.
     """
+    if augment.mix == "none":
+        return None
     device = generator.device
-    if augment.mix == "none" or torch.rand((), generator=generator, device=device) >= augment.mix_prob:
+    mixed = torch.rand((), generator=generator, device=device) < augment.mix_prob
+    if device.type == "cpu" and not mixed:
         return None
     partners = torch.randperm(count, generator=generator, device=device)
-    seed = int(torch.randint(2**62, (), generator=generator, device=device))  # torch's own Beta takes no generator
-    drawn = np.random.default_rng(seed).beta(augment.mix_alpha, augment.mix_alpha, count).astype(np.float32)
-    lam = torch.from_numpy(drawn).to(device)
+    draw_beta = draw_beta_by_numpy if device.type == "cpu" else draw_beta_by_torch
+    lam = torch.where(mixed, draw_beta(augment.mix_alpha, count, generator), 1.0)
     if augment.mix == "mixup":
         return Mix(partners, lam, lam.reshape(count, 1, 1, 1))
     mask = 1 - _draw_squares(1 - lam, side, generator)
     return Mix(partners, mask.mean(dim=(1, 2, 3)), mask)
+
+
+def draw_beta_by_numpy(alpha: float, count: int, generator: torch.Generator) -> Tensor:
+    """(count,) float32 on the CPU, drawn from Beta(alpha, alpha)."""
+    seed = int(torch.randint(2**62, (), generator=generator))
+    return torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, count).astype(np.float32))
+
+
+def draw_beta_by_torch(alpha: float, count: int, generator: torch.Generator) -> Tensor:
+    """(count,) float32 on the generator's device, drawn from Beta(alpha, alpha)."""
+    pairs = torch.full((count, 2), alpha, device=generator.device)
+    return torch._sample_dirichlet(pairs, generator)[:, 0]  # noqa: SLF001  # torch's public Beta takes no generator
 
 
 def _draw_squares(areas: Tensor, side: int, generator: torch.Generator) -> Tensor:

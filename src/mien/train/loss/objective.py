@@ -53,7 +53,7 @@ class Objective:
         if batch.mix is not None:
             targets = targets.mix(batch.mix.partners, batch.mix.lam)
         if self.settings.kind == "prototypical":
-            queries = take_queries(torch.arange(len(outputs)), self.settings)
+            queries = take_queries(torch.arange(len(outputs), device=outputs.device), self.settings)
             return compute_loss(episode_logits(outputs, prototype_layer(net), self.settings), targets[queries])
         return compute_loss(outputs, targets)
 
