@@ -51,16 +51,17 @@ class _Terminal(io.StringIO):
         return True
 
 
-def run_mien(*arguments: str | Path, columns: int = 0) -> Outcome:
+def run_mien(*arguments: str | Path, columns: int = 0, watched: bool = False) -> Outcome:
     """Run the command line `mien ARGUMENTS...` in this process.
 
-    columns: of a terminal that is standard output, whose codes for colours are left out; 0: it is none.
+    columns: of a terminal that is standard output; 0: it is none. watched: whether standard error is a terminal.
+    A terminal's codes for colours and places are left out.
     """
     from mien.cli.main import main
 
-    out, err = _Terminal() if columns else io.StringIO(), io.StringIO()
+    out, err = _Terminal() if columns else io.StringIO(), _Terminal() if watched else io.StringIO()
     argv = ["mien", *map(str, arguments)]
-    variables = {"COLUMNS": str(columns), "LINES": "40", "TERM": "xterm-256color"} if columns else {}
+    variables = {"COLUMNS": str(columns or 120), "LINES": "40", "TERM": "xterm-256color"} if columns or watched else {}
     with (
         redirect_stdout(out),
         redirect_stderr(err),
@@ -72,7 +73,8 @@ def run_mien(*arguments: str | Path, columns: int = 0) -> Outcome:
             code = 0
         except SystemExit as end:
             code = int(end.code or 0)
-    return Outcome(code, re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()), err.getvalue())
+    said = (stream.getvalue() for stream in (out, err))
+    return Outcome(code, *(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text) for text in said))
 
 
 def python_of(page: str) -> str:

@@ -167,7 +167,7 @@ def test_copies_never_lie_where_they_would_be_read(photo: Path, model: Path, tmp
     assert run_mien("predict", tmp_path / "tree", "-m", model, "--draw", tmp_path / "tree" / "drawn").code == 0
 
 
-def test_a_picture_on_standard_input_may_be_drawn_into_this_folder(
+def test_a_picture_on_stdin_may_be_drawn_into_this_folder(
     photo: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -391,7 +391,7 @@ def test_a_name_is_shown_and_not_obeyed(crops: Path, model: Path, tmp_path: Path
         assert "\N{REPLACEMENT CHARACTER}[2J:smile:.png" in outcome.err
 
 
-def test_names_with_the_spaces_of_other_systems_are_shown_as_they_are() -> None:
+def test_names_with_other_systems_spaces_are_shown_whole() -> None:
     from mien.cli.console import plain
 
     name = "Screenshot 3.04\N{NARROW NO-BREAK SPACE}PM\N{IDEOGRAPHIC SPACE}顔.png"

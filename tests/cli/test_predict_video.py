@@ -228,19 +228,19 @@ def test_a_huge_picture_is_refused_without_being_unpacked(model: Path, tmp_path:
     assert int(ended.stdout.split()[1]) < 400_000  # KiB at the most; its pixels alone would be 1.2 GB
 
 
-def test_one_unreadable_picture_among_a_thousand(model: Path, tmp_path: Path) -> None:
+def test_one_unreadable_picture_among_many(model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "crops"
     folder.mkdir()
     face = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)).save(face, "PNG")
-    for number in range(1000):
-        (folder / f"{number:04}.png").write_bytes(face.getvalue() if number != 617 else face.getvalue()[:300])
+    for number in range(200):
+        (folder / f"{number:04}.png").write_bytes(face.getvalue() if number != 117 else face.getvalue()[:300])
     outcome = run_mien("predict", folder, "--cropped", "-m", model, "-o", tmp_path / "p.csv")
     assert outcome.code == 1
-    assert len(table((tmp_path / "p.csv").read_text(encoding="utf-8"))) == 999
+    assert len(table((tmp_path / "p.csv").read_text(encoding="utf-8"))) == 199
     first, *_, last = outcome.err.splitlines()
-    assert first.startswith(f"left out: {folder / '0617.png'} cannot be read")
-    assert last == "mien: 1 of 1,000 pictures could not be read; they are named above"
+    assert first.startswith(f"left out: {folder / '0117.png'} cannot be read")
+    assert last == "mien: 1 of 200 pictures could not be read; they are named above"
 
 
 class Camera:
@@ -326,14 +326,12 @@ def test_what_cannot_be_written_is_said_in_a_line(
     ("name", "signal_number"),
     [
         ("p.csv", signal.SIGKILL),
-        ("p.jsonl", signal.SIGKILL),
         ("p.parquet", signal.SIGKILL),
         ("p.csv", signal.SIGTERM),
-        ("p.csv", signal.SIGHUP),
         ("p.csv", signal.SIGINT),
     ],
 )
-def test_a_kill_leaves_the_rows_so_far_and_nothing_that_looks_whole(
+def test_a_kill_leaves_the_rows_so_far_and_nothing_whole(
     clip: Clip, model: Path, tmp_path: Path, name: str, signal_number: int
 ) -> None:
     names = tmp_path / "names.txt"
@@ -350,7 +348,7 @@ def test_a_kill_leaves_the_rows_so_far_and_nothing_that_looks_whole(
     job.send_signal(signal_number)
     _, told = job.communicate(timeout=60)
     (grown,) = tmp_path.glob("p.*.part")
-    expected = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGKILL: -signal.SIGKILL}
+    expected = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
     assert job.returncode == expected[signal_number]
     assert "Traceback" not in told
     if signal_number != signal.SIGKILL:
@@ -400,7 +398,7 @@ class Window:
 
 
 @pytest.mark.parametrize("closed", [False, True])
-def test_a_window_shows_frames_and_their_latency_until_it_is_closed(
+def test_a_window_shows_frames_until_it_is_closed(
     clip: Clip, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: bool
 ) -> None:
     window = Window(5, closed=closed)

@@ -61,34 +61,21 @@ def test_a_recipe_that_is_named_twice_counts_once(tmp_path: Path, monkeypatch: p
     (tmp_path / "two.toml").write_text('base = "one.toml"\n[optim]\nlr = 0.01\n', encoding="utf-8")
     (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path / "below")
-    command = (
-        "study",
-        one,
-        "../two.toml",
-        "../one.toml",
-        "--faces",
-        faces,
-        "-o",
-        "s",
-        "--seeds",
-        "1",
-        "--workers",
-        "2",
-    )
+    command = ("study", one, "../two.toml", "../one.toml", "--faces", faces, "-o", "s", "--seeds", "1")
     ended = run_mien(*command)
     assert ended.code == 0, ended.err
     assert [line.split(" | ")[0] for line in ended.out.splitlines()[2:4]] == ["| one", "| two"]
 
 
-def test_a_killed_study_takes_its_processes_with_it_and_is_gone_on_with(tmp_path: Path) -> None:
+def test_a_killed_study_ends_its_processes_and_goes_on_later(tmp_path: Path) -> None:
     """The first trial is short, the other would take hours."""
     one, _, faces = _study(tmp_path)
     two = tmp_path / "two.toml"
     two.write_text('base = "one.toml"\n[optim]\nepochs = 1000000\n', encoding="utf-8")
     command = ["study", str(one), str(two), "--faces", str(faces), "-o", str(tmp_path / "s")]
-    command += ["--seeds", "1", "--workers", "2"]
+    command += ["--seeds", "1"]
     mien = [sys.executable, "-c", "from mien.cli.main import main; main()"]
-    with subprocess.Popen([*mien, *command], stderr=subprocess.PIPE, text=True) as study:
+    with subprocess.Popen([*mien, *command, "--workers", "2"], stderr=subprocess.PIPE, text=True) as study:
         assert study.stderr is not None
         assert study.stderr.readline().startswith("trial 1 of 2: one, seed 1: last")
         study.kill()

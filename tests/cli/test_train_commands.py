@@ -1,10 +1,8 @@
 """`mien train` as its user meets it: lines on stderr, the result on stdout, one clear line for whatever goes wrong."""
 
-import os
 import re
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -46,21 +44,10 @@ def test_a_line_an_epoch_and_what_came_of_it(command: list[str], tmp_path: Path)
     assert "going on after epoch 3 of 3" in resumed.err
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 def test_a_terminal_gets_a_bar(command: list[str]) -> None:
-    import pty
-
-    ours, theirs = pty.openpty()
-    mien = [sys.executable, "-c", "from mien.cli.main import main; main()"]
-    with subprocess.Popen([*mien, *map(str, command)], stdout=subprocess.DEVNULL, stderr=theirs) as training:
-        os.close(theirs)
-        shown = ""
-        with suppress(OSError):  # which is how Linux says that nobody is there any more
-            while more := os.read(ours, 4096):
-                shown += more.decode(errors="replace")
-    os.close(ours)
-    assert training.returncode == 0
-    words = " ".join(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown).split())
+    training = run_mien(*command, watched=True)
+    assert training.code == 0
+    words = " ".join(training.err.split())
     assert re.search(r"epoch 3 loss \d\.\d{3} \d+ faces/s \S+ 3/3 .*left", words)
     assert "epoch 4" not in words
 

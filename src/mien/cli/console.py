@@ -106,11 +106,13 @@ def progress_bar(title: str) -> Iterator[ProgressBar]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
+    watched = on_terminal(stderr)
+    stderr.is_interactive = watched  # Rich asks once, when the module is loaded; the stream may be another by now
     bar = Progress(
         *columns,
         console=stderr,
         transient=True,
-        disable=stderr.quiet or not on_terminal(stderr),
+        disable=stderr.quiet or not watched,
         redirect_stdout=on_terminal(stdout),  # results go above the bar, but never from a file to the terminal
     )
     with bar:
