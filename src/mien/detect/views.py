@@ -11,6 +11,7 @@ SMALLEST = 16  # pixels: the width from which on the network finds upright faces
 LEAST_SIDE = 192  # pixels: no picture's longer side gets below this, so that a face that fills it is found
 
 _LARGE, _CLOSE_UP = 400, 256  # pixels: what is longer than the first is searched again at no more than the second
+_SMALL = 400  # pixels: the longer side of a view that is searched several times
 _BAND = 1 << 24  # pixels of a huge picture that are made smaller at a time
 _TILE = 1024  # pixels: the side of a tile, as it is searched
 _WIDEST = 3 * SMALLEST  # pixels of the whole view: wider faces are surely found there, narrower ones in tiles
@@ -68,6 +69,12 @@ def whole_views(picture: NDArray[np.uint8], *, min_face: float, max_side: int | 
     if longest > _LARGE:
         further = -(-longest // _CLOSE_UP)
         yield View(shrink(pixels, further), factor * further)
+
+
+def small_view(view: View) -> View:
+    """Return a view of the whole picture that is small enough to be searched several times."""
+    factor = -(-max(view.pixels.shape[:2]) // _SMALL)
+    return View(shrink(view.pixels, factor), view.scale * factor)
 
 
 def tiles(picture: NDArray[np.uint8], *, factor: int, whole: float) -> Iterator[View]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mien.classify.session import CPU, make_session
 from mien.detect.boxes import non_max_suppression
 from mien.detect.orientation import Found, find_turned_faces, turn_doubtful_faces
-from mien.detect.views import LEAST_SIDE, SMALLEST, View, finest_factor, tiles, whole_views
+from mien.detect.views import LEAST_SIDE, SMALLEST, View, finest_factor, small_view, tiles, whole_views
 from mien.errors import ModelError
 from mien.io.pixels import require_picture
 from mien.types import Detections
@@ -87,8 +87,9 @@ class YuNet:
             found += [self._search(tile) for tile in tiles(picture, factor=factor, whole=views[0].scale)]
         faces = self._merge(found)
         if self.turned and not len(faces):
-            scores, boxes, landmarks = find_turned_faces(views[-1].pixels, self._run)
-            scale = np.float32(views[-1].scale)
+            view = small_view(views[0])
+            scores, boxes, landmarks = find_turned_faces(view.pixels, self._run)
+            scale = np.float32(view.scale)
             faces = self._merge([(scores, boxes * scale, landmarks * scale)])
         elif self.turned:
             faces = turn_doubtful_faces(picture, faces, self._run, overlap=self.overlap)
