@@ -49,7 +49,7 @@ def spelling(parameter: Any) -> str:
 def meaning(parameter: Any) -> str:
     """Return the help of a parameter, with its default."""
     default = parameter.default
-    if default in (None, False, True, "", []):
+    if isinstance(default, bool) or default in (None, "", []):
         return str(parameter.help)
     return f"{parameter.help} Default: {', '.join(map(str, default)) if isinstance(default, list) else default}."
 

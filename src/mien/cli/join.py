@@ -12,11 +12,13 @@ from mien.io.atomic_write import require_writable
 
 
 def join(
-    models: Annotated[list[str], argument("MODEL", "Models that ship, by name, or model files.")],
+    models: Annotated[list[str], argument("MODEL", "Two or more models that ship, by name, or model files.")],
     out: Annotated[Path, out("FILE", "The model file to write, such as ensemble.onnx.")],
     weights: Annotated[
         list[float] | None,
-        option("--weight", panel=MODEL, metavar="N", help="What each counts, in their order. Default: all alike."),
+        option(
+            "--weight", panel=MODEL, metavar="N", help="The weight of each model, in their order. Default: all alike."
+        ),
     ] = None,
     name: CardName = "",
     note: Note = "",

@@ -123,9 +123,7 @@ Changes = Annotated[
 CardName = Annotated[
     str, option("--name", panel=MODEL, metavar="NAME", help="The model's name in its card. Default: the file's.")
 ]
-Note = Annotated[
-    str, option("--note", panel=MODEL, metavar="TEXT", help="What a user should know: data, licence, limits.")
-]
+Note = Annotated[str, option("--note", panel=MODEL, metavar="TEXT", help="A note for users: data, licence, limits.")]
 Json = Annotated[bool, flag("--json", panel=OUTPUT, help="Print the result as one JSON document.")]
 Quiet = Annotated[
     bool,

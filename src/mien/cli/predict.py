@@ -67,7 +67,8 @@ _MIN_FACE = (
 def predict(
     sources: Annotated[list[str], argument("SOURCE", _SOURCES)],
     cropped: Annotated[
-        bool, flag("--cropped", panel=INPUT, help="Take each picture as one face, cropped already: search for none.")
+        bool,
+        flag("--cropped", panel=INPUT, help="Take each picture as one face that is cropped already; search for none."),
     ] = False,
     max_side: Annotated[
         int | None,
@@ -103,7 +104,12 @@ def predict(
     ] = None,
     faceless: Annotated[
         Path | None,
-        option("--faceless", panel=OUTPUT, metavar="FILE", help="List what had no face in this file, as CSV."),
+        option(
+            "--faceless",
+            panel=OUTPUT,
+            metavar="FILE",
+            help="Write the pictures and frames without a face to this file, .csv.",
+        ),
     ] = None,
     summary: Annotated[
         bool,
@@ -126,11 +132,12 @@ def predict(
         ),
     ] = None,
     start: Annotated[
-        float, option("--start", panel=VIDEO, metavar="SECONDS", help="Begin there: 90 or 1:30.", parser=_seconds)
+        float,
+        option("--start", panel=VIDEO, metavar="SECONDS", help="Begin at this time: 90 or 1:30.", parser=_seconds),
     ] = 0.0,
     end: Annotated[
         float | None,
-        option("--end", panel=VIDEO, metavar="SECONDS", help="End there. Default: at the end.", parser=_seconds),
+        option("--end", panel=VIDEO, metavar="SECONDS", help="End at this time. Default: at the end.", parser=_seconds),
     ] = None,
     smooth: Annotated[
         float,
@@ -159,7 +166,7 @@ def predict(
             "--min-detection",
             panel=THRESHOLDS,
             metavar="SHARE",
-            help="Leave out what is less surely a face than this.",
+            help="Leave out faces that the detector is less certain of than this.",
             min=0,
             max=1,
         ),

@@ -27,11 +27,11 @@ def study(
     out: Annotated[Path, out("DIR", "The folder of the study, such as runs/study.")],
     _quiet: Quiet = False,
     seeds: Annotated[
-        int, option("--seeds", panel=TRAINING, metavar="N", help="Train each recipe with the seeds 1 to this.", min=1)
+        int, option("--seeds", panel=TRAINING, metavar="N", help="Train each recipe with the seeds 1 to N.", min=1)
     ] = 2,
     changes: Changes = None,
     workers: Annotated[
-        int, option("--workers", panel=HARDWARE, metavar="N", help="How many runs are trained at a time.", min=1)
+        int, option("--workers", panel=HARDWARE, metavar="N", help="How many runs to train at a time.", min=1)
     ] = 1,
     threads: Annotated[
         int,

@@ -37,13 +37,14 @@ Accelerator = Literal["auto", "cpu", "cuda", "mps"]
 
 
 def train(
-    recipe: Annotated[Path, argument("RECIPE", "A TOML file, such as recipes/plain.toml.")],
+    recipe: Annotated[Path, argument("RECIPE", "A TOML file, or the name of a recipe that ships, such as plain.")],
     faces: FacesOption,
     out: Annotated[Path, out("DIR", "The folder of the run, such as runs/plain.")],
     _quiet: Quiet = False,
     changes: Changes = None,
     resume: Annotated[
-        bool, flag("--resume", panel=TRAINING, help="Go on with the run in that folder, to the same bits.")
+        bool,
+        flag("--resume", panel=TRAINING, help="Go on with the run in that folder; the result is the same to the bit."),
     ] = False,
     minutes: Annotated[
         float,
@@ -51,7 +52,7 @@ def train(
             "--minutes",
             panel=TRAINING,
             metavar="MINUTES",
-            help="Start no epoch that would end later than this from now; 0: no limit.",
+            help="Start no epoch that would end later than so many minutes from now; 0: no limit.",
             min=0,
         ),
     ] = 0,
@@ -84,8 +85,8 @@ def train(
 
     Examples
     --------
-    mien train recipes/plain.toml --faces faces.npz -o runs/plain
-    mien train recipes/plain.toml --faces faces.npz -o runs/fast --set optim.epochs=5
+    mien train plain --faces faces.npz -o runs/plain
+    mien train plain --faces faces.npz -o runs/fast --set optim.epochs=5
     """
     if folds and minutes:
         raise typer.BadParameter("goes with a single run, without --folds", param_hint="--minutes")

@@ -29,13 +29,21 @@ def audit(
     out: Annotated[Path, out("FILE", "The findings, as JSON.")],
     html: Annotated[
         Path | None,
-        option("--html", panel=OUTPUT, metavar="FILE", help="Write a page to look at them and choose, too."),
+        option(
+            "--html",
+            panel=OUTPUT,
+            metavar="FILE",
+            help="Also write a page on which a person looks at the findings and chooses.",
+        ),
     ] = None,
     _quiet: Quiet = False,
     kinds: Annotated[
         str,
         option(
-            "--kinds", panel=THRESHOLDS, metavar="KIND,...", help=f"Look for these alone. Default: {','.join(KINDS)}."
+            "--kinds",
+            panel=THRESHOLDS,
+            metavar="KIND,...",
+            help=f"Look for these kinds alone. Default: {','.join(KINDS)}.",
         ),
     ] = "",
     scores: Annotated[
@@ -54,7 +62,7 @@ def audit(
             "--model",
             panel=MODEL,
             metavar="MODEL",
-            help="Find wrong labels by a model, which sees less if it was trained on the faces.",
+            help="Find wrong labels by a model. It finds fewer if it was trained on these faces.",
         ),
     ] = None,
     detect: Annotated[
@@ -66,7 +74,7 @@ def audit(
             "--blank-below",
             panel=THRESHOLDS,
             metavar="LEVELS",
-            help="The pixels of a blank deviate less, in grey levels.",
+            help="Call a picture blank if its pixels deviate by less than this, in grey levels.",
             min=0,
         ),
     ] = 10.0,
@@ -76,7 +84,7 @@ def audit(
             "--near",
             panel=THRESHOLDS,
             metavar="SHARE",
-            help="Near-identical pictures correlate so much in detail.",
+            help="Call pictures near-identical if their details correlate at least this much.",
             min=0.6,
             max=1,
         ),

@@ -28,7 +28,8 @@ def clean(
     faces: Faces,
     out: Annotated[Path, out("FILE", "The file of clean faces, .npz.")],
     audit: Annotated[
-        Path | None, argument("AUDIT", "Their audit. Without it, they are audited now, if that can be.")
+        Path | None,
+        argument("AUDIT", "The audit of these faces. Without it, they are audited now, but not for wrong labels."),
     ] = None,
     review: Annotated[Path | None, argument("REVIEW", "A person's choices, from the audit's page.")] = None,
     drop: Annotated[
@@ -40,7 +41,7 @@ def clean(
             "--relabel",
             panel=_CHOICE,
             metavar="SHARE",
-            help="Take labels that are suggested so surely, 0 to 1; not for test faces.",
+            help="Take suggested labels that are at least this sure, 0 to 1; not for test faces.",
         ),
     ] = None,
     only: Annotated[

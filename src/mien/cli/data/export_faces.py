@@ -15,7 +15,7 @@ def export_faces(
     out: Annotated[Path, out("FILE|DIR", "The file, or the new or empty folder, to write.")],
     form: Annotated[
         Form,
-        option("--format", panel=OUTPUT, metavar="FORM", help="In which form: fer2013, folder, flat or parquet."),
+        option("--format", panel=OUTPUT, metavar="FORM", help="The form: fer2013, folder, flat or parquet."),
     ],
     _quiet: Quiet = False,
 ) -> None:

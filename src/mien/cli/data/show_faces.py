@@ -29,18 +29,27 @@ Expression = Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "ne
 def show_faces(
     faces: Faces,
     split: Annotated[
-        Split | None, option("--split", panel=INPUT, metavar="SPLIT", help="Only these: train, valid or test.")
+        Split | None,
+        option("--split", panel=INPUT, metavar="SPLIT", help="Count only this split: train, valid or test."),
     ] = None,
     expression: Annotated[
         Expression | None,
-        option("--expression", panel=INPUT, metavar="NAME", help="Only these; none: those without a label."),
+        option(
+            "--expression", panel=INPUT, metavar="NAME", help="Count only this expression; none: faces without a label."
+        ),
     ] = None,
     draw: Annotated[
         Path | None, option("--draw", panel=OUTPUT, metavar="FILE", help="Draw the first faces into this PNG file.")
     ] = None,
     first: Annotated[
         int | None,
-        option("--first", panel=OUTPUT, metavar="N", help="How many. Default: 100, or 8 with --recipe.", min=1),
+        option(
+            "--first",
+            panel=OUTPUT,
+            metavar="N",
+            help="How many faces to draw. Default: 100, or 8 with --recipe.",
+            min=1,
+        ),
     ] = None,
     json: Json = False,
     _quiet: Quiet = False,
