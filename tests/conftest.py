@@ -11,8 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from browser import missing_programs
+
+settings.register_profile("mien", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("mien")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

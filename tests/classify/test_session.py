@@ -52,7 +52,9 @@ def test_auto_takes_cuda_where_it_starts(driver: bool, monkeypatch: pytest.Monke
     fake = SimpleNamespace(
         get_available_providers=lambda: [*CUDA],
         SessionOptions=SimpleNamespace,
-        InferenceSession=lambda *_, **__: SimpleNamespace(get_providers=lambda: [*started]),
+        InferenceSession=lambda *_, **__: SimpleNamespace(
+            get_providers=lambda: [*started], get_inputs=list, get_outputs=list
+        ),
     )
     monkeypatch.setattr(home, "import_onnxruntime", lambda: fake)
     assert providers_of("auto") == started

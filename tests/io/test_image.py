@@ -209,6 +209,12 @@ def test_a_picture_beyond_the_limit_is_one_clear_error(tmp_path: Path) -> None:
         read_picture(tmp_path / "huge.png")
 
 
+def test_a_tiny_file_that_claims_a_large_picture_is_refused() -> None:
+    claims = png(zlib.compress(b""), side=9000, bits=8, colours=2)
+    with pytest.raises(DataError, match=r"the picture cannot be read: it claims 9000 x 9000 pixels in \d\d bytes"):
+        read_picture(claims)
+
+
 def test_a_large_picture_is_read_without_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(Image.fromarray(coloured()), tmp_path / "large.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)

@@ -96,6 +96,8 @@ def make_session(
     try:
         # Without its fallback, which prints what went wrong and tries the same once more.
         session = onnxruntime.InferenceSession(model, options, providers=list(wanted), enable_fallback=0)
+        for end in (*session.get_inputs(), *session.get_outputs()):
+            _ = end.name, end.type, end.shape  # which a damaged model may have as bytes that are no text
     except Exception as error:  # the errors of ONNX Runtime have no base class of their own
         said = first_line(error)
         raise ModelError(f"{name} must be a model file, got a damaged or other one ({said}); {ADVICE}") from error

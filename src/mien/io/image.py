@@ -23,6 +23,7 @@ from mien.io.pixels import quietly, to_rgb
 MAX_PIXELS = 120_000_000  # of a picture: phones take 108 million, and reading as many takes most of 1 GB
 MAX_BYTES = 1 << 29  # of a picture that comes through a pipe, which says no size before its end
 
+_SMALL, _FLATTEST = 1 << 24, 1000  # pixels of any picture, and for each byte of the file of a larger one
 _WHOLE = 1 << 26  # bytes: smaller files are read at once
 _DARK = 16  # of 255: a picture is all but black where fewer than one pixel in a thousand is as bright
 
@@ -131,7 +132,6 @@ def _read(file: IO[bytes], name: str) -> NDArray[np.uint8]:
         raise DataError(f"{name} must be open in binary mode, got text")
     kind = format_of(start)
     if kind == "HEIC":
-        file.seek(0)
         return to_rgb(_heic(file, name))
     try:
         return _decoded(file, name)
@@ -149,12 +149,13 @@ def _read(file: IO[bytes], name: str) -> NDArray[np.uint8]:
 
 
 def _decoded(file: IO[bytes], name: str) -> NDArray[np.uint8]:
-    file.seek(0)
     _silence_decoders()
+    count = file.seek(0, os.SEEK_END)
+    file.seek(0)
     with quietly:
         image = Image.open(file, formats=FORMATS)
         with image:
-            _require_size(image, name)
+            _require_size(image, name, count)
             image.load()
             return to_rgb(image)
 
@@ -178,17 +179,21 @@ def _heic(file: IO[bytes], name: str) -> Image.Image:
     except ImportError as error:
         advice = f"to read it, {install_command('heic')}, or save it as JPEG first"
         raise DataError(f"{name} is a HEIC picture; {advice}") from error
+    count = file.seek(0, os.SEEK_END)
+    file.seek(0)
     opened = pillow_heif.open_heif(file)
-    _require_size(opened, name)
+    _require_size(opened, name, count)
     image: Image.Image = opened.to_pillow()
     return image
 
 
-def _require_size(image: Any, name: str) -> None:
-    """Refuse what would take too much memory, by the size that the file claims."""
+def _require_size(image: Any, name: str, count: int) -> None:
+    """Refuse what would take too much memory or time, by the size that the file, of `count` bytes, claims."""
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise _too_large(name)
+    if width * height > max(_SMALL, _FLATTEST * count):
+        raise DataError(f"{name} cannot be read: it claims {width} x {height} pixels in {count:,} bytes")
 
 
 def _too_large(name: str) -> DataError:
