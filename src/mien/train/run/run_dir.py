@@ -124,8 +124,13 @@ class RunDir:
         """Refuse another run than this one; return whether this one is longer than before."""
         then, now = (parse_recipe(each.recipe, where=f"the recipe of {self.path}") for each in (before, self.facts))
         longer = now.optim.epochs > then.optim.epochs
-        if longer:
-            then = replace(then, optim=replace(then.optim, epochs=now.optim.epochs))
+        if now == replace(then, optim=replace(then.optim, epochs=now.optim.epochs)):
+            if now.optim.epochs < then.optim.epochs:
+                raise RunError(
+                    f"{self.path} holds a run of {then.optim.epochs} epochs, which cannot be shortened to"
+                    f" {now.optim.epochs}: go on with --set optim.epochs={then.optim.epochs}"
+                )
+            then = now
         require_same(
             f"{self.path} holds a run",
             {"another recipe": then, "other faces": before.faces_hash, "another teacher": before.teacher},
