@@ -130,7 +130,7 @@ print(json.dumps([dict(helps(typer.main.get_command(app))), sorted(sys.modules)]
 """
 
 
-def test_help_of_every_command_is_answered_without_anything_heavy() -> None:
+def test_help_of_every_command_needs_nothing_heavy() -> None:
     said, loaded = _in_a_new_process(HELP)
     assert {"", "evaluate", "bench", "models", "show", "data import", "train", "export"} <= said.keys()
     assert all(text.lstrip().startswith(f"Usage: mien {path}".rstrip()) for path, text in said.items())

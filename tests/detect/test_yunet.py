@@ -104,7 +104,7 @@ def test_a_face_on_its_side_or_head_is_set_right(side: int, turns: int) -> None:
     assert abs((roll_angle(found.landmarks[surest]) - expected + 180) % 360 - 180) < 10
 
 
-def test_upright_faces_are_found_the_same_without_a_look_at_turned_ones() -> None:
+def test_upright_faces_are_the_same_with_and_without_turning() -> None:
     for picture in (ASTRONAUT, ASTRONAUT // 4, resized(ASTRONAUT, 256, 256)):
         ours, theirs = YuNet()(picture), YuNet(turned=False)(picture)
         assert np.array_equal(ours.boxes, theirs.boxes)
@@ -135,7 +135,7 @@ def test_a_face_on_the_edge_of_tiles_is_found_once(monkeypatch: pytest.MonkeyPat
     assert len(found) == 180
 
 
-def test_large_pictures_without_tiny_faces_are_searched_whole_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_pictures_without_tiny_faces_have_no_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(yunet, "tiles")
     assert len(YuNet()(resized(ASTRONAUT, 3000, 3000))) == 1
 
@@ -228,7 +228,7 @@ def test_shrinking_takes_the_means_of_squares(
     assert np.array_equal(views.shrink(picture, factor), small)
 
 
-def test_the_same_picture_gives_the_same_numbers_in_any_thread_and_after_pickling() -> None:
+def test_any_thread_and_any_copy_gives_the_same_numbers() -> None:
     detect = YuNet()
     again = pickle.loads(pickle.dumps(detect))  # noqa: S301 (our own)
     assert again == detect
@@ -285,7 +285,7 @@ def test_whole_takes_the_picture_for_one_face() -> None:
     assert found.landmarks is None
 
 
-def test_the_file_says_what_it_is_and_the_notice_carries_its_licence() -> None:
+def test_the_file_says_what_it_is_and_is_licensed() -> None:
     path = files("mien").joinpath("assets", "yunet.onnx")
     model = onnx.load_from_string(path.read_bytes())
     onnx.checker.check_model(model, full_check=True)
