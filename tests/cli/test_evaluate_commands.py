@@ -165,6 +165,7 @@ def test_evaluate_takes_the_split_that_is_asked_for() -> None:
         (["tiny.onnx", "faces.npz", "--split", "dev"], 2, "--split"),
         (["tiny.onnx", "nothing.npz"], 1, "mien: cannot read nothing.npz"),
         (["tiny.onnx", "other.onnx"], 1, "mien: other.onnx is no file of faces"),
+        (["faces.npz", "tiny.onnx"], 2, "FACES: comes last, as in: mien evaluate swift faces.npz"),
         (["faces.npz", "faces.npz"], 1, "mien: faces.npz must be a model file, got what is a zip archive"),
         (["tinny", "faces.npz"], 1, "mien: no file and no model that ships is named tinny"),
         (["tiny.onnx", "faces.npz", "--split", "test"], 1, "mien: faces.npz has no labels for --split test"),

@@ -92,6 +92,23 @@ def test_wrong_use_is_one_line(words: list[str], message: str) -> None:
     assert message in said.err
 
 
+def test_a_picture_in_the_wrong_place_is_sent_to_predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photo.jpg").write_bytes(b"picture")
+    said = run_mien("photo.jpg")
+    assert (said.code, said.err) == (
+        2,
+        "mien: photo.jpg is no command; did you mean: mien predict photo.jpg?; see `mien --help`\n",
+    )
+    said = run_mien("show", "photo.jpg")
+    assert (said.code, said.err.endswith("are read by: mien predict photo.jpg\n")) == (1, True)
+
+
+def test_a_slip_in_a_recipes_name_is_put_right() -> None:
+    said = run_mien("train", "plian", "--faces", "f.npz", "-o", "run")
+    assert (said.code, said.err.endswith("got plian; did you mean plain?\n")) == (1, True)
+
+
 def test_a_shell_completes_commands_and_options(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_MIEN_COMPLETE", "complete_bash")
     for typed, offered in (("mien pre", "predict"), ("mien predict --dr", "--draw"), ("mien data au", "audit")):
@@ -179,7 +196,8 @@ def test_a_training_that_cannot_begin_is_refused_first(tmp_path: Path, monkeypat
         (["train", "r.toml", "--faces", "no.npz", "-o", "run"], "cannot read no.npz: No such file or directory"),
         (["train", "r.toml", "--faces", "f.npz", "-o", "file/run"], "cannot make the folder file/run: file is a file"),
         (["study", "r.toml", "--faces", "f.npz", "-o", "file/run"], "cannot make the folder file/run: file is a file"),
-        (["export", "run", "-o", "m.onnx"], "cannot read the run run: there is no such folder"),
+        (["data", "show", "."], ". is a folder; make a file of faces of it with: mien data import . -o faces.npz"),
+        (["export", "run", "-o", "m.onnx"], "run must be the folder of a run, as mien train makes it"),
     ):
         said = run_mien(*words)
         assert (said.code, said.out, said.err) == (1, "", f"mien: {message}\n")

@@ -99,10 +99,12 @@ def evaluate(
 
 
 def _split_names(names: list[str]) -> tuple[list[str], Path]:
-    """Split the arguments into models and faces. Raises BadParameter where there is but one."""
+    """Split the arguments into models and faces. Raises BadParameter where one is missing or they are swapped."""
     if len(names) == 1:
         missing = "MODEL" if holds_faces(Path(names[0])) else "FACES"
         raise typer.BadParameter("is missing, as in: mien evaluate swift faces.npz", param_hint=missing)
+    if holds_faces(Path(names[0])) and not holds_faces(Path(names[-1])):
+        raise typer.BadParameter("comes last, as in: mien evaluate swift faces.npz", param_hint="FACES")
     return names[:-1], Path(names[-1])
 
 

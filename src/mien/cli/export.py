@@ -57,7 +57,7 @@ def export(
     """
     require_writable(out, inputs=(faces, run))
     if not is_dir(run):
-        raise RunError(f"cannot read the run {run}: there is no such folder")
+        raise RunError(f"{run} must be the folder of a run, as mien train makes it")
     loaded = load_faces(faces) if faces else None
     with progress_bar("Exporting"):
         card = train.export(

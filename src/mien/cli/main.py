@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 from mien._version import __version__
 from mien.cli.console import RemarkHandler
 from mien.errors import MienError, plain
+from mien.io.atomic_write import exists
 
 _LOOK, _DATA, _TRAIN = "Look at faces", "Prepare faces", "Train and export"  # the panels of `mien --help`
 _SETTINGS: dict[str, Any] = {"rich_markup_mode": "rich", "pretty_exceptions_enable": False}
@@ -85,6 +86,8 @@ def _group(commands: tuple[Command, ...]) -> type[TyperGroup]:
 
     class Group(TyperGroup):
         def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+            if args[0] not in table and "predict" in table and exists(args[0]):
+                ctx.fail(f"{args[0]} is no command; did you mean: mien predict {args[0]}?")
             name, command, rest = super().resolve_command(ctx, args)
             return name, table[name].load() if name in table else command, rest
 

@@ -9,8 +9,10 @@ from mien.classify.onnx import OnnxClassifier, load
 from mien.cli.console import number, say, say_json
 from mien.cli.data.show_faces import show_counts
 from mien.cli.options import Json, argument
-from mien.errors import RecipeError
+from mien.errors import DataError, RecipeError
 from mien.io.atomic_write import is_file
+from mien.io.image_format import PICTURE_SUFFIXES
+from mien.io.source import VIDEO_SUFFIXES
 
 
 def show(
@@ -27,6 +29,8 @@ def show(
     path = Path(file)
     if path.suffix.lower() == ".toml" and is_file(path):
         _show_recipe(path, as_json=json)
+    elif path.suffix.lower() in PICTURE_SUFFIXES | VIDEO_SUFFIXES and is_file(path):
+        raise DataError(f"{file} is no model, faces or recipe; its expressions are read by: mien predict {file}")
     elif holds_faces(path):
         if not json:
             say(f"{file}: a file of faces")

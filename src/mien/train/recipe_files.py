@@ -1,5 +1,6 @@
 """The files of recipes. Finding one does not need torch, so that a wrong name is answered at once."""
 
+from difflib import get_close_matches
 from pathlib import Path
 
 from mien.errors import RecipeError
@@ -25,6 +26,8 @@ def find_recipe(recipe: Path | str) -> Path:
     if path.suffix:
         raise RecipeError(f"cannot read the recipe {recipe}: No such file or directory")
     names = ", ".join(name for name in shipped_recipes() if "/" not in name)
+    near = get_close_matches(str(recipe), shipped_recipes(), n=1)
+    guess = f"; did you mean {near[0]}?" if near else ""
     raise RecipeError(
-        f"a recipe must be a TOML file or one that ships ({names}, report/..., teachers/...), got {recipe}"
+        f"a recipe must be a TOML file or one that ships ({names}, report/..., teachers/...), got {recipe}{guess}"
     )

@@ -20,7 +20,7 @@ from mien.data.formats.claimed_size import require_plausible_size
 from mien.data.formats.parquet import read_parquet, write_parquet
 from mien.data.formats.parquet_schema import import_pyarrow
 from mien.errors import DataError, OutputError, explain_read_errors
-from mien.io.atomic_write import atomic_write, is_stream, require_writable
+from mien.io.atomic_write import atomic_write, is_dir, is_stream, require_writable
 from mien.types import FaceSet, Progress
 
 _VERSION = 1
@@ -202,6 +202,8 @@ def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]
 
 
 def _read_start(path: Path) -> bytes:
+    if is_dir(path):
+        raise DataError(f"{path} is a folder; make a file of faces of it with: mien data import {path} -o faces.npz")
     if is_stream(path):  # it could be read once only, and this is the first time
         raise DataError(f"cannot read {path}: it must be a file, not a pipe or a device")
     with explain_read_errors(path), path.open("rb") as file:
