@@ -1,4 +1,4 @@
-"""What mien raises on purpose. Each message is one line that says what is wrong, where, and what to do.
+"""The errors that mien raises on purpose. Each message is one line that says what is wrong, where, and what to do.
 
 MienError
  +- DataError      a face set, a table or a picture is not what it must be; carries the file and row

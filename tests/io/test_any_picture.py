@@ -1,5 +1,7 @@
 """Whatever array is given, it becomes a picture or is refused in a line; what it shows stays."""
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -65,3 +67,28 @@ def test_what_makes_an_array_is_taken_as_one() -> None:
     assert (as_picture(Tensor(values)) == values).all()
     with pytest.raises(DataError, match="got Tensor, which makes no array: can't convert cuda"):
         as_picture(Tensor(None))
+
+
+def test_bytes_files_and_images_show_the_same() -> None:
+    file = io.BytesIO()
+    Image.fromarray(FACE).save(file, "PNG")
+    for form in (file, file.getvalue(), bytearray(file.getvalue()), memoryview(file.getvalue())):
+        assert (as_picture(form) == FACE).all()
+
+
+def test_an_image_of_pillow_that_is_cut_short_is_refused() -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(file, "JPEG")
+    image = Image.open(io.BytesIO(file.getvalue()[:1000]))
+    with pytest.raises(DataError, match="the picture cannot be read, it is broken or cut short"):
+        as_picture(image)
+
+
+FACE = np.random.default_rng(1).integers(0, 256, (9, 9, 3), np.uint8)
+
+
+@pytest.mark.parametrize("source", [[FACE], (each for each in ()), {"a": 1}, None, 3, "data:" * 900])
+def test_what_is_no_picture_is_refused_in_a_line(source: object) -> None:
+    with pytest.raises(DataError, match="a picture must be a path, bytes, a binary file") as error:
+        as_picture(source)
+    assert len(str(error.value)) < 400

@@ -9,7 +9,7 @@ from pathlib import Path
 from mien.cli.console import remark
 from mien.cli.stats import count
 from mien.errors import OutputError
-from mien.io.atomic_write import is_dir, require_writable, truncate_utf8
+from mien.io.atomic_write import is_dir, make_folder, require_writable, truncate_utf8
 from mien.io.frame import Frame
 from mien.io.source import STDIN, display_name, is_live, is_video
 from mien.io.video_writer import SUFFIXES as VIDEO_SUFFIXES
@@ -60,10 +60,7 @@ class AnnotatedCopies:
 
     def prepare(self) -> None:
         """Make the folder, unless a copy would lie where something is read: now, or the next time."""
-        try:
-            self._target.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the folder {self._target}: {error.strerror}") from error
+        make_folder(self._target)
         if not os.access(self._target, os.W_OK):
             raise OutputError(f"cannot write into the folder {self._target}: Permission denied")
         files = [name for name in self._names.values() if _is_path(name)]
@@ -112,10 +109,7 @@ class AnnotatedCopies:
             path = below.with_name(f"{stem}-{number}{suffix}")
         self._taken.add(str(path).lower())
         whole = self._target / path
-        try:
-            whole.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the folder {whole.parent}: {error.strerror}") from error
+        make_folder(whole.parent)
         return whole
 
     def _below(self, name: str) -> Path:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mien.errors import DataError
 from mien.io.atomic_write import exists
-from mien.io.image import read_picture
+from mien.io.image import read_image, read_picture
 from mien.io.pixels import to_rgb
 
 AnyPicture = str | Path | bytes | IO[bytes] | Image.Image | NDArray[Any]
@@ -44,7 +44,7 @@ def as_picture(source: AnyPicture, *, bgr: bool = False) -> NDArray[np.uint8]:
     if isinstance(source, np.ndarray):
         return _from_array(source, bgr=bgr)
     if isinstance(source, Image.Image):
-        return to_rgb(source)
+        return read_image(source)
     if isinstance(source, str) and (source.startswith("data:") or len(source) > _ENCODED) and not exists(source):
         raise DataError(f"{_TAKEN}; got a text of {len(source):,} characters (decode base64 to bytes first)")
     if isinstance(source, (bytes, bytearray, memoryview)):

@@ -156,6 +156,14 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, unless it is there. Raises OutputError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {path}: {error.strerror or error}") from error
+
+
 def create_part(target: Path, *, suffix: str = "", buffering: int = -1) -> BinaryIO:
     """Create the file in which `target` grows: in the same folder, under a random name, never through a link.
 

@@ -55,6 +55,15 @@ def read_picture(source: Path | str | bytes | IO[bytes]) -> NDArray[np.uint8]:
     return picture
 
 
+def read_image(image: Image.Image, *, name: str = "the picture") -> NDArray[np.uint8]:
+    """Read an image of Pillow as (H, W, 3) uint8 RGB, upright; name: what errors call it. Raises DataError."""
+    with _explained(name):
+        if image.width * image.height > MAX_PIXELS:
+            raise _too_large(name)
+        image.load()
+        return to_rgb(image)
+
+
 def _name(source: object) -> str:
     if isinstance(source, (str, os.PathLike)):
         return os.fspath(source)

@@ -1,4 +1,4 @@
-"""Which format a file has, by the end of its name and by its first bytes."""
+"""Formats of pictures, told by the end of a file's name and by its first bytes."""
 
 import zlib
 from pathlib import Path

@@ -269,8 +269,8 @@ def _require_table(path: Path) -> None:
 
 def _write_parquet(lines: Path, path: Path, schema: RowSchema) -> None:
     """Make a Parquet file of JSON Lines."""
-    import pyarrow as pa  # heavy, and an extra
-    from pyarrow import parquet
+    import pyarrow as pa  # heavy, and an extra, which only Parquet needs
+    from pyarrow import parquet  # as above
 
     kinds = {str: pa.string(), int: pa.int32(), float: pa.float32()}
     exact = {"seconds": pa.float64()}  # of hours, 32 bits leave milliseconds

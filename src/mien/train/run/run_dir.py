@@ -20,7 +20,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from mien.errors import OutputError, RunError
-from mien.io.atomic_write import find_parts, write_text
+from mien.io.atomic_write import find_parts, make_folder, write_text
 from mien.train.recipe_toml import parse_recipe
 from mien.train.run.checkpoint import Checkpoint, Epoch, RunFacts, load_checkpoint, save_checkpoint
 from mien.train.run.plots import RunPlots
@@ -94,10 +94,7 @@ class RunDir:
             return saved
         if about.exists():
             self._require_same_run(_read_about(about).run)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the folder {self.path}: {error.strerror}") from error
+        make_folder(self.path)
         _write_about(about, _About(self.facts, [_session(environment)]))  # the first: it makes the folder a run's
         write_text(self.path / "recipe.toml", self.facts.recipe)
         return None

@@ -15,8 +15,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from mien.errors import OutputError, RunError
-from mien.io.atomic_write import write_text
+from mien.errors import RunError
+from mien.io.atomic_write import make_folder, write_text
 from mien.train.loss.distillation import teacher_hashes
 from mien.train.recipe import Recipe
 from mien.train.recipe_files import find_recipe
@@ -112,10 +112,7 @@ def study(
     out = Path(out)
     _require_sound(candidates, seeds=seeds, workers=workers)
     faces_of = {each.name: _candidate_faces(each, faces) for each in candidates}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {out}: {error.strerror}") from error
+    make_folder(out)
     with lock_folder(out / LOCK):
         _note_candidates(out, candidates, faces_of)
     jobs = [
