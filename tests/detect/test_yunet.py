@@ -104,6 +104,16 @@ def test_a_face_on_its_side_or_head_is_set_right(side: int, turns: int) -> None:
     assert abs((roll_angle(found.landmarks[surest]) - expected + 180) % 360 - 180) < 10
 
 
+@pytest.mark.parametrize("degrees", [-165, -135, -105, -75, -45, 45, 75, 105, 135, 165])
+def test_a_face_that_leans_far_is_set_right(degrees: int) -> None:
+    leaning = Image.fromarray(ASTRONAUT).rotate(-degrees, Image.Resampling.BICUBIC, center=(222, 119))
+    found = YuNet()(np.asarray(leaning))
+    assert found.landmarks is not None
+    near = int(box_iou(FACE, found.boxes).argmax())
+    assert box_iou(FACE, found.boxes)[near] > 0.5
+    assert abs((roll_angle(found.landmarks[near]) - degrees + 180) % 360 - 180) < 35  # crops are better than a guess
+
+
 def test_upright_faces_are_the_same_with_and_without_turning() -> None:
     for picture in (ASTRONAUT, ASTRONAUT // 4, resized(ASTRONAUT, 256, 256)):
         ours, theirs = YuNet()(picture), YuNet(turned=False)(picture)

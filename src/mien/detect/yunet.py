@@ -91,9 +91,7 @@ class YuNet:
             scores, boxes, landmarks = find_turned_faces(view.pixels, self._run)
             scale = np.float32(view.scale)
             faces = self._merge([(scores, boxes * scale, landmarks * scale)])
-        elif self.turned:
-            faces = turn_doubtful_faces(picture, faces, self._run, overlap=self.overlap)
-        return faces
+        return turn_doubtful_faces(picture, faces, self._run, overlap=self.overlap) if self.turned else faces
 
     def _search(self, view: View) -> Found:
         """Return the scores (M,), boxes (M, 4) and landmarks (M, 5, 2) of what may be faces, in the whole picture."""
