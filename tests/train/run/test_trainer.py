@@ -347,7 +347,7 @@ def test_a_finished_run_can_be_lengthened(faces: FaceSet, tmp_path: Path) -> Non
     list(train(small((*STEADY, "optim.epochs=3")), faces, out=tmp_path / "whole", hardware=ONE_THREAD))
     assert same_bits(tmp_path / "run", tmp_path / "whole")
     assert parse_recipe((tmp_path / "run/recipe.toml").read_text()).optim.epochs == 3
-    with pytest.raises(RunError, match="of 3 epochs, which cannot be shortened to 2: go on with --set optim.epochs=3"):
+    with pytest.raises(RunError, match=r"cannot be shortened to 2: go on with --set optim\.epochs=3"):
         train(small((*STEADY, "optim.epochs=2")), faces, out=tmp_path / "run", resume=True, hardware=ONE_THREAD)
 
 
