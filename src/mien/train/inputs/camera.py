@@ -1,4 +1,4 @@
-"""What light, hands and cameras do to a face, drawn anew for each face of a batch. Every function returns new faces."""
+"""Effects of light, hands and cameras on faces, drawn anew for each face of a batch. Each function returns new faces."""
 
 import math
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _LUMINANCE = torch.tensor([
 
 @dataclass(frozen=True)
 class Camera(Settings, section="camera"):
-    """What light, hands and a camera do to each training face, behind [augment]. All zero: nothing."""
+    """Light, hands and a camera, and their effects on each training face after [augment]; with all zero, none."""
 
     uneven_light_prob: Probability = 0.0  # that light comes from one side
     uneven_light: Annotated[float, Interval("[0, 1)")] = 0.6  # how much brighter one side is at most, the other darker
@@ -152,7 +152,7 @@ def _cosines(device: torch.device) -> Tensor:
 
 
 def _chosen(count: int, probability: float, generator: torch.Generator) -> Tensor:
-    """Which faces of a batch something happens to, each with this probability: (B',) int64."""
+    """Draw the faces of a batch that something happens to, each with this probability: (B',) int64."""
     return torch.nonzero(torch.rand(count, generator=generator, device=generator.device) < probability)[:, 0]
 
 
