@@ -1,4 +1,4 @@
-"""Effects of light, hands and cameras on faces, drawn anew for each face of a batch. Each function returns new faces."""
+"""Effects of light, hands and cameras on faces, drawn anew for each face of a batch. All functions return new faces."""
 
 import math
 from dataclasses import dataclass
