@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from mien.detect.align import crop_face, roll_angle
 from mien.errors import DataError
-from mien.io.image import read_picture
+from mien.io.image import MAX_PIXELS, read_picture
 from mien.io.pixels import to_face, to_grey
 
 RAMP = np.arange(48 * 48, dtype=np.uint16).reshape(48, 48) * 28  # 0 to 64484
@@ -426,15 +426,17 @@ def test_a_name_with_a_zero_byte_is_of_no_file() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs the peak of the memory in use")
-def test_the_largest_picture_takes_less_than_a_gigabyte(tmp_path: Path) -> None:
-    side = 10_900  # with transparency, which takes the most
+def test_a_pixel_takes_eight_bytes_so_that_the_largest_picture_fits(tmp_path: Path) -> None:
+    side = 5000  # with transparency, which takes the most
     (tmp_path / "large.png").write_bytes(png(bytes((1 + 4 * side) * side), side=side, bits=8, colours=6))
     code = (
-        "import sys, resource; from mien.io.image import read_picture; read_picture(sys.argv[1]);"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "import sys; from resource import getrusage; from mien.io.image import MAX_PIXELS, read_picture\n"
+        "before = getrusage(0).ru_maxrss; read_picture(sys.argv[1]); print(getrusage(0).ru_maxrss - before)"
     )
     ended = subprocess.run([sys.executable, "-c", code, tmp_path / "large.png"], capture_output=True, check=True)
-    assert int(ended.stdout) < 1_000_000  # KiB
+    taken = int(ended.stdout) * 1024 / side**2
+    assert taken < 8.3
+    assert 8.3 * MAX_PIXELS < 1e9
 
 
 def test_warnings_are_kept_back_in_threads_and_come_back_after() -> None:

@@ -25,7 +25,7 @@ _OVERSHOOT = 0.05  # how far a picture of 0 to 1 may reach beyond that, as filte
 _WHITES = (255.0, 1023.0, 4095.0)  # of 8, 10 and 12 bits, whose pictures are all but black where white is 65535
 _LONG_WHITE = 65535.0
 _DARK = 16.0  # floating-point values of 0 to less than this are not meant to be seen with white at 255
-_BAND = 1 << 24  # pixels that are made RGB at a time, which bounds the memory in use
+_BAND = 1 << 22  # pixels that are made RGB at a time, which bounds the memory in use
 
 
 def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
