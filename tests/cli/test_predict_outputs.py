@@ -11,7 +11,9 @@ import skimage.data
 from PIL import Image
 
 from clips import Actor, Clip, write_clip
+from mien.errors import OutputError
 from mien.io.video_reader import read_video
+from mien.visualize.timeline import Timeline
 from support import run_mien
 
 
@@ -136,6 +138,19 @@ def test_each_result_has_a_line(clip: Clip, model: Path, tmp_path: Path, monkeyp
     for line in ("wrote rows.csv: 25 rows", "wrote marked.mp4: 1 drawn file", "wrote chart.html: a timeline"):
         assert line in lines
     assert len(list(read_video("marked.mp4"))) == 25
+
+
+def test_a_chart_that_fails_costs_no_rows(
+    clip: Clip, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OutputError("cannot write chart.png: the disk is full")
+
+    monkeypatch.setattr(Timeline, "write", fail)
+    monkeypatch.chdir(tmp_path)
+    outcome = run_mien("predict", clip.path, "-m", model, "-o", "rows.csv", "--timeline", "chart.png")
+    assert (outcome.code, outcome.err.splitlines()[-1]) == (1, "mien: cannot write chart.png: the disk is full")
+    assert len(Path("rows.csv").read_text(encoding="utf-8").splitlines()) == 26
 
 
 def test_a_missing_name_is_told_and_the_rest_goes_on(photo: Path, model: Path, tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ def test_of_a_truncated_video_all_is_told_that_there_is(cut_short: Path, model: 
     assert len(list(read_video(str(tmp_path / "out.mp4")))) == len(rows)
     assert f"mien: {cut_short} was not read whole: it ends after" in outcome.err
     assert [line.split(":")[0] for line in outcome.err.splitlines()[:2]] == [
-        f"wrote {tmp_path / name}" for name in ("out.mp4", "p.csv")
+        f"wrote {tmp_path / name}" for name in ("p.csv", "out.mp4")
     ]
     assert len(outcome.err.splitlines()) == 4
 

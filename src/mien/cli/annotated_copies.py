@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from mien.cli.console import remark
+from mien.cli.sinks import Sink
 from mien.cli.stats import count
 from mien.errors import OutputError
 from mien.io.atomic_write import is_dir, make_folder, require_writable, truncate_utf8
@@ -22,8 +23,8 @@ _LONGEST = 200  # bytes of a copy's name without its suffix
 
 
 @contextmanager
-def annotated_copies(target: str, names: Sequence[str], sources: Sequence[str] = ()) -> "Iterator[AnnotatedCopies]":
-    """Give what draws predictions into copies, and say at the end what was written.
+def annotated_copies(target: str, names: Sequence[str], sources: Sequence[str] = ()) -> Iterator[Sink]:
+    """Draw predictions into copies, and say at the end what was written.
 
     target:  a folder; or a file, .jpg or .png for one picture and .mp4 for one video.
     names:   of all that is read; sources: what they were found by, whose folders count.
@@ -38,7 +39,7 @@ def annotated_copies(target: str, names: Sequence[str], sources: Sequence[str] =
         copies = AnnotatedCopies(path, stack, names, sources, alone=alone)
         if not alone:
             copies.prepare()
-        yield copies
+        yield copies.add
     copies.report()
 
 

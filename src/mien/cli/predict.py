@@ -1,7 +1,7 @@
 """`mien predict`: expressions read from pictures and videos, as tables, files and annotated copies."""
 
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from typing import Annotated
 
@@ -203,21 +203,21 @@ def predict(
     stats = PredictionStats(len(names) + len(missing), moving=moving, expected=_expected(names, selection))
     for error in missing:
         stats.add_error("", error)
+    outputs: list[AbstractContextManager[Sink]] = []  # closed from the last to the first
+    if show:
+        outputs.append(preview_window())
+    if timeline is not None:
+        outputs.append(timeline_sink(timeline, names))
+    if draw is not None:
+        outputs.append(annotated_copies(draw, names, sources))
+    if faceless is not None:
+        outputs.append(faceless_sink(faceless))
+    if summary:
+        outputs.append(summary_sink(as_json=json))
+    if not summary or out is not None:  # the last, so that the table is whole whatever happens to the others
+        outputs.append(table_sink(out, names, moving=moving, class_names=class_names_of(classifier), as_json=json))
     with ExitStack() as stack:
-        sinks: list[Sink] = [stats.add]
-        if show:
-            sinks.append(stack.enter_context(preview_window()))
-        if not summary or out is not None:
-            rows = table_sink(out, names, moving=moving, class_names=class_names_of(classifier), as_json=json)
-            sinks.append(stack.enter_context(rows))
-        if draw is not None:
-            sinks.append(stack.enter_context(annotated_copies(draw, names, sources)).add)
-        if timeline is not None:
-            sinks.append(stack.enter_context(timeline_sink(timeline, names)))
-        if faceless is not None:
-            sinks.append(stack.enter_context(faceless_sink(faceless)))
-        if summary:
-            sinks.append(stack.enter_context(summary_sink(as_json=json)))
+        sinks = [stats.add, *map(stack.enter_context, outputs)]
         stack.enter_context(stats.progress_bar())
         predictions = predictor.stream_with_frames(
             names,
