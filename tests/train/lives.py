@@ -5,7 +5,6 @@ A moment is a number n, the n-th event of that life (a step, or a file that is s
 half of it written; whole FILE: written but not renamed; after FILE: renamed.
 """
 
-import logging
 import os
 import signal
 import sys
@@ -13,8 +12,10 @@ from pathlib import Path
 
 from mien.data.formats.npz import load_faces
 from mien.io.atomic_write import write_text
-from mien.train import Hardware, load_recipe, train
+from mien.train.recipe_toml import load_recipe
 from mien.train.run import plots
+from mien.train.run.hardware import Hardware
+from mien.train.run.trainer import train
 
 
 def die() -> None:
@@ -45,7 +46,6 @@ def live(recipe: str, faces: str, out: str, moment: str) -> None:
         event(f"after {Path(path).name}")
         return done
 
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells of bfloat16
     os.fsync, Path.replace = sync, replace
     plots.plot_curve = lambda path, epochs: write_text(path, str(len(epochs)))  # a drawing takes long
     loaded = load_recipe(recipe)
