@@ -39,6 +39,7 @@ def test_each_command_has_its_line_and_an_example(path: tuple[str, ...]) -> None
     said = words(run_mien(*path, "-h").out)
     (line,) = (each.line for each in (DATA_COMMANDS if path[0] == "data" else COMMANDS) if each.name == path[-1])
     assert line in said
+    assert "--quiet -q" in said
     assert said.partition(" Examples ")[2].startswith(f"mien {' '.join(path)}")
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from mien.classify.onnx import load
 from mien.classify.session import providers_of
 from mien.cli.console import add_row, progress_bar, say, say_json, stdout, table
-from mien.cli.options import Device, Json, Threads, argument
+from mien.cli.options import Device, Json, Quiet, Threads, argument
 from mien.evaluation import latency
 from mien.pipeline.predictor import DEFAULT_MODEL
 
@@ -15,6 +15,7 @@ def bench(
     threads: Threads = 0,
     device: Device = "auto",
     json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Measure how fast a model is on this machine.
 

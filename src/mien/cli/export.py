@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from mien import train
 from mien.classify.card import ModelCard
 from mien.cli.console import number, progress_bar, say
-from mien.cli.options import MODEL, CardName, MeasuredFaces, Note, argument, option, out
+from mien.cli.options import MODEL, CardName, MeasuredFaces, Note, Quiet, argument, option, out
 from mien.data.formats.npz import load_faces
 from mien.errors import RunError
 from mien.io.atomic_write import is_dir, require_writable
@@ -47,6 +47,7 @@ def export(
             help="Classify by nearness to each class's mean feature among the train faces: euclidean or cosine.",
         ),
     ] = None,
+    _quiet: Quiet = False,
 ) -> None:
     """Write a run as one self-describing ONNX file.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from mien import train
 from mien.cli.console import progress_bar
 from mien.cli.export import show_card
-from mien.cli.options import MODEL, CardName, MeasuredFaces, Note, argument, option, out
+from mien.cli.options import MODEL, CardName, MeasuredFaces, Note, Quiet, argument, option, out
 from mien.data.formats.npz import load_faces
 from mien.io.atomic_write import require_writable
 
@@ -23,6 +23,7 @@ def join(
     name: CardName = "",
     note: Note = "",
     faces: MeasuredFaces = None,
+    _quiet: Quiet = False,
 ) -> None:
     """Write several models as one, which gives the mean of their probabilities.
 

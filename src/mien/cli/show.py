@@ -8,7 +8,7 @@ from typing import Annotated
 from mien.classify.onnx import OnnxClassifier, load
 from mien.cli.console import number, say, say_json
 from mien.cli.data.show_faces import show_counts
-from mien.cli.options import Json, argument
+from mien.cli.options import Json, Quiet, argument
 from mien.errors import DataError, RecipeError
 from mien.io.atomic_write import is_file
 from mien.io.image_format import PICTURE_SUFFIXES
@@ -18,6 +18,7 @@ from mien.io.source import VIDEO_SUFFIXES
 def show(
     file: Annotated[str, argument("FILE", "A model file, a model that ships, a file of faces or a recipe.")],
     json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Say what a file is and what it holds: a model, faces or a recipe.
 
