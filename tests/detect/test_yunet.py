@@ -139,6 +139,11 @@ def test_small_faces_of_a_crowd_are_found_in_a_large_picture(width: int, height:
     assert np.ptp(found.boxes[:, 2] - found.boxes[:, 0]) < 0.3 * face
 
 
+def test_a_crowd_too_small_to_be_seen_at_first_is_found() -> None:
+    people = crowd(3000, 1800, 36, columns=20, rows=6)  # of 6 pixels at first, of 12 then
+    assert len(YuNet(max_side=512)(people)) == 120
+
+
 def test_a_face_on_the_edge_of_tiles_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views, "_TILE", 448)  # so that every tenth face lies across an edge
     found = YuNet(max_side=512)(crowd(1500, 900, 28, columns=20, rows=9))

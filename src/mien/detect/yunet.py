@@ -21,6 +21,7 @@ from mien.io.pixels import require_picture
 from mien.types import Detections
 
 _STEP = 32  # pixels: the network takes sides that are multiples of this
+_GIANT = 4  # a picture that had to be made that much smaller shows no small faces that would be a hint
 _HINT, _TINY = 0.5, 1.5 * SMALLEST  # confidence, pixels: something that narrow in a view tells that more may be missed
 
 
@@ -82,9 +83,7 @@ class YuNet:
         require_picture(picture)
         views = list(whole_views(picture, min_face=self.min_face, max_side=self.max_side))
         found = [self._search(view) for view in views]
-        factor = finest_factor(picture, self.min_face)
-        if views[0].scale > factor and self._shows_tiny_faces(found[0], views[0].scale):
-            found += [self._search(tile) for tile in tiles(picture, factor=factor, whole=views[0].scale)]
+        found += self._search_tiles(picture, found[0], views[0].scale)
         faces = self._merge(found)
         if self.turned and not len(faces):
             view = small_view(views[0])
@@ -104,6 +103,18 @@ class YuNet:
         chosen &= ((boxes[:, :2] > (left, top)) & (boxes[:, 2:] < (right, bottom))).all(axis=1)
         chosen &= boxes[:, 2] - boxes[:, 0] <= view.widest
         return scores[chosen], boxes[chosen], landmarks[chosen]
+
+    def _search_tiles(self, picture: NDArray[np.uint8], found: Found, scale: float) -> list[Found]:
+        """Search a large picture tile by tile, at ever finer scales, as long as there may be smaller faces in it."""
+        finest = finest_factor(picture, self.min_face)
+        results: list[Found] = []
+        while scale > finest and (scale > _GIANT or self._shows_tiny_faces(found, scale)):
+            finer = max(finest, int(scale / 2)) if scale > _GIANT else finest
+            searched = [self._search(tile) for tile in tiles(picture, factor=finer, whole=scale)]
+            results += searched
+            scores, boxes, landmarks = (np.concatenate(parts) for parts in zip(*searched, strict=True))
+            found, scale = (scores, boxes, landmarks), finer
+        return results
 
     def _run(self, views: NDArray[np.uint8]) -> list[Found]:
         """Run the network on views (N, H, W, 3); for each the scores, boxes and landmarks of every cell."""
