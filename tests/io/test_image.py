@@ -215,6 +215,17 @@ def test_a_tiny_file_that_claims_a_large_picture_is_refused() -> None:
         read_picture(claims)
 
 
+def test_a_jpeg_of_thousands_of_scans_is_refused() -> None:
+    file = io.BytesIO()
+    Image.new("L", (2000, 2000), 128).save(file, "JPEG", progressive=True)
+    content = file.getvalue()
+    assert read_picture(content).shape == (2000, 2000, 3)
+    tables = content.rfind(b"\xff\xc4")  # of the last scan, which ends with the file's last two bytes
+    many = content[:-2] + content[tables:-2] * 5000 + content[-2:]
+    with pytest.raises(DataError, match=r"it has 5,0\d\d scans of 4,000,000 pixels; save it as another JPEG"):
+        read_picture(many)
+
+
 def test_a_large_picture_is_read_without_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(Image.fromarray(coloured()), tmp_path / "large.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)

@@ -127,6 +127,12 @@ def test_lists_that_are_none(tmp_path: Path, content: bytes | None, message: str
         list(find_sources(f"@{tmp_path / 'names.txt'}"))
 
 
+@pytest.mark.linux
+def test_a_list_without_an_end_is_refused() -> None:
+    with pytest.raises(DataError, match=r"@/dev/zero must be a text file .*, got other content"):
+        list(find_sources("@/dev/zero"))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -24,6 +24,7 @@ MAX_PIXELS = 120_000_000  # of a picture: phones take 108 million, and reading a
 MAX_BYTES = 1 << 29  # of a picture that comes through a pipe, which says no size before its end
 
 _SMALL, _FLATTEST = 1 << 24, 1000  # pixels of any picture, and for each byte of the file of a larger one
+_SCANNED = 4_000_000_000  # pixels of all scans of a JPEG file together: about a second
 _WHOLE = 1 << 26  # bytes: smaller files are read at once
 _DARK = 16  # of 255: a picture is all but black where fewer than one pixel in a thousand is as bright
 
@@ -165,6 +166,8 @@ def _decoded(file: IO[bytes], name: str) -> NDArray[np.uint8]:
         image = Image.open(file, formats=FORMATS)
         with image:
             _require_size(image, name, count)
+            if image.format == "JPEG":
+                _require_few_scans(file, image.width * image.height, name)
             image.load()
             return to_rgb(image)
 
@@ -203,6 +206,19 @@ def _require_size(image: Any, name: str, count: int) -> None:
         raise _too_large(name)
     if width * height > max(_SMALL, _FLATTEST * count):
         raise DataError(f"{name} cannot be read: it claims {width} x {height} pixels in {count:,} bytes")
+
+
+def _require_few_scans(file: IO[bytes], pixels: int, name: str) -> None:
+    """Refuse a JPEG file of thousands of scans, each of a few bytes that take the time of a whole picture."""
+    place = file.tell()
+    file.seek(0)
+    scans, last = 0, b""
+    while block := file.read(1 << 20):
+        scans += (last + block).count(b"\xff\xda")
+        last = block[-1:]
+    file.seek(place)
+    if scans * pixels > _SCANNED:
+        raise DataError(f"{name} cannot be read: it has {scans:,} scans of {pixels:,} pixels; save it as another JPEG")
 
 
 def _too_large(name: str) -> DataError:

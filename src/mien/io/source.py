@@ -30,6 +30,8 @@ _STREAM = re.compile(r"(rtsps?|rtmps?|https?|srt|udp|tcp)://", re.IGNORECASE)
 # User and password before a stream's host; a password may have a slash in it, where no port could be.
 _SECRET = re.compile(r"^(\w+://)(?:[^/?#]*@|[^/?#:@]*:(?!\d+[/?#]).*@)")
 
+_LONGEST_LIST = 1 << 27  # characters of a list of sources; what comes through a pipe may have no end
+
 _log = logging.getLogger(__name__)
 
 
@@ -207,11 +209,12 @@ def _is_picture(name: str) -> bool:
 def _listed(path: str) -> Iterator[FoundSource]:
     """Find the sources on the lines of a text file; that a file is missing is said when it is read."""
     try:
-        text = Path(path).read_text(encoding="utf-8-sig", errors="surrogateescape")  # as the system has other names
+        with Path(path).open(encoding="utf-8-sig", errors="surrogateescape") as file:  # as the system has other names
+            text = file.read(_LONGEST_LIST)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{LIST}{path} must be a text file with a source on each line: {reason}") from error
-    if "\0" in text:
+    if len(text) == _LONGEST_LIST or "\0" in text:
         raise DataError(f"{LIST}{path} must be a text file with a source on each line, got other content")
     names = [line.strip() for line in text.split("\n") if line.strip()]
     if not names:
