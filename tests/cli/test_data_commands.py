@@ -264,6 +264,9 @@ def test_the_documentation_runs() -> None:
         Path(f"raf/{number}").mkdir(parents=True)
         Path(f"raf/{number}/a.png").write_bytes(encode_png(face))
     mien.write_parquet(FACES, "faces.parquet")
+    for name, face in zip(("bored", "engaged"), FACES.images, strict=False):
+        Path(f"lectures/{name}").mkdir(parents=True)
+        Path(f"lectures/{name}/a.png").write_bytes(encode_png(face))
     for command in commands:
         outcome = run_mien(*command)
         assert outcome.code == 0, f"{command}: {outcome.err}"

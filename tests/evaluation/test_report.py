@@ -118,7 +118,9 @@ def test_other_classes_are_refused(faces: FaceSet, names: tuple[str, ...]) -> No
     def other(images: NDArray[np.uint8]) -> Scores:
         return Scores(np.full((len(images), len(names)), 1 / len(names), np.float32), names)
 
-    with pytest.raises(ModelError, match=r"must know angry, .*, neutral, got " + ", ".join(names)):
+    with pytest.raises(
+        ModelError, match=r"must have the classes of the faces: classes must be angry, .*, got " + ", ".join(names)
+    ):
         evaluate(other, faces)
 
 
@@ -201,7 +203,7 @@ def test_card_scores_are_flat_and_named_by_split(faces: FaceSet) -> None:
 
 @pytest.mark.parametrize("matrix", [np.zeros((7, 7)), np.ones((6, 6)), -np.eye(7)])
 def test_a_confusion_matrix_that_is_none_is_refused(faces: FaceSet, matrix: NDArray[np.float64]) -> None:
-    with pytest.raises(DataError, match="confusion must count one face or more of 7 expressions"):
+    with pytest.raises(DataError, match="confusion must count one face or more of 7 classes"):
         replace(evaluate(by_pixels, faces), confusion=matrix)
 
 

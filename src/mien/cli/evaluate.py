@@ -30,7 +30,7 @@ from mien.evaluation.ferplus import FerPlusReport
 from mien.evaluation.paired import PairedComparison, compare_predictions
 from mien.evaluation.report import Report
 from mien.io.atomic_write import require_suffix, require_writable
-from mien.labels import EXPRESSIONS, SPLITS
+from mien.labels import SPLITS
 from mien.metrics import Proportion
 from mien.types import FaceSet
 
@@ -179,7 +179,7 @@ def _comparison(model: str, other: str, paired: PairedComparison) -> str:
 
 
 def _confusion(report: Report) -> Table:
-    shown = table("is, taken for:", *EXPRESSIONS)
-    for place, (name, row) in enumerate(zip(EXPRESSIONS, report.confusion.tolist(), strict=True)):
+    shown = table("is, taken for:", *report.class_names)
+    for place, (name, row) in enumerate(zip(report.class_names, report.confusion.tolist(), strict=True)):
         add_row(shown, [name, *(f"{count:,}" for count in row)], bold=place + 1)
     return shown

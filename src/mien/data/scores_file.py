@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from mien.data.formats.npz import decode_texts, read_arrays, write_arrays
 from mien.errors import DataError, ModelError
-from mien.labels import EXPRESSIONS
 from mien.types import FaceSet, Scores
 
 _VERSION = 1
@@ -59,16 +58,16 @@ class FaceScores:
 
         Returns
         -------
-        (M,) int64 and (M, 7) float32
-            The rows of `faces` that were scored, and their probabilities in the order of `EXPRESSIONS`.
+        (M,) int64 and (M, K) float32
+            The rows of `faces` that were scored, and their probabilities in the order of the faces' classes.
 
         Raises
         ------
         DataError
-            Where a class is no expression, or where none of the faces was scored.
+            Where the classes are not those of the faces, or where none of the faces was scored.
         """
         try:
-            probs = self.scores.reordered(EXPRESSIONS).probs
+            probs = self.scores.reordered(faces.class_names).probs
         except ModelError as error:
             raise DataError(f"the scores are of other classes: {error}") from error
         row_of = {name: row for row, name in enumerate(self.ids.tolist())}

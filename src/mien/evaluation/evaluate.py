@@ -9,7 +9,6 @@ from mien.data.audit.duplicates import has_near_duplicate
 from mien.errors import DataError, ModelError
 from mien.evaluation.ferplus import FerPlusReport, ferplus_report
 from mien.evaluation.report import Report
-from mien.labels import EXPRESSIONS, parse_expression
 from mien.metrics import Proportion
 from mien.types import Classifier, FaceSet, Progress, Scores, batches
 
@@ -27,7 +26,7 @@ def evaluate(
     Parameters
     ----------
     classifier
-        Any function from (N, 48, 48) uint8 to `Scores` of the seven expressions.
+        Any function from (N, 48, 48) uint8 to `Scores` of the faces' classes, in any order.
     faces
         The faces; those without a label do not count.
     train_faces
@@ -43,7 +42,7 @@ def evaluate(
     DataError
         Where no face is labelled, or `batch` is less than 1.
     ModelError
-        Where the classifier does not know these expressions.
+        Where the classifier has other classes than the faces.
     """
     labelled = labelled_faces(faces)
     return make_report(
@@ -65,16 +64,16 @@ def labelled_faces(faces: FaceSet) -> FaceSet:
 def score_faces(
     classifier: Classifier, faces: FaceSet, *, batch: int = 256, progress: Progress | None = None
 ) -> NDArray[np.float32]:
-    """Return a classifier's probabilities, (N, 7) in the order of `EXPRESSIONS`. Raises as `evaluate` does."""
+    """Return a classifier's probabilities, (N, K) in the order of the faces' classes. Raises as `evaluate` does."""
     if batch < 1:
         raise DataError(f"batch must be 1 or more, got {batch}")
-    probs = np.empty((len(faces), len(EXPRESSIONS)), np.float32)
+    probs = np.empty((len(faces), len(faces.class_names)), np.float32)
     for rows in batches(len(faces), batch):
         images = faces.images[rows]
         scores = classifier(images)
         if len(scores) != len(images):
             raise ModelError(f"a classifier must return a row for each of {len(images)} faces, got {len(scores)}")
-        probs[rows] = scores.probs[:, _columns(scores)]
+        probs[rows] = _reorder(scores, faces.class_names)
         if progress is not None:
             progress(rows.stop, len(faces))
     return probs
@@ -87,7 +86,7 @@ def make_report(
     *,
     train_faces: FaceSet | None = None,
 ) -> Report:
-    """Make the report of probabilities, (N, 7), on N labelled faces; the classifier gives it name and hashes."""
+    """Make the report of probabilities, (N, K), on N labelled faces; the classifier gives it name and hashes."""
     labels, predicted = faces.labels, probs.argmax(axis=1)
     right = labels == predicted
     identical, near = _twins(faces, train_faces)
@@ -97,7 +96,7 @@ def make_report(
         if classifier
         else (),
         faces_hash=faces.hash,
-        confusion=metrics.confusion_matrix(labels, predicted, classes=len(EXPRESSIONS)),
+        confusion=metrics.confusion_matrix(labels, predicted, classes=len(faces.class_names)),
         top2=metrics.top_k_accuracy(labels, probs, 2),
         brier=metrics.brier_score(labels, probs),
         nll=metrics.nll(labels, probs),
@@ -106,6 +105,7 @@ def make_report(
         without_identical=_share(right, identical),
         without_near=_share(right, near),
         ferplus=_ferplus(probs, faces),
+        class_names=faces.class_names,
     )
 
 
@@ -130,9 +130,8 @@ def _ferplus(probs: NDArray[np.float32], faces: FaceSet) -> FerPlusReport | None
     return ferplus_report(probs, faces)
 
 
-def _columns(scores: Scores) -> list[int]:
-    """Return the column of each expression among a classifier's classes, whatever their order and usual spelling."""
-    meant = [parse_expression(name) for name in scores.class_names]
-    if sorted(-1 if index is None else index for index in meant) != list(range(len(EXPRESSIONS))):
-        raise ModelError(f"the classifier must know {', '.join(EXPRESSIONS)}, got {', '.join(scores.class_names)}")
-    return [meant.index(index) for index in range(len(EXPRESSIONS))]
+def _reorder(scores: Scores, class_names: tuple[str, ...]) -> NDArray[np.float32]:
+    try:
+        return scores.reordered(class_names).probs
+    except ModelError as error:
+        raise ModelError(f"the classifier must have the classes of the faces: {error}") from error

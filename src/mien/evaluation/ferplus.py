@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mien import metrics
 from mien.errors import DataError
-from mien.labels import EXPRESSIONS
+from mien.labels import VOTES, parse_vote
 from mien.metrics import Proportion
 from mien.types import FaceSet
 
@@ -33,8 +33,8 @@ class FerPlusReport:
     sure_confidence
         The mean confidence there; 0 where no face is so.
     kl
-        The mean Kullback-Leibler divergence, in nats, of the probabilities from the votes for the seven expressions, on
-        all faces that have such votes.
+        The mean Kullback-Leibler divergence, in nats, of the probabilities from the votes for the classes, on all
+        faces that have such votes.
     annotator
         A yardstick: how often one of a clear face's own annotators chose its plurality.
     new_panel
@@ -85,29 +85,36 @@ class FerPlusReport:
 
 
 def ferplus_report(probs: NDArray[np.float32], faces: FaceSet) -> FerPlusReport:
-    """Measure probabilities of the seven expressions, (N, 7), against the votes of the faces.
+    """Measure probabilities of the faces' classes, (N, K), against their votes.
 
     Raises DataError where the faces have no votes, or none of them is clear.
     """
     if faces.votes is None:
         raise DataError("people's answers can only be measured on faces with FER+ votes")
-    if probs.shape != (len(faces), len(EXPRESSIONS)):
-        raise DataError(f"probs must be {(len(faces), len(EXPRESSIONS))}, a row a face, got {probs.shape}")
+    classes = len(faces.class_names)
+    if probs.shape != (len(faces), classes):
+        raise DataError(f"probs must be {(len(faces), classes)}, a row a face, got {probs.shape}")
     named, predicted, confidence = faces.plurality, probs.argmax(axis=1), probs.max(axis=1)
     clear = named >= 0
     if not clear.any():
         raise DataError("none of the faces has an expression that most annotators named")
     shares = _shares(faces.votes)
+    kinds = np.array([_kind_of(name) for name in faces.class_names])  # of votes, by class; -1 where it is none
     sure = clear & (shares.max(axis=1) >= SURE - 1e-6)
     return FerPlusReport(
-        confusion=metrics.confusion_matrix(named[clear], predicted[clear], classes=len(EXPRESSIONS)),
+        confusion=metrics.confusion_matrix(named[clear], predicted[clear], classes=classes),
         confidence=float(confidence[clear].mean()),
         sure=metrics.accuracy(named[sure], predicted[sure]) if sure.any() else None,
         sure_confidence=float(confidence[sure].mean()) if sure.any() else 0.0,
-        kl=_mean_kl(faces.votes[:, : len(EXPRESSIONS)], probs),
-        annotator=float(shares[clear, named[clear]].mean()),
-        new_panel=_new_panel_agreement(shares[clear], named[clear]),
+        kl=_mean_kl(np.where(kinds >= 0, faces.votes[:, kinds], 0), probs),
+        annotator=float(shares[clear, kinds[named[clear]]].mean()),
+        new_panel=_new_panel_agreement(shares[clear], kinds[named[clear]]),
     )
+
+
+def _kind_of(name: str) -> int:
+    vote = parse_vote(name)
+    return VOTES.index(vote) if vote else -1
 
 
 def _shares(votes: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -45,6 +45,8 @@ class Report:
         train faces; None where these are not known or no face is left.
     ferplus
         The answers beside the votes of FER+; None where there are no votes, or no face with a clear one.
+    class_names
+        The classes, in the order of the confusion matrix.
     version
         Of mien.
 
@@ -66,12 +68,14 @@ class Report:
     without_identical: Proportion | None = None
     without_near: Proportion | None = None
     ferplus: FerPlusReport | None = None
+    class_names: tuple[str, ...] = EXPRESSIONS
     version: str = __version__
 
     def __post_init__(self) -> None:
         matrix = np.asarray(self.confusion, np.int64).view()
-        if matrix.shape != (len(EXPRESSIONS), len(EXPRESSIONS)) or matrix.min() < 0 or not matrix.any():
-            raise DataError(f"confusion must count one face or more of {len(EXPRESSIONS)} expressions, got {matrix}")
+        classes = len(self.class_names)
+        if matrix.shape != (classes, classes) or matrix.min() < 0 or not matrix.any():
+            raise DataError(f"confusion must count one face or more of {classes} classes, got {matrix}")
         matrix.flags.writeable = False
         object.__setattr__(self, "confusion", matrix)
 
@@ -128,7 +132,7 @@ class Report:
         """Return a row for each expression: its name, faces, precision, recall, F1 and calibration error."""
         figures = (self.confusion.sum(axis=1), self.precision, self.recall, self.f1, self.classwise_ece)
         columns = ("expression", "faces", "precision", "recall", "f1", "ece")
-        each = zip(EXPRESSIONS, *(values.tolist() for values in figures), strict=True)
+        each = zip(self.class_names, *(values.tolist() for values in figures), strict=True)
         return [dict(zip(columns, row, strict=True)) for row in each]
 
     def card_scores(self, split: str) -> dict[str, float]:

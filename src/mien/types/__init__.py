@@ -5,7 +5,7 @@ whoever made the arrays should leave them alone, too.
 """
 
 from mien.types.detections import Detections
-from mien.types.face_set import FACE_SIDE, FaceSet, require_faces
+from mien.types.face_set import FACE_SIDE, FaceSet, require_class_names, require_faces
 from mien.types.prediction import COLUMNS, Prediction, Preview, columns
 from mien.types.protocols import Classifier, Detector, Progress, batches
 from mien.types.scores import Scores
@@ -23,5 +23,6 @@ __all__ = [
     "Scores",
     "batches",
     "columns",
+    "require_class_names",
     "require_faces",
 ]

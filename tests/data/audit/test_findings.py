@@ -42,7 +42,7 @@ def test_values_print_themselves_in_a_line() -> None:
     assert "<td>2</td>" in audit._repr_html_()
     assert repr(Audit("", {}, {"faces": 0}, ())) == "<Audit of 0 faces: no findings>"
     assert repr(findings[0]) == "<Finding blank: a.png, measure 3.25>"
-    assert repr(findings[1]) == "<Finding conflict: b.png with row 4, measure 0.75, rather happy>"
+    assert repr(findings[1]) == "<Finding conflict: b.png with row 4, measure 0.75, rather label 3>"
     review = Review("f" * 64, {"a": "drop", "b": "sad", "c": "drop"})
     assert repr(review) == "<Review of audit ffffffffffff: 2 drop, 1 relabel>"
 
@@ -64,7 +64,7 @@ def test_values_print_themselves_in_a_line() -> None:
         {"measure": None},
         {"measure": float("inf")},
         {"measure": 10**400},
-        {"suggestion": 7},
+        {"suggestion": -1},
     ],
     ids=str,
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from PIL import Image
 
 from mien.data.formats import LOST, READERS, WRITERS, write_fer2013, write_flat, write_folder
@@ -204,6 +204,9 @@ def test_any_faces_come_back_from_csv(faces: FaceSet) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(face_sets(least=1))
+@example(
+    FaceSet(FACES.images[:1], np.array([-1]), np.array(["test"]), np.array([":_"]))
+)  # as a file it is __.png, and that is no hidden one
 def test_any_faces_come_back_from_folders(faces: FaceSet) -> None:
     assert _sorted_pixels(_there_and_back(faces, "folder")) == _sorted_pixels(faces)
     flat = _there_and_back(faces, "flat")

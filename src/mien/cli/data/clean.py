@@ -18,7 +18,7 @@ from mien.data.audit.run import audit as audit_faces
 from mien.data.formats.npz import load_faces, load_history, require_faces_path, save_faces
 from mien.errors import plain
 from mien.io.atomic_write import require_writable
-from mien.labels import EXPRESSIONS, SPLITS
+from mien.labels import SPLITS
 from mien.types import FaceSet
 
 _CHOICE = "What goes"
@@ -79,7 +79,13 @@ def clean(
     require_writable(out, inputs=(faces, audit, review))
     loaded = load_faces(faces)
     audited = load_audit(audit) if audit else _audit(loaded, kinds)
-    choices = load_review(review) if review else _ask(loaded, audited, kinds, splits) if interactive else None
+    choices = (
+        load_review(review, class_names=loaded.class_names)
+        if review
+        else _ask(loaded, audited, kinds, splits)
+        if interactive
+        else None
+    )
     cleaned = clean_faces(loaded, audited, drop=kinds, relabel=relabel, review=choices, only=splits)
     save_faces(cleaned.faces, out, history=(*load_history(faces), cleaned.history))
     _show(cleaned, out)
@@ -107,11 +113,11 @@ def _ask(faces: FaceSet, audit: Audit, kinds: tuple[str, ...], splits: tuple[str
             found.setdefault(finding.row, []).append(finding.kind)
     choices = {}
     for number, (row, names) in enumerate(found.items(), 1):
-        label = EXPRESSIONS[faces.labels[row]] if faces.labels[row] >= 0 else "no label"
+        label = faces.class_names[faces.labels[row]] if faces.labels[row] >= 0 else "no label"
         stderr.print(_as_text(faces.images[row]))
         what = f"{number}/{len(found)} {plain(faces.ids[row])} ({faces.splits[row]}, {label}): {', '.join(names)}."
         choices[str(faces.ids[row])] = "drop" if typer.confirm(f"{what} Drop it?", default=True, err=True) else "keep"
-    return Review(audit.hash, choices)
+    return Review(audit.hash, choices, faces.class_names)
 
 
 def _as_text(image: NDArray[np.uint8]) -> Text:

@@ -8,6 +8,7 @@ from mien.cli.options import OUTPUT, Faces, Form, Quiet, option, out
 from mien.data.formats import LOST, WRITERS
 from mien.data.formats.npz import load_faces
 from mien.io.atomic_write import require_writable
+from mien.labels import EXPRESSIONS
 
 
 def export_faces(
@@ -32,6 +33,8 @@ def export_faces(
     with progress_bar(f"Writing {out}") as progress:
         WRITERS[form](loaded, out, progress=progress)
     say(f"{out}: {len(loaded):,} faces")
+    if form in ("fer2013", "folder", "flat") and loaded.class_names != EXPRESSIONS:
+        remark(f"read it back with --classes {','.join(loaded.class_names)}")
     lost = [what for what in LOST[form] if what != "votes" or loaded.votes is not None]
     if lost:
         remark(f"this form has no place for {' and '.join(lost)}")

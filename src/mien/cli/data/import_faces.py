@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,7 +16,8 @@ from mien.data.formats.ferplus import add_votes
 from mien.data.formats.npz import require_faces_path, save_faces
 from mien.data.splits import split_random
 from mien.io.atomic_write import require_writable
-from mien.types import FaceSet
+from mien.labels import CLASS_SETS, EXPRESSIONS, VOTES, class_name
+from mien.types import FaceSet, require_class_names
 
 _SPLIT = "Validation split"
 
@@ -44,6 +45,16 @@ def import_faces(
             panel=INPUT,
             metavar="NAME,...",
             help="What numbered folders, or the labels 0, 1, 2... of a Parquet file, mean: angry,disgust,...",
+        ),
+    ] = "",
+    classes: Annotated[
+        str,
+        option(
+            "--classes",
+            panel=INPUT,
+            metavar="NAME,...",
+            help="The classes of the set: fer2013 (the seven), ferplus8 (and contempt), or a list. Default: fer2013, "
+            "or what --names has beyond it.",
         ),
     ] = "",
     skip_bad: Annotated[
@@ -77,7 +88,7 @@ def import_faces(
     if valid is None and (seed or not stratified):
         raise typer.BadParameter("is needed: --seed and --stratified are about it", param_hint="--split-valid")
     with _bad_rows(skip_bad) as (on_bad, left_out):
-        faces = _read(source, form, names, on_bad)
+        faces = _read(source, form, _split_names(names), _parse_classes(classes, names), on_bad)
     if votes is not None:
         faces = add_votes(faces, votes, left_out=len(left_out))
     if valid is not None:
@@ -111,13 +122,31 @@ def _bad_rows(skip: bool) -> Iterator[tuple[OnBad | None, list[Exception]]]:
             remark(f"{len(bad):,} bad rows or files were left out")
 
 
-def _read(source: Path, form: Form | None, names: str, on_bad: OnBad | None) -> FaceSet:
+def _split_names(text: str) -> list[str]:
+    return [class_name(name) for name in text.split(",")] if text else []
+
+
+def _parse_classes(text: str, names: str) -> tuple[str, ...] | None:
+    """Return the classes that --classes lists or, without it, those of --names if they are not all of the seven."""
+    if text in CLASS_SETS:
+        return CLASS_SETS[text]
+    if text:
+        return require_class_names(_split_names(text))
+    listed = _split_names(names)
+    if set(listed) <= set(EXPRESSIONS):
+        return None
+    return require_class_names([*(name for name in VOTES if name in listed), *(n for n in listed if n not in VOTES)])
+
+
+def _read(
+    source: Path, form: Form | None, names: list[str], classes: tuple[str, ...] | None, on_bad: OnBad | None
+) -> FaceSet:
     layout = form or guess_format(source)
+    more: dict[str, Any] = {} if classes is None else {"class_names": classes}
+    if names and layout not in ("folder", "parquet"):
+        what = f"goes with numbered folders and Parquet files, and {source} is read as {layout}"
+        raise typer.BadParameter(what, param_hint="--names")
+    if names:
+        more["names"] = names
     with progress_bar(f"Reading {source}" + (", MB" if layout == "fer2013" else "")) as progress:
-        if not names:
-            return READERS[layout](source, on_bad=on_bad, progress=progress)
-        if layout not in ("folder", "parquet"):
-            what = f"goes with numbered folders and Parquet files, and {source} is read as {layout}"
-            raise typer.BadParameter(what, param_hint="--names")
-        listed = [name.strip() for name in names.split(",")]
-        return READERS[layout](source, names=listed, on_bad=on_bad, progress=progress)
+        return READERS[layout](source, on_bad=on_bad, progress=progress, **more)

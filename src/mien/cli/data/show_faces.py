@@ -16,14 +16,13 @@ from mien.cli.options import INPUT, OUTPUT, Changes, Faces, Json, Quiet, option
 from mien.data.contact_sheet import captioned_sheet, contact_sheet
 from mien.data.formats.npz import load_faces, load_history
 from mien.io.atomic_write import atomic_write, require_suffix, require_writable
-from mien.labels import EXPRESSIONS, SPLITS
+from mien.labels import SPLITS, parse_class
 from mien.types import FaceSet
 
 if TYPE_CHECKING:
     from mien.train import Recipe
 
 Split = Literal["train", "valid", "test"]
-Expression = Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "none"]
 
 
 def show_faces(
@@ -33,7 +32,7 @@ def show_faces(
         option("--split", panel=INPUT, metavar="SPLIT", help="Count only this split: train, valid or test."),
     ] = None,
     expression: Annotated[
-        Expression | None,
+        str | None,
         option(
             "--expression", panel=INPUT, metavar="NAME", help="Count only this expression; none: faces without a label."
         ),
@@ -89,7 +88,7 @@ def show_faces(
 
 
 def show_counts(
-    path: Path, *, split: Split | None = None, expression: Expression | None = None, as_json: bool = False
+    path: Path, *, split: Split | None = None, expression: str | None = None, as_json: bool = False
 ) -> FaceSet:
     """Print how many faces a file holds, or those of a split and an expression; return them."""
     with progress_bar(f"Reading {path}") as progress:
@@ -97,7 +96,7 @@ def show_counts(
     if split is not None:
         chosen = chosen[chosen.splits == split]
     if expression is not None:
-        chosen = chosen[chosen.labels == (EXPRESSIONS.index(expression) if expression in EXPRESSIONS else -1)]
+        chosen = chosen[chosen.labels == _parse_class(expression, chosen.class_names)]
     history = load_history(path)
     if as_json:
         say_json(_facts(chosen, history))
@@ -112,9 +111,17 @@ def show_counts(
     return chosen
 
 
+def _parse_class(name: str, class_names: Sequence[str]) -> int:
+    """Return the label that --expression names; -1 for none. Raises BadParameter for another name."""
+    label = -1 if name == "none" else parse_class(name, class_names)
+    if label is None:
+        raise typer.BadParameter(f"must be {', '.join(class_names)} or none, got {name!r}", param_hint="--expression")
+    return label
+
+
 def _counted(faces: FaceSet) -> dict[str, list[int]]:
     """Count the faces of each expression, `none` and `all`: in each split, then together."""
-    masks = {name: faces.labels == label for label, name in enumerate(EXPRESSIONS)}
+    masks = {name: faces.labels == label for label, name in enumerate(faces.class_names)}
     masks |= {"none": faces.labels < 0, "all": faces.labels >= -1}
     each = {name: [int((mask & (faces.splits == split)).sum()) for split in SPLITS] for name, mask in masks.items()}
     return {name: [*numbers, sum(numbers)] for name, numbers in each.items()}

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,11 @@ from mien.data.audit.duplicates import connected_components, list_groups
 from mien.data.audit.findings import KINDS, Audit, require_kinds
 from mien.data.audit.json_file import is_text, parse_json, read_text
 from mien.errors import DataError
-from mien.labels import EXPRESSIONS, SPLITS, parse_expression
+from mien.labels import EXPRESSIONS, SPLITS, parse_class
 from mien.types import FaceSet
 
 _COPIES = ("duplicate", "near-duplicate", "leak", "near-leak")  # the face goes in favour of another one
 _ABOUT_LABELS = ("label", "conflict", "near-conflict")
-_CHOICES = ("keep", "drop", *EXPRESSIONS)
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,7 +31,9 @@ class Review:
     audit_hash
         `Audit.hash` of the audit that was reviewed.
     choices
-        For ids of faces "keep", "drop" or the expression that the face shows.
+        For ids of faces "keep", "drop" or the class that the face shows.
+    class_names
+        The classes of the faces.
 
     Raises
     ------
@@ -42,15 +43,15 @@ class Review:
 
     audit_hash: str
     choices: Mapping[str, str]
+    class_names: tuple[str, ...] = EXPRESSIONS
 
     def __post_init__(self) -> None:
         if not is_text(self.audit_hash) or not all(is_text(name) for name in self.choices):
             raise DataError("audit_hash and the ids must be text")
         for name, choice in self.choices.items():
-            if choice not in _CHOICES:
-                raise DataError(
-                    f"the choice for {name} must be keep, drop or one of {', '.join(EXPRESSIONS)}, got {choice!r}"
-                )
+            if choice not in ("keep", "drop", *self.class_names):
+                classes = ", ".join(self.class_names)
+                raise DataError(f"the choice for {name} must be keep, drop or one of {classes}, got {choice!r}")
 
     def __repr__(self) -> str:
         counts = Counter(choice if choice in ("keep", "drop") else "relabel" for choice in self.choices.values())
@@ -63,12 +64,15 @@ class Review:
         return json.dumps({"audit_hash": self.audit_hash, "choices": choices}, ensure_ascii=False, indent=1) + "\n"
 
 
-def load_review(path: Path | str) -> Review:
-    """Read the file that an audit's page downloads. Raises DataError where it is missing or something else."""
+def load_review(path: Path | str, *, class_names: Sequence[str] = EXPRESSIONS) -> Review:
+    """Read the file that an audit's page downloads, for faces of these classes.
+
+    Raises DataError where it is missing or something else.
+    """
     text = read_text(path)
     try:
         content = parse_json(text)
-        return Review(content["audit_hash"], dict(content["choices"]))
+        return Review(content["audit_hash"], dict(content["choices"]), tuple(class_names))
     except (DataError, ValueError, TypeError, KeyError) as error:
         why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
         raise DataError(f"{path} is no review: {why}; one is downloaded from the page of an audit") from error
@@ -199,6 +203,8 @@ def _apply_review(
     review: Review, audit: Audit, faces: FaceSet, labels: NDArray[np.int64], reasons: NDArray[np.str_]
 ) -> None:
     """Write a person's choices into `labels` and `reasons`."""
+    if review.class_names != faces.class_names:
+        raise DataError(f"the review must be of {', '.join(faces.class_names)}, got {', '.join(review.class_names)}")
     if review.audit_hash != audit.hash:
         raise DataError(
             f"the review must be of the audit whose hash begins {audit.hash[:12]}, got one of {review.audit_hash[:12]}"
@@ -209,7 +215,7 @@ def _apply_review(
             raise DataError(f"the review has a choice for {name}, which is none of the faces")
         row = row_of[name]
         reasons[row] = "review" if choice == "drop" else ""
-        label = parse_expression(choice)
+        label = None if choice in ("keep", "drop") else parse_class(choice, faces.class_names)
         if label is not None and faces.splits[row] == "test":
             raise DataError(f"the review gives {name} the label {choice}, but test faces are never relabelled")
         labels[row] = faces.labels[row] if label is None else label

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mien.data.audit.duplicates import connected_components, list_groups
 from mien.data.audit.findings import Finding
-from mien.labels import EXPRESSIONS, SPLITS
+from mien.labels import SPLITS
 from mien.types import FaceSet
 
 Rows = NDArray[np.int64]
@@ -151,7 +151,7 @@ def _find_differing(kind: str, faces: FaceSet, rows: Rows) -> Iterator[Finding]:
 
 def _majority(labels: Rows) -> int:
     """Return the label that more faces have than any other; -1 at a tie or if no face has one."""
-    counts = np.bincount(labels[labels >= 0], minlength=len(EXPRESSIONS))
+    counts = np.bincount(labels[labels >= 0], minlength=1)
     top = counts.max()
     return int(counts.argmax()) if top > 0 and (counts == top).sum() == 1 else -1
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mien.data.audit.json_file import is_text, is_whole, parse_json, read_text
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS
-from mien.types import FaceSet
+from mien.types import FaceSet, require_class_names
 from mien.types.html_repr import table_html, titled_html
 
 # The faults that a face may have; docs/audit.md explains each. A `near-` kind holds what its plain kind does not.
@@ -44,7 +44,7 @@ class Finding:
         correlation; of a conflict and of a label the probability of the suggestion; of a non-face the certainty that it
         is none.
     suggestion
-        The index in `EXPRESSIONS` of a better label, or None. A test face never has one.
+        A better label, an index into the classes of the faces, or None. A test face never has one.
 
     Raises
     ------
@@ -66,7 +66,6 @@ class Finding:
         sound = (
             all(is_whole(number) for number in (self.row, *others))
             and is_text(self.id)
-            and (self.suggestion is None or self.suggestion < len(EXPRESSIONS))
             and _is_figure(self.severity, most=1.001)  # as float32 rounds
             and _is_figure(self.measure, most=math.inf)
         )
@@ -77,7 +76,7 @@ class Finding:
 
     def __repr__(self) -> str:
         beside = "" if self.other is None else f" with row {self.other}"
-        better = "" if self.suggestion is None else f", rather {EXPRESSIONS[self.suggestion]}"
+        better = "" if self.suggestion is None else f", rather label {self.suggestion}"
         return f"<Finding {self.kind}: {self.id}{beside}, measure {self.measure:.3g}{better}>"
 
 
@@ -90,7 +89,7 @@ class Audit:
     faces_hash
         `FaceSet.hash` of the set.
     settings
-        The settings of the audit by name.
+        The settings of the audit by name; `class_names` only for other classes than FER2013's seven.
     summary
         Counts and figures by name; `faces` is the number of faces.
     findings
@@ -117,6 +116,9 @@ class Audit:
         count: int = self.summary["faces"]
         if any(max(finding.row, finding.other or 0) >= count for finding in self.findings):
             raise DataError("a finding is of a row that is not there")
+        require_class_names(self.class_names)
+        if any((finding.suggestion or 0) >= len(self.class_names) for finding in self.findings):
+            raise DataError(f"a suggestion must be 0 to {len(self.class_names) - 1}")
 
     def __repr__(self) -> str:
         counts = Counter(finding.kind for finding in self.findings)
@@ -126,6 +128,11 @@ class Audit:
     def _repr_html_(self) -> str:
         counts = Counter(finding.kind for finding in self.findings)
         return titled_html(repr(self), table_html(KINDS, [[f"{counts[kind]:,}" for kind in KINDS]]))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes of the faces."""
+        return tuple(self.settings.get("class_names", EXPRESSIONS))
 
     def of_kind(self, *kinds: str) -> tuple[Finding, ...]:
         """Return the findings of some kinds."""
@@ -154,7 +161,8 @@ class Audit:
     def to_json(self) -> str:
         """Return the audit as JSON text, a line a finding; expressions stand there by name."""
         head = {"faces_hash": self.faces_hash, "settings": self.settings, "summary": self.summary}
-        lines = ",\n".join(json.dumps(_to_row(finding), ensure_ascii=False) for finding in self.findings)
+        names = self.class_names
+        lines = ",\n".join(json.dumps(_to_row(finding, names), ensure_ascii=False) for finding in self.findings)
         return f'{json.dumps(head, ensure_ascii=False, indent=1)[:-2]},\n "findings": [\n{lines}\n]}}\n'
 
     @staticmethod
@@ -162,7 +170,8 @@ class Audit:
         """Read an audit from JSON text. Raises DataError where it holds none."""
         try:
             content = parse_json(text)
-            findings = tuple(_from_row(row) for row in content["findings"])
+            names = content["settings"].get("class_names", EXPRESSIONS)
+            findings = tuple(_from_row(row, names) for row in content["findings"])
             return Audit(content["faces_hash"], dict(content["settings"]), dict(content["summary"]), findings)
         except (DataError, ValueError, TypeError, KeyError, AttributeError) as error:
             why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
@@ -190,15 +199,15 @@ def _is_figure(value: object, *, most: float) -> bool:
     return isinstance(value, float | int) and not isinstance(value, bool) and -1e-3 <= value <= min(most, 1e9)
 
 
-def _to_row(finding: Finding) -> dict[str, Any]:
+def _to_row(finding: Finding, class_names: Sequence[str]) -> dict[str, Any]:
     row = asdict(finding)
     for key in ("severity", "measure"):
         row[key] = round(row[key], 6)
     if finding.suggestion is not None:
-        row["suggestion"] = EXPRESSIONS[finding.suggestion]
+        row["suggestion"] = class_names[finding.suggestion]
     return row
 
 
-def _from_row(row: dict[str, Any]) -> Finding:
+def _from_row(row: dict[str, Any], class_names: Sequence[str]) -> Finding:
     name = row["suggestion"]
-    return Finding(**{**row, "suggestion": None if name is None else EXPRESSIONS.index(name)})
+    return Finding(**{**row, "suggestion": None if name is None else class_names.index(name)})

@@ -12,10 +12,11 @@ from PIL import Image
 from mien.data.audit.duplicates import connected_components
 from mien.data.audit.findings import KINDS, Audit, Finding
 from mien.io.html import fill_page
-from mien.labels import COLOURS, EXPRESSIONS, SPLITS, VOTES
+from mien.labels import COLOURS, SPLITS, VOTES
 from mien.types import FACE_SIDE, FaceSet, Progress, batches
 
 _COLUMNS = 16  # faces across and down a sheet
+_OTHER = (96, 96, 112)  # the colour of a class that has none
 _QUALITY = 82  # of WebP: half the size of a JPEG that looks as good
 
 
@@ -54,8 +55,8 @@ def audit_page(audit: Audit, faces: FaceSet, *, title: str = "faces", progress: 
         "summary": {name: value for name, value in audit.summary.items() if isinstance(value, int)},
         "kinds": KINDS,
         "splits": SPLITS,
-        "expressions": EXPRESSIONS,
-        "colours": [f"rgb{COLOURS[name]}" for name in EXPRESSIONS],
+        "expressions": faces.class_names,
+        "colours": [f"rgb{COLOURS.get(name, _OTHER)}" for name in faces.class_names],
         "cards": [[place[row] for row in card] for card in cards],
         "faces": [_describe_face(faces, row, by_row[row]) for row in shown.tolist()],
         "columns": _COLUMNS,

@@ -21,7 +21,6 @@ from mien.types import Detector, FaceSet, Progress, batches
 
 BLANK = 10.0  # grey levels of 255
 
-_LABELS = (*enumerate(EXPRESSIONS), (-1, "none"))
 _BINS = 20  # of the histograms of brightness and contrast
 
 
@@ -76,13 +75,15 @@ def audit(
     findings = [finding for finding in findings if finding.kind in kinds]
     findings.sort(key=lambda finding: (KINDS.index(finding.kind), -finding.severity, finding.row))
     counts |= {kind: sum(finding.kind == kind for finding in findings) for kind in ("nonface", "label")}
-    settings = {
+    settings: dict[str, Any] = {
         "kinds": [kind for kind in KINDS if kind in kinds],
         "blank_below": float(blank_below),
         "near": float(near),
         "scores": None if scores is None else "held out" if scores.held_out else "not held out",
         "detector": detector is not None,
     }
+    if faces.class_names != EXPRESSIONS:
+        settings["class_names"] = list(faces.class_names)
     return Audit(faces.hash, settings, {"faces": len(faces), **counts, **describe(faces)}, tuple(findings))
 
 
@@ -119,8 +120,9 @@ def describe(faces: FaceSet) -> dict[str, Any]:
         of the rarest; None if an expression has no face. `pixel_mean` and `pixel_std`. `brightness` and `contrast`: how
         many faces have a mean, and a standard deviation, in each twentieth from 0 to 1.
     """
+    classes = (*enumerate(faces.class_names), (-1, "none"))
     labels = {
-        split: {name: int(((faces.splits == split) & (faces.labels == index)).sum()) for index, name in _LABELS}
+        split: {name: int(((faces.splits == split) & (faces.labels == index)).sum()) for index, name in classes}
         for split in SPLITS
     }
     known = [count for name, count in labels["train"].items() if name != "none"]

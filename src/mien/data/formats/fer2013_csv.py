@@ -5,7 +5,7 @@ row is written in an unusual way, the rows of its block are read number by numbe
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +18,7 @@ from mien.data.formats.paths import id_from_path
 from mien.errors import DataError, explain_read_errors
 from mien.io.atomic_write import atomic_write
 from mien.labels import EXPRESSIONS
-from mien.types import FACE_SIDE, FaceSet, Progress, batches
+from mien.types import FACE_SIDE, FaceSet, Progress, batches, require_class_names
 
 _PIXELS = FACE_SIDE * FACE_SIDE
 _ROWS_READ = 64  # at a time: about half a megabyte, which stays in the processor's cache
@@ -29,10 +29,6 @@ _MEGABYTE = 1_000_000
 USAGES: dict[str, str] = {"Training": "train", "PublicTest": "valid", "PrivateTest": "test"}
 _SPLIT_OF_USAGE = {usage.lower().encode(): split for usage, split in USAGES.items()}
 _USAGE_OF_SPLIT = {split: usage.encode() for usage, split in USAGES.items()}
-# pandas writes a column of whole numbers with gaps as 3.0
-_LABEL_OF_TEXT = {f"{label}{tail}".encode(): label for label in range(len(EXPRESSIONS)) for tail in ("", ".0")} | {
-    b"": -1
-}
 _DIGITS_OF_BYTE = [str(value).encode() for value in range(256)]
 
 
@@ -44,6 +40,7 @@ class _Columns:
     pixels: int
     emotion: int | None
     usage: int | None
+    labels: dict[bytes, int]  # what a text in the column emotion means
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,13 @@ class _Row:
     pixels: bytes
 
 
-def read_fer2013(path: Path | str, *, on_bad: OnBad | None = None, progress: Progress | None = None) -> FaceSet:
+def read_fer2013(
+    path: Path | str,
+    *,
+    class_names: Sequence[str] = EXPRESSIONS,
+    on_bad: OnBad | None = None,
+    progress: Progress | None = None,
+) -> FaceSet:
     """Read FER2013's CSV file, a row a face: `pixels` is 2,304 numbers, `emotion` 0 to 6, and `Usage` the split.
 
     The columns come in any order and case. An empty `emotion` is an unknown label. Training is the split train,
@@ -68,6 +71,8 @@ def read_fer2013(path: Path | str, *, on_bad: OnBad | None = None, progress: Pro
     ----------
     path
         The CSV file.
+    class_names
+        The classes that the numbers of `emotion` mean, in their order.
     on_bad
         Called with the error of each bad row, which names the line in the file; the row is left out. Without it the
         first error is raised.
@@ -83,7 +88,7 @@ def read_fer2013(path: Path | str, *, on_bad: OnBad | None = None, progress: Pro
     images: list[NDArray[np.uint8]] = []
     rows: list[_Row] = []
     with explain_read_errors(path), path.open("rb") as file:
-        columns = _read_header(file, path)
+        columns = _read_header(file, path, require_class_names(class_names))
         for block in _read_blocks(file, path, columns, on_bad, progress):
             faces, good = _read_faces(block, path, on_bad)
             images.append(faces)
@@ -96,13 +101,14 @@ def read_fer2013(path: Path | str, *, on_bad: OnBad | None = None, progress: Pro
         labels=np.array([row.label for row in rows], np.int64),
         splits=np.array([row.split for row in rows]),
         ids=np.array([f"{prefix}{row.number:0{digits}d}" for row in rows]),
+        class_names=tuple(class_names),
     )
 
 
 def write_fer2013(faces: FaceSet, path: Path | str, *, progress: Progress | None = None) -> None:
     """Write Kaggle's `fer2013.csv`: emotion (empty where it is unknown), pixels, Usage.
 
-    Ids and votes have no place in it. Raises OutputError.
+    Ids, votes and the names of the classes have no place in it. Raises OutputError.
     """
     with atomic_write(path) as file:
         file.write(b"emotion,pixels,Usage\n")
@@ -115,7 +121,7 @@ def write_fer2013(faces: FaceSet, path: Path | str, *, progress: Progress | None
                 progress(rows.stop, len(faces))
 
 
-def _read_header(file: BinaryIO, path: Path) -> _Columns:
+def _read_header(file: BinaryIO, path: Path, class_names: Sequence[str]) -> _Columns:
     line = file.readline(_LONGEST_LINE).removeprefix(b"\xef\xbb\xbf")
     try:
         names = [field.decode("utf-8", "replace") for field in _split_fields(line, 0)]
@@ -130,7 +136,9 @@ def _read_header(file: BinaryIO, path: Path) -> _Columns:
             f"{path} line 1 must name the columns emotion, pixels and Usage (or emotion and pixels, or pixels alone): "
             f"{missing} is missing, got {found}"
         )
-    return _Columns(len(names), places["pixels"], emotion, usage)
+    # pandas writes a column of whole numbers with gaps as 3.0
+    labels = {f"{label}{tail}".encode(): label for label in range(len(class_names)) for tail in ("", ".0")}
+    return _Columns(len(names), places["pixels"], emotion, usage, labels | {b"": -1})
 
 
 def _split_fields(line: bytes, count: int) -> list[bytes]:
@@ -191,9 +199,9 @@ def _parse_row(line: bytes, line_number: int, number: int, columns: _Columns) ->
     if columns.emotion is not None:
         text = fields[columns.emotion]
         split = "train"
-        if text not in _LABEL_OF_TEXT:
-            raise ValueError(f"emotion must be 0 to {len(EXPRESSIONS) - 1} or empty, got {_quote(text)}")
-        label = _LABEL_OF_TEXT[text]
+        if text not in columns.labels:
+            raise ValueError(f"emotion must be 0 to {max(columns.labels.values())} or empty, got {_quote(text)}")
+        label = columns.labels[text]
     if columns.usage is not None:
         text = fields[columns.usage]
         if text.lower() not in _SPLIT_OF_USAGE:

@@ -11,13 +11,13 @@ import numpy as np
 
 from mien.data.bad_rows import OnBad, raise_or_report
 from mien.data.decode import encode_png, read_crop, read_faces, warn_of_photos
-from mien.data.formats.paths import SPLIT_NAMES, id_from_path, is_hidden, is_picture, list_entries, parse_split
+from mien.data.formats.paths import SPLIT_NAMES, id_from_path, is_of_archive, is_picture, list_entries, parse_split
 from mien.errors import DataError
 from mien.io.atomic_write import atomic_folder, is_dir, truncate_utf8
 from mien.io.image_format import PICTURE_SUFFIXES
 from mien.io.source import walk_files
-from mien.labels import EXPRESSIONS, SPLITS, parse_expression
-from mien.types import FaceSet, Progress, batches
+from mien.labels import EXPRESSIONS, SPLITS, parse_class
+from mien.types import FaceSet, Progress, batches, require_class_names
 
 _FILES_WRITTEN = 256  # between two calls of `progress`
 _LONGEST_NAME = 100  # bytes of a file's name, without its suffix
@@ -40,6 +40,7 @@ class _Found:
 
     root: Path
     names: dict[str, str]  # the class that each numbered folder means
+    class_names: tuple[str, ...]
     on_bad: OnBad | None
     pictures: list[tuple[Path, int, str]] = field(default_factory=list)
     passed_over: list[Path] = field(default_factory=list)
@@ -49,6 +50,7 @@ def read_folder(
     path: Path | str,
     *,
     names: Sequence[str] | None = None,
+    class_names: Sequence[str] = EXPRESSIONS,
     on_bad: OnBad | None = None,
     progress: Progress | None = None,
 ) -> FaceSet:
@@ -66,6 +68,8 @@ def read_folder(
         The folder.
     names
         The classes that folders with numbers mean, in the order of the numbers, which begin with 0 or 1.
+    class_names
+        The classes of the set.
     on_bad
         Called with the error of each folder that is no class, and of each picture that cannot be read or lies in no
         such folder; they are left out. Without it the first error is raised.
@@ -78,7 +82,7 @@ def read_folder(
         Where the folder cannot be read or holds no pictures.
     """
     root = Path(path)
-    found = _Found(root, _name_numbers(root, names, on_bad), on_bad)
+    found = _Found(root, _name_numbers(root, names, on_bad), require_class_names(class_names), on_bad)
     for entry in list_entries(root):
         split = parse_split(entry.name)
         if is_dir(entry):
@@ -94,12 +98,18 @@ def read_folder(
     return _read(found, progress)
 
 
-def read_flat(path: Path | str, *, on_bad: OnBad | None = None, progress: Progress | None = None) -> FaceSet:
+def read_flat(
+    path: Path | str,
+    *,
+    class_names: Sequence[str] = EXPRESSIONS,
+    on_bad: OnBad | None = None,
+    progress: Progress | None = None,
+) -> FaceSet:
     """Read all pictures in a folder, at any depth, as faces without labels; their split is test.
 
     Ids, parameters and errors are those of `read_folder`.
     """
-    found = _Found(Path(path), {}, on_bad)
+    found = _Found(Path(path), {}, require_class_names(class_names), on_bad)
     list_entries(found.root)
     _find_pictures(found, found.root, -1, "test")
     return _read(found, progress)
@@ -116,7 +126,7 @@ def write_folder(faces: FaceSet, path: Path | str, *, progress: Progress | None 
         Where `path` cannot be written, or is there already and is no empty folder.
     """
     places = [
-        PurePosixPath(split, EXPRESSIONS[label]) if label >= 0 else PurePosixPath(split)
+        PurePosixPath(split, faces.class_names[label]) if label >= 0 else PurePosixPath(split)
         for split, label in zip(faces.splits.tolist(), faces.labels.tolist(), strict=True)
     ]
     _write(faces, places, Path(path), progress)
@@ -168,25 +178,26 @@ def _find_in_split(found: _Found, folder: Path, split: str) -> None:
 
 def _find_in_class(found: _Found, folder: Path, split: str) -> None:
     name = found.names.get(folder.name, folder.name)
-    label = parse_expression(name)
+    label = parse_class(name, found.class_names)
     if label is not None:
         _find_pictures(found, folder, label, split)
     elif name:  # nothing was said yet
-        raise_or_report(DataError(_explain_unknown(folder, name)), found.on_bad)
+        raise_or_report(DataError(_explain_unknown(folder, name, found.class_names)), found.on_bad)
 
 
-def _explain_unknown(folder: Path, name: str) -> str:
+def _explain_unknown(folder: Path, name: str, class_names: Sequence[str]) -> str:
     """Return the message for a folder that is neither a class nor a split; `name` is what it is called or means."""
-    near = get_close_matches(name.lower(), [*EXPRESSIONS, *SPLIT_NAMES], n=1)
+    near = get_close_matches(name.lower(), [*class_names, *SPLIT_NAMES], n=1)
     inner = [entry.name for entry in list_entries(folder) if is_dir(entry)]
     hint = ""
     if near and not name.lower().endswith(near[0]):  # `unhappy` is no slip of the pen for `happy`
         hint = f"; did you mean {near[0]}?"
-    elif any(parse_split(each) or parse_expression(each) is not None for each in inner):
+    elif any(parse_split(each) or parse_class(each, class_names) is not None for each in inner):
         hint = f"; to read what is in it, import {folder}"
     meaning = "" if name == folder.name else f", which means {name!r},"
+    hint = hint or "; if it is a class of its own, list all classes by --classes"
     return (
-        f"the folder {folder}{meaning} must be named after a class ({', '.join(EXPRESSIONS)}, or a usual spelling of "
+        f"the folder {folder}{meaning} must be named after a class ({', '.join(class_names)}, or a usual spelling of "
         f"one) or a split ({', '.join(SPLITS)}){hint}"
     )
 
@@ -198,7 +209,7 @@ def _find_pictures(found: _Found, folder: Path, label: int, split: str) -> None:
         raise_or_report(DataError(f"cannot read the folder {error.filename}: {error.strerror}"), found.on_bad)
 
     for path in map(Path, walk_files(str(folder), on_locked=report)):
-        if any(map(is_hidden, path.relative_to(folder).parts)):
+        if any(map(is_of_archive, path.relative_to(folder).parts[:-1])):
             continue
         if is_picture(path):
             found.pictures.append((path, label, split))
@@ -224,6 +235,7 @@ def _read(found: _Found, progress: Progress | None) -> FaceSet:
         labels=np.array([named[number][2] for number in decoded.numbers], np.int64),
         splits=np.array([named[number][3] for number in decoded.numbers], np.str_),
         ids=np.array([named[number][0] for number in decoded.numbers], np.str_),
+        class_names=found.class_names,
     )
 
 

@@ -21,6 +21,7 @@ from mien.data.formats.parquet import read_parquet, write_parquet
 from mien.data.formats.parquet_schema import import_pyarrow
 from mien.errors import DataError, OutputError, explain_read_errors
 from mien.io.atomic_write import atomic_write, is_dir, is_stream, require_writable
+from mien.labels import EXPRESSIONS
 from mien.types import FaceSet, Progress
 
 _VERSION = 1
@@ -51,7 +52,8 @@ def save_faces(
     """Write faces to one file, whole or not at all; equal faces give equal bytes.
 
     An .npz file has the entries version (1), images (N, 48, 48) uint8, labels (N,) int64, splits and ids (N,) UTF-8
-    bytes and, if there are votes, votes (N, 10) float32.
+    bytes and, if there are votes, votes (N, 10) float32. Classes other than FER2013's seven are the entry class_names
+    (K,) UTF-8 bytes.
 
     Parameters
     ----------
@@ -82,6 +84,8 @@ def save_faces(
     }
     if faces.votes is not None:
         arrays["votes"] = faces.votes
+    if faces.class_names != EXPRESSIONS:
+        arrays["class_names"] = np.char.encode(np.array(faces.class_names), "utf-8")
     if history:
         arrays["history"] = np.char.encode(np.array(history), "utf-8")
     write_arrays(path, arrays)
@@ -108,13 +112,14 @@ def load_faces(path: Path | str, *, progress: Progress | None = None) -> FaceSet
         return read_parquet(path, progress=progress)
     if start != _ZIP:
         raise DataError(f"{path} is no file of faces; make one with: mien data import SOURCE -o faces.npz")
-    arrays = read_arrays(path, what="file of faces", required=_ENTRIES, optional=("votes",))
+    arrays = read_arrays(path, what="file of faces", required=_ENTRIES, optional=("votes", "class_names"))
     version = arrays["version"].tolist()
     if version != _VERSION:
         raise DataError(f"{path} must be version {_VERSION} of the format, got {version}; update mien to read it")
     try:
         splits, ids = (decode_texts(arrays[name]) for name in ("splits", "ids"))
-        return FaceSet(arrays["images"], arrays["labels"], splits, ids, arrays.get("votes"))
+        names = tuple(decode_texts(arrays["class_names"]).tolist()) if "class_names" in arrays else EXPRESSIONS
+        return FaceSet(arrays["images"], arrays["labels"], splits, ids, arrays.get("votes"), names)
     except (DataError, TypeError, ValueError) as error:
         raise DataError(f"{path} is no file of faces: {error}") from error
 

@@ -17,6 +17,7 @@ from mien.data.formats.parquet_schema import (
     LABEL_COLUMNS,
     OTHER_COLUMNS,
     find_class_names,
+    find_own_classes,
     import_pyarrow,
     make_schema,
     open_parquet,
@@ -25,8 +26,8 @@ from mien.data.formats.paths import id_from_path, parse_split
 from mien.errors import DataError, explain_read_errors
 from mien.io.atomic_write import atomic_write
 from mien.io.source import walk_files
-from mien.labels import VOTES
-from mien.types import FaceSet, Progress, batches
+from mien.labels import EXPRESSIONS, VOTES
+from mien.types import FaceSet, Progress, batches, require_class_names
 
 _ROWS = 2048  # in a row group, and at a time
 
@@ -35,6 +36,7 @@ def read_parquet(
     path: Path | str,
     *,
     names: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
     on_bad: OnBad | None = None,
     progress: Progress | None = None,
 ) -> FaceSet:
@@ -52,6 +54,8 @@ def read_parquet(
         The file or the folder.
     names
         The class that each of the labels 0, 1, 2... means.
+    class_names
+        The classes of the set. The default is the seven of FER2013, or those of a set that mien wrote.
     on_bad
         Called with the error of each bad row, which tells its number from 0; the row is left out. Without it the first
         error is raised.
@@ -69,7 +73,7 @@ def read_parquet(
     files = _find_files(root) if root.is_dir() else [root]
     if not files:
         raise DataError(f"{root} holds no .parquet file")
-    tables = [_open(file, root, names) for file in files]
+    tables = [_open(file, root, names, class_names) for file in files]
     total = sum(table.file.metadata.num_rows for table in tables)
     parts: list[tuple[ParquetTable, FaceSet]] = []
     photos: list[tuple[str, tuple[int, int]]] = []
@@ -96,7 +100,7 @@ def write_parquet(faces: FaceSet, path: Path | str, *, progress: Progress | None
     the order of `VOTES`). Raises OutputError, and ExtraError where pyarrow is not installed.
     """
     arrow, parquet = import_pyarrow()
-    schema = make_schema(arrow, voted=faces.votes is not None)
+    schema = make_schema(arrow, faces.class_names, voted=faces.votes is not None)
     with atomic_write(path) as file, parquet.ParquetWriter(file, schema) as writer:
         for rows in batches(len(faces), _ROWS):
             writer.write_table(arrow.table(_make_columns(arrow, faces[rows]), schema=schema))
@@ -119,7 +123,7 @@ def _explain_errors(path: Path) -> Iterator[None]:
         raise DataError(f"{path} must be a Parquet file, and whole: {error}") from error
 
 
-def _open(path: Path, root: Path, names: Sequence[str] | None) -> ParquetTable:
+def _open(path: Path, root: Path, names: Sequence[str] | None, class_names: Sequence[str] | None) -> ParquetTable:
     arrow, _ = import_pyarrow()
     with _explain_errors(path):
         file = open_parquet(path)
@@ -147,6 +151,7 @@ def _open(path: Path, root: Path, names: Sequence[str] | None) -> ParquetTable:
         label=label,
         names=tuple(names) if names else None,
         split=split or ("train" if label else "test"),
+        class_names=require_class_names(class_names or find_own_classes(schema) or EXPRESSIONS),
     )
 
 
@@ -202,6 +207,7 @@ def _decode(
             splits=np.array([row.split for row in good], np.str_),
             ids=np.array([row.id for row in good], np.str_),
             votes=votes,
+            class_names=table.class_names,
         )
     return faces, photos
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from mien.data.formats.paths import parse_split
 from mien.errors import DataError
-from mien.labels import EXPRESSIONS, SPLITS, VOTES, parse_expression
+from mien.labels import SPLITS, VOTES, parse_class
 
 _LONGEST_TEXT = 10_000  # characters of an id or a label
 _LONGEST_QUOTE = 60  # characters of a wrong value in an error
@@ -18,7 +18,8 @@ class ParquetTable:
     """An open file of pictures.
 
     `name` is what its rows' ids begin with, `image` and `label` are the names of those columns, `names` the classes
-    that the numbers of the labels mean, and `split` that of the rows that do not tell theirs.
+    that the numbers of the labels mean, `split` that of the rows that do not tell theirs, and `class_names` has the
+    classes of the set.
     """
 
     path: Path
@@ -28,6 +29,7 @@ class ParquetTable:
     label: str | None
     names: tuple[str, ...] | None
     split: str
+    class_names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def _are_votes(value: Any) -> bool:
 
 
 def _parse_label(table: ParquetTable, value: Any) -> int:
-    """Return the index in `EXPRESSIONS` that a label means, or -1. Raises DataError where it means none."""
+    """Return the index of the class that a label means, or -1. Raises DataError where it means none."""
     if value is None or value in ("", -1) or (isinstance(value, float) and math.isnan(value)):
         return -1
     name = str(value)
@@ -81,9 +83,9 @@ def _parse_label(table: ParquetTable, value: Any) -> int:
         if table.names is None or not math.isfinite(value) or value != int(value) or not 0 <= value < len(table.names):
             raise DataError(f"{table.label} must be -1 to {len(table.names or ()) - 1}, got {_quote(value)}")
         name = table.names[int(value)]
-    label = parse_expression(name)
+    label = parse_class(name, table.class_names)
     if label is None:
-        raise DataError(f"{table.label} must be one of {', '.join(EXPRESSIONS)}, got {_quote(name)}")
+        raise DataError(f"{table.label} must be one of {', '.join(table.class_names)}, got {_quote(name)}")
     return label
 
 

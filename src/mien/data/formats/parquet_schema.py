@@ -5,6 +5,7 @@ numbers, and the type of each column, stand as JSON in the schema's metadata, un
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,21 @@ def find_class_names(schema: Any, label: str) -> list[str] | None:
     return [str(name) for name in names] if isinstance(names, list) else None
 
 
-def make_schema(arrow: Any, *, voted: bool) -> Any:
+def find_own_classes(schema: Any) -> list[str] | None:
+    """Return the classes that `write_parquet` has put into the metadata, or None: then they are the seven."""
+    try:
+        names = json.loads(schema.metadata[b"mien"])["class_names"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return [str(name) for name in names] if isinstance(names, list) else None
+
+
+def make_schema(arrow: Any, class_names: Sequence[str], *, voted: bool) -> Any:
     """Return the schema of the columns that `write_parquet` writes; voted: with votes."""
     text = {"dtype": "string", "_type": "Value"}
     features: dict[str, Any] = {
         "image": {"_type": "Image"},
-        "label": {"names": list(EXPRESSIONS), "_type": "ClassLabel"},
+        "label": {"names": list(class_names), "_type": "ClassLabel"},
         "split": text,
         "id": text,
     }
@@ -77,4 +87,7 @@ def make_schema(arrow: Any, *, voted: bool) -> Any:
         votes = {"feature": {"dtype": "float32", "_type": "Value"}, "length": len(VOTES), "_type": "Sequence"}
         features["votes"] = votes
         fields.append(("votes", arrow.list_(arrow.float32(), len(VOTES))))
-    return arrow.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    if tuple(class_names) != EXPRESSIONS:
+        metadata["mien"] = json.dumps({"class_names": list(class_names)})
+    return arrow.schema(fields, metadata=metadata)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mien.errors import DataError
-from mien.io.atomic_write import is_file
+from mien.io.atomic_write import is_dir, is_file
 from mien.io.image_format import PICTURE_SUFFIXES, UNREAD_SUFFIXES, starts_as_picture
 
 _SPLITS_BY_NAME = {
@@ -25,19 +25,20 @@ def id_from_path(path: str) -> str:
 
 
 def list_entries(folder: Path) -> list[Path]:
-    """Return what a folder holds, sorted, without hidden files and those that archives leave (`__MACOSX`).
+    """Return what a folder holds, sorted, without hidden files and the folders that archives leave (`__MACOSX`).
 
     Raises DataError where the folder cannot be read.
     """
     try:
-        return sorted(entry for entry in folder.iterdir() if not is_hidden(entry.name))
+        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        return [entry for entry in entries if not (is_of_archive(entry.name) and is_dir(entry))]
     except OSError as error:
         raise DataError(f"cannot read the folder {folder}: {error.strerror or error}") from error
 
 
-def is_hidden(name: str) -> bool:
-    """Return whether a file or folder is hidden, or left by an archive."""
-    return name.startswith((".", "__"))
+def is_of_archive(folder_name: str) -> bool:
+    """Return whether a folder is one that archives leave."""
+    return folder_name.startswith("__")
 
 
 def is_picture(path: Path | str) -> bool:

@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 
 from mien.errors import DataError
-from mien.labels import EXPRESSIONS
 from mien.train.inputs.augment import Augment
 from mien.train.inputs.batch import Batch, make_batch
 from mien.train.inputs.camera import NO_CAMERA, Camera
@@ -60,20 +59,20 @@ def preview(
     images, rows = torch.from_numpy(faces.images.copy()), torch.arange(len(faces))
     generator = torch.Generator().manual_seed(seed)
     plain = zip(faces.images, faces.labels, strict=True)
-    columns = [[PreviewFace(image, FACE_SIDE, ((EXPRESSIONS[label], 1.0),)) for image, label in plain]]
+    columns = [[PreviewFace(image, FACE_SIDE, ((faces.class_names[label], 1.0),)) for image, label in plain]]
     for side in sides:
         for _ in range(max(1, versions // len(sides))):
             batch = make_batch(images, rows, augment, side=side, generator=generator, camera=camera)
             levels = batch.faces[:, 0].round().clamp(0, 255).to(torch.uint8).numpy()
             columns.append(
-                [PreviewFace(level, side, _labels_of(batch, row, faces.labels)) for row, level in enumerate(levels)]
+                [PreviewFace(level, side, _labels_of(batch, row, faces)) for row, level in enumerate(levels)]
             )
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _labels_of(batch: Batch, row: int, labels: NDArray[np.int64]) -> tuple[tuple[str, float], ...]:
-    own = EXPRESSIONS[labels[row]]
+def _labels_of(batch: Batch, row: int, faces: FaceSet) -> tuple[tuple[str, float], ...]:
+    own = faces.class_names[faces.labels[row]]
     if batch.mix is None:
         return ((own, 1.0),)
     lam = float(batch.mix.lam[row])
-    return (own, lam), (EXPRESSIONS[labels[batch.mix.partners[row]]], 1 - lam)
+    return (own, lam), (faces.class_names[faces.labels[batch.mix.partners[row]]], 1 - lam)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mien.errors import RunError
+from mien.labels import CLASS_SETS, VOTES
 from mien.train.loss.settings import Loss
 from mien.train.loss.soft_labels import label_posterior
 from mien.train.loss.vote_targets import vote_targets
@@ -166,6 +167,11 @@ def _require_votes(faces: FaceSet, *, key: str) -> NDArray[np.float32]:
         raise RunError(
             f"loss.{key} needs faces with FER+ votes (mien data import ... --votes fer2013new.csv); without them, train"
             f" with --set loss.{key}={off}"
+        )
+    if faces.class_names != VOTES[: len(faces.class_names)]:
+        raise RunError(
+            f"loss.{key} needs the classes that FER+ votes are for ({', '.join(CLASS_SETS['ferplus8'])}, or the first "
+            f"seven), got {', '.join(faces.class_names)}"
         )
     return faces.votes
 

@@ -96,6 +96,8 @@ def export(
     require_writable(Path(out), inputs=[folder / name for name in RUN_FILES])
     name = name or Path(out).stem
     model, card = load_inference_model(folder, name=name, note=note, epoch=epoch, question=question)
+    if faces is not None and faces.class_names != card.class_names:
+        raise RunError(f"the faces must have the run's classes, {', '.join(card.class_names)}, got {faces!r}")
     recipe = parse_recipe(card.recipe)
     if faces is not None and recipe.optim.hold_out and not prototypes:
         card = calibrate_model(model.net, card, recipe, faces, side=model.side)

@@ -11,7 +11,6 @@ import torch
 from torch.nn import functional
 
 from mien.errors import RunError
-from mien.labels import EXPRESSIONS
 from mien.train.inputs.augment import resize
 from mien.train.inputs.batch import Batch, make_batch
 from mien.train.loss.distillation import Teacher, TeacherProbs, ask_teacher, load_teacher
@@ -108,7 +107,7 @@ def train(
         raise RunError(
             f"each of the {fabric.world_size} devices must have a face of every batch, got batches of {objective.size}"
         )
-    state = TrainingState(recipe, chosen.train, class_count=len(EXPRESSIONS), fabric=fabric)
+    state = TrainingState(recipe, chosen.train, class_count=len(faces.class_names), fabric=fabric)
     run_dir = RunDir(Path(out), facts)
     environment = describe_environment(fabric)
     saved = on_rank_zero(fabric, lambda: run_dir.open(resume=resume, environment=environment))
@@ -125,7 +124,7 @@ def _collect_facts(recipe: Recipe, faces: RunFaces) -> RunFacts:
     return RunFacts(
         recipe=recipe.to_toml(),
         faces_hash=faces.hash,
-        class_names=EXPRESSIONS,
+        class_names=faces.train.class_names,
         train_faces=len(faces.train),
         valid_faces=len(faces.judged),
         commit=source_commit(),
@@ -141,14 +140,16 @@ def _ask_teacher(
         teacher = load_teacher(recipe.loss.teachers, threads=threads)
     if teacher is None:
         return None
-    return ask_teacher(teacher, faces, class_names=EXPRESSIONS, progress=progress)
+    return ask_teacher(teacher, faces, class_names=faces.class_names, progress=progress)
 
 
 def _make_objective(recipe: Recipe, faces: FaceSet, taught: TeacherProbs | None) -> Objective:
     probs = taught.probs if taught else None
-    targets = make_targets(recipe.loss, faces, classes=len(EXPRESSIONS), teacher_probs=probs)
+    targets = make_targets(recipe.loss, faces, classes=len(faces.class_names), teacher_probs=probs)
     labels = torch.from_numpy(faces.labels.copy())
-    return Objective(recipe.loss, labels=labels, targets=targets, batch=recipe.optim.batch, class_names=EXPRESSIONS)
+    return Objective(
+        recipe.loss, labels=labels, targets=targets, batch=recipe.optim.batch, class_names=faces.class_names
+    )
 
 
 class Run:
@@ -165,7 +166,7 @@ class Run:
         self.epochs: list[Epoch] = []
         self.time_limit, self.remark = TimeLimit(0), ""
         self.on_step: OnStep | None = None
-        self.out, self.fabric, self.class_names = run_dir.path, state.fabric, EXPRESSIONS
+        self.out, self.fabric, self.class_names = run_dir.path, state.fabric, faces.train.class_names
         self.out_of_time = False
         self._torn = False  # in the middle of an epoch: the weights are not those on disk
 
