@@ -13,7 +13,7 @@ from mien.cli.terminal_table import TerminalTable
 from mien.errors import DataError, plain
 from mien.io.atomic_write import write_text
 from mien.io.frame import Frame
-from mien.io.row_writers import Row, RowSchema, WriteRows, csv_text, csv_writer, rounded, row_writer
+from mien.io.row_writers import Row, RowSchema, WriteRows, csv_text, csv_writer, round_row, row_writer
 from mien.io.source import is_video
 from mien.types import Prediction
 from mien.visualize.summary import Summary
@@ -68,7 +68,7 @@ def json_writer(file: TextIO) -> Iterator[WriteRows]:
     def write(rows: Sequence[Row]) -> None:
         nonlocal begun
         for row in rows:
-            line = json.dumps(rounded(row), ensure_ascii=on_terminal(stdout), allow_nan=False)
+            line = json.dumps(round_row(row), ensure_ascii=on_terminal(stdout), allow_nan=False)
             file.write(f"{',' if begun else '['}\n{line}")
             begun = True
 

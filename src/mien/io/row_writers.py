@@ -64,12 +64,12 @@ class RowSchema:
         return list(self.types)
 
 
-def rounded(row: Row) -> Row:
+def round_row(row: Row) -> Row:
     """Return a row whose numbers have at most 6 significant digits and 6 decimals; times keep all whole seconds."""
-    return {name: _rounded(name, value) if isinstance(value, float) else value for name, value in row.items()}
+    return {name: _round(name, value) if isinstance(value, float) else value for name, value in row.items()}
 
 
-def _rounded(name: str, value: float) -> float:
+def _round(name: str, value: float) -> float:
     return round(value if name in _TIMES else float(f"{value:.{_DIGITS}g}"), _DIGITS)
 
 
@@ -82,7 +82,7 @@ def row_writer(
     The file appears, or is replaced, when the block ends without an error; without rows it has its columns only. Until
     then the rows grow in a file beside it, whose name ends in `.part`, and can be read there: CSV of CSV, JSON Lines
     otherwise, since nobody can read half a Parquet file. A pipe or device is written to as the rows come. Numbers are
-    `rounded` in CSV and JSON Lines; Parquet holds them in 32 bits, and times in 64.
+    rounded by `round_row` in CSV and JSON Lines; Parquet holds them in 32 bits, and times in 64.
 
     Parameters
     ----------
@@ -115,11 +115,11 @@ def row_writer(
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """Return a whole table as CSV, its numbers `rounded`; None is an empty cell."""
+    """Return a whole table as CSV, its numbers rounded; None is an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rounded(dict(row)) for row in rows)
+    writer.writerows(round_row(dict(row)) for row in rows)
     return text.getvalue()
 
 
@@ -158,7 +158,7 @@ class _CsvLines:
         self.header = self._taken()
 
     def __call__(self, rows: Sequence[Row]) -> list[str]:
-        self._writer.writerows(_quotable(rounded(row)) for row in rows)
+        self._writer.writerows(_quotable(round_row(row)) for row in rows)
         return self._taken()
 
     def _taken(self) -> list[str]:
@@ -176,7 +176,7 @@ class _JsonLines:
         self._exact = exact
 
     def __call__(self, rows: Sequence[Row]) -> list[str]:
-        rows = rows if self._exact else list(map(rounded, rows))
+        rows = rows if self._exact else list(map(round_row, rows))
         return [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
 
 
