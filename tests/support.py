@@ -112,10 +112,11 @@ def tiny_model(
     shape: tuple[str | int, ...] = ("N", FACE_SIDE, FACE_SIDE),
     batch_inside: int = 0,
     softmax: bool = True,
+    sharp: float = 1.0,
 ) -> Path:
     """Write the smallest model file there is, a linear classifier of the pixels; every flaw is an argument away."""
     columns = len(class_names) if columns is None else columns
-    weight = np.random.default_rng(seed).normal(0, 0.5 / FACE_SIDE, (FACE_SIDE**2, columns)).astype(np.float32)
+    weight = np.random.default_rng(seed).normal(0, sharp * 0.5 / FACE_SIDE, (FACE_SIDE**2, columns)).astype(np.float32)
     nodes = [
         helper.make_node("Cast", [inputs[0]], ["float"], to=TensorProto.FLOAT),
         helper.make_node("Div", ["float", "scale"], ["scaled"]),

@@ -67,6 +67,7 @@ COMMANDS = (
     Command("train", "train", "Train a net by a recipe.", _TRAIN),
     Command("export", "export", "Write a run as one self-describing ONNX file.", _TRAIN),
     Command("join", "join", "Write several models as one, which gives the mean of their probabilities.", _TRAIN),
+    Command("calibrate", "calibrate", "Write a copy of a model whose confidence is its accuracy.", _TRAIN),
     Command("study", "study", "Compare recipes over several seeds.", _TRAIN),
 )
 DATA_COMMANDS = (

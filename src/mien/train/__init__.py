@@ -12,6 +12,7 @@ if find_spec("torch") is None or find_spec("lightning_fabric") is None:
 if TYPE_CHECKING:
     from mien.train.onnx_export.ensemble import join
     from mien.train.onnx_export.export import export
+    from mien.train.onnx_export.recalibrate import recalibrate
     from mien.train.recipe import Recipe
     from mien.train.recipe_toml import load_recipe
     from mien.train.run.checkpoint import Epoch
@@ -35,6 +36,7 @@ _HOME: dict[str, str] = {
     "join": "onnx_export.ensemble",
     "load_candidate": "studies.study",
     "load_recipe": "recipe_toml",
+    "recalibrate": "onnx_export.recalibrate",
     "study": "studies.study",
     "train": "run.trainer",
 }
@@ -52,6 +54,7 @@ __all__ = [
     "join",
     "load_candidate",
     "load_recipe",
+    "recalibrate",
     "study",
     "train",
 ]
