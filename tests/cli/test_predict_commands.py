@@ -18,7 +18,7 @@ from rich.cells import cell_len
 
 import mien
 from mien.classify import onnx as classifier
-from mien.io.row_writers import rounded
+from mien.io.row_writers import round_row
 from mien.labels import EXPRESSIONS
 from mien.pipeline.predictor import MIN_FACE
 from support import python_of, run_mien, tiny_model
@@ -37,7 +37,7 @@ def test_a_photo_becomes_a_row_a_face(photo: Path, model: Path) -> None:
     (row,) = table(outcome.out)
     (expected,) = mien.Predictor(model)(photo).rows()
     assert list(row) == COLUMNS
-    assert row == {name: str(value) for name, value in rounded(expected).items()}
+    assert row == {name: str(value) for name, value in round_row(expected).items()}
     assert "1 face in 1 picture" in outcome.err
 
 
@@ -82,7 +82,7 @@ def test_every_kind_of_table_holds_the_same(crops: Path, model: Path, tmp_path: 
     for suffix in ("csv", "jsonl", "parquet"):
         assert run_mien("predict", crops, "--cropped", "-m", model, "-o", tmp_path / f"p.{suffix}").code == 0
     lines = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [rounded(row) for row in parquet.read_table(tmp_path / "p.parquet").to_pylist()] == lines
+    assert [round_row(row) for row in parquet.read_table(tmp_path / "p.parquet").to_pylist()] == lines
     rows = table((tmp_path / "p.csv").read_text(encoding="utf-8"))
     assert rows == [{name: str(value) for name, value in line.items()} for line in lines]
 

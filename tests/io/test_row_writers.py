@@ -18,7 +18,7 @@ from pyarrow import parquet
 
 from mien.errors import ExtraError, MienError, OutputError
 from mien.io.atomic_write import find_parts
-from mien.io.row_writers import RowSchema, rounded, row_writer
+from mien.io.row_writers import RowSchema, round_row, row_writer
 from mien.labels import EXPRESSIONS
 from mien.types import Detections, Prediction, Scores
 
@@ -38,8 +38,8 @@ def prediction(source: str, faces: int, seed: int = 0) -> Prediction:
 
 
 PREDICTIONS = [prediction('a, "b"\nä 顔.png', 3), prediction("none.png", 0), prediction("=1+1.png", 2, seed=1)]
-MANY = [rounded(row) for row in prediction("a.png", 1000).rows()]
-ROWS = [rounded(row) for each in PREDICTIONS for row in each.rows()]
+MANY = [round_row(row) for row in prediction("a.png", 1000).rows()]
+ROWS = [round_row(row) for each in PREDICTIONS for row in each.rows()]
 
 
 def read(path: Path) -> list[dict[str, object]]:
@@ -47,8 +47,8 @@ def read(path: Path) -> list[dict[str, object]]:
         with path.open(encoding="utf-8", newline="") as file:
             return [{name: type(ROWS[0][name])(value) for name, value in row.items()} for row in csv.DictReader(file)]
     if path.suffix == ".jsonl":
-        return [rounded(json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
-    return [rounded(row) for row in parquet.read_table(path).to_pylist()]
+        return [round_row(json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+    return [round_row(row) for row in parquet.read_table(path).to_pylist()]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -132,7 +132,7 @@ def test_rows_can_be_read_while_more_are_to_come(tmp_path: Path, suffix: str) ->
             write(each.rows())
             (grown,) = find_parts(path)
             (tmp_path / f"copy{kind}").write_bytes(grown.read_bytes())
-            expected = [rounded(row) for earlier in PREDICTIONS[: count + 1] for row in earlier.rows()]
+            expected = [round_row(row) for earlier in PREDICTIONS[: count + 1] for row in earlier.rows()]
             assert read(tmp_path / f"copy{kind}") == expected
         assert not path.exists()
 

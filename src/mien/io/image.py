@@ -166,7 +166,7 @@ def _decoded(file: IO[bytes], name: str) -> NDArray[np.uint8]:
         image = Image.open(file, formats=FORMATS)
         with image:
             _require_size(image, name, count)
-            if image.format == "JPEG":
+            if image.format in ("JPEG", "MPO"):
                 _require_few_scans(file, image.width * image.height, name)
             image.load()
             return to_rgb(image)
