@@ -1,4 +1,4 @@
-"""How fast a classifier is on this machine."""
+"""The speed of a classifier on this machine."""
 
 import os
 import platform
@@ -16,24 +16,27 @@ from mien.types import FACE_SIDE, Classifier
 
 @dataclass(frozen=True)
 class Speed:
-    """How long a classifier took for `batch` faces at once: seconds, of each of several calls."""
+    """The seconds that each of several calls took, with `batch` faces at once."""
 
     batch: int
     seconds: tuple[float, ...]
 
+    def __repr__(self) -> str:
+        return f"<Speed {self.milliseconds:.3f} ms a face, {self.batch} at once>"
+
     @property
     def milliseconds(self) -> float:
-        """For one face, in the median call."""
+        """The milliseconds that a face took in the median call."""
         return 1000 * median(self.seconds) / self.batch
 
     @property
     def p90_milliseconds(self) -> float:
-        """For one face, in the call that nine tenths of the calls were faster than."""
+        """The milliseconds that a face took in the call that nine tenths of the calls were faster than."""
         return 1000 * quantiles(self.seconds, n=10, method="inclusive")[-1] / self.batch
 
     @property
     def faces_per_second(self) -> float:
-        """In the median call."""
+        """The faces that were classified in a second, by the median call."""
         return self.batch / median(self.seconds)
 
 
@@ -56,7 +59,7 @@ def bench(classifier: Classifier, *, batch: int = 1, seconds: float = 2.0) -> Sp
 
 
 def machine() -> str:
-    """This machine in a line: processor, CPUs, system, versions of Python and ONNX Runtime."""
+    """Describe this machine in a line: processor, CPUs, system, versions of Python and ONNX Runtime."""
     return ", ".join(
         (
             _processor(),

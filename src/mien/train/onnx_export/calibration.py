@@ -23,7 +23,7 @@ _PENALTY = 1e-3  # times the biases' squares, beside the mean loss: keeps a clas
 
 @dataclass(frozen=True)
 class Calibration:
-    """What makes a net's logits honest: they are divided by `temperature`, then `bias`, (K,) float32, is added.
+    """The calibration of a net: its logits are divided by `temperature`, then `bias`, (K,) float32, is added.
 
     prior: (K,) float64, how often each class occurs in the faces that it was fitted on, which is what the calibrated
     probabilities assume.
