@@ -8,7 +8,7 @@ from PIL import Image
 
 from clips import Actor, at, write_clip
 from mien.data.formats.npz import save_faces
-from mien.train import recipe_toml
+from mien.train import recipe_files
 from support import python_of, run_mien, train_and_valid
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +51,7 @@ def test_the_training_pages_python_runs(desk: Path, capsys: pytest.CaptureFixtur
 def test_the_readmes_commands_run(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All but the import, which needs FER2013, in order."""
     small = {"plain": desk / "recipes" / "plain.toml"}  # the real one trains for hours
-    monkeypatch.setattr(recipe_toml, "shipped_recipes", lambda: small)
+    monkeypatch.setattr(recipe_files, "shipped_recipes", lambda: small)
     (desk / "photos").mkdir()
     (desk / "photo.jpg").rename(desk / "photos" / "photo.jpg")
     (desk / "photo.jpg").write_bytes((desk / "photos" / "photo.jpg").read_bytes())

@@ -332,7 +332,7 @@ def test_an_interrupt_leaves_no_half_output(crops: Path, model: Path, tmp_path: 
     command = [sys.executable, "-c", code, *map(str, arguments)]
     job = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 20
-    while not list(tmp_path.glob("p.csv.*.part")) and time.monotonic() < deadline:
+    while not any(part.stat().st_size for part in tmp_path.glob("p.csv.*.part")) and time.monotonic() < deadline:
         assert job.poll() is None
         time.sleep(0.02)
     job.send_signal(signal.SIGINT)

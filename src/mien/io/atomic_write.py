@@ -176,8 +176,13 @@ def create_part(target: Path, *, suffix: str = "", buffering: int = -1) -> Binar
             file = _part_name(target, suffix).open("xb", buffering)
         except FileExistsError:  # the random name is taken: draw another
             continue
-        with suppress(OSError):  # there is no target yet, or the system has no modes
-            Path(file.name).chmod(stat.S_IMODE(target.stat().st_mode))
+        try:
+            with suppress(OSError):  # there is no target yet, or the system has no modes
+                Path(file.name).chmod(stat.S_IMODE(target.stat().st_mode))
+        except BaseException:  # an interrupt
+            file.close()
+            Path(file.name).unlink()
+            raise
         return file
 
 
