@@ -248,6 +248,7 @@ def test_a_person_chooses_on_the_page_and_cleans_with_it(file: Path, faces: Face
             lambda _: next((each for each in tmp_path.glob("review*.json") if each.stat().st_size), None)
         )
         assert console_errors(browser) == []
+    assert review is not None
     chosen = {ids[0]: "drop", ids[1]: "keep", ids[8]: EXPRESSIONS[1], ids[9]: EXPRESSIONS[1]}
     assert json.loads(review.read_text())["choices"] == chosen
     clean = tmp_path / "clean.npz"

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import mien
-from mien.classify import onnx as home
 from mien.classify.card import ModelCard
 from mien.evaluation.paired import compare_predictions
 from mien.labels import EXPRESSIONS
@@ -59,7 +58,7 @@ def _in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def _ships(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets" / "swift.onnx").write_bytes((folder / "tiny.onnx").read_bytes())
-    monkeypatch.setattr(home.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr("importlib.resources.files", lambda _: tmp_path)
 
 
 def test_evaluate_says_what_the_library_says(folder: Path, tmp_path: Path) -> None:
@@ -68,6 +67,7 @@ def test_evaluate_says_what_the_library_says(folder: Path, tmp_path: Path) -> No
     report = mien.evaluate(
         mien.load(folder / "tiny.onnx"), faces[faces.splits == "valid"], train_faces=faces[faces.splits == "train"]
     )
+    assert report.ferplus is not None
     assert (outcome.code, outcome.err) == (0, f"wrote {tmp_path / 'r.json'}\n")
     assert outcome.out.startswith("tiny on 40 labelled faces of faces.npz (valid)\n")
     assert f"{report.accuracy.value:.2%}" in outcome.out
@@ -209,7 +209,7 @@ def test_models_lists_what_ships() -> None:
 
 
 def test_models_may_be_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(home.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr("importlib.resources.files", lambda _: tmp_path)
     outcome = run_mien("models")
     assert (outcome.code, outcome.out) == (0, "")
     assert "no model ships" in outcome.err

@@ -309,7 +309,8 @@ def test_what_cannot_be_done_is_said_in_a_line(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     (tmp_path / "folder.csv").mkdir()
-    outcome = run_mien("predict", photo, *([] if "-m" in arguments else ["-m", model]), *arguments)
+    other: list[str | Path] = [] if "-m" in arguments else ["-m", model]
+    outcome = run_mien("predict", photo, *other, *arguments)
     assert outcome.code == 1
     assert message in outcome.err
     assert len(outcome.err.splitlines()) == 1
@@ -392,7 +393,7 @@ def test_a_name_is_shown_and_not_obeyed(crops: Path, model: Path, tmp_path: Path
 
 
 def test_names_with_other_systems_spaces_are_shown_whole() -> None:
-    from mien.cli.console import plain
+    from mien.errors import plain
 
     name = "Screenshot 3.04\N{NARROW NO-BREAK SPACE}PM\N{IDEOGRAPHIC SPACE}顔.png"
     assert plain(name) == name

@@ -183,7 +183,14 @@ def test_a_video_that_gives_nothing_is_one_line_and_no_output(
     clip: Clip, model: Path, tmp_path: Path, name: str, make: Callable[[bytes], bytes], message: str
 ) -> None:
     (tmp_path / name).write_bytes(make(clip.path.read_bytes()))
-    outputs = ["-o", tmp_path / "p.csv", "--draw", tmp_path / "out.mp4", "--timeline", tmp_path / "plot.png"]
+    outputs: list[str | Path] = [
+        "-o",
+        tmp_path / "p.csv",
+        "--draw",
+        tmp_path / "out.mp4",
+        "--timeline",
+        tmp_path / "plot.png",
+    ]
     outcome = run_mien("predict", tmp_path / name, "-m", model, *outputs)
     assert outcome.code == 1
     assert outcome.err.startswith(f"mien: {tmp_path / name}")
@@ -260,7 +267,7 @@ class Camera:
     def __exit__(self, *_: object) -> None:
         self._container.close()
 
-    def demux(self, stream: av.VideoStream) -> Iterator[av.Packet]:
+    def demux(self, stream: av.VideoStream) -> Iterator[av.Packet[av.VideoStream]]:
         for number, packet in enumerate(self._container.demux(stream)):
             if number == self._packets:
                 raise self._end
@@ -347,7 +354,7 @@ def test_a_kill_leaves_the_rows_so_far_and_nothing_whole(
     job.send_signal(signal_number)
     _, told = job.communicate(timeout=60)
     (grown,) = tmp_path.glob("p.*.part")
-    expected = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
+    expected: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
     assert job.returncode == expected[signal_number]
     assert "Traceback" not in told
     if signal_number != signal.SIGKILL:
