@@ -39,7 +39,7 @@ class Reader:
     """A reader of files: how it is called, and how its sound files are made."""
 
     read: Callable[[Path], object]
-    write: Callable[[Path], None]
+    write: Callable[[Path], object]
     suffix: str
 
 

@@ -37,8 +37,8 @@ def set_number(content: bytes, random: Random) -> bytes:
     number = int(random.choice(np.array(_NUMBERS, object))) & ((1 << 8 * size) - 1)
     reach = len(content) if random.random() < 0.5 else min(len(content), 200)
     place = int(random.integers(0, max(reach - size, 1)))
-    order = "little" if random.random() < 0.5 else "big"
-    return content[:place] + number.to_bytes(size, order) + content[place + size :]
+    written = number.to_bytes(size, "little" if random.random() < 0.5 else "big")
+    return content[:place] + written + content[place + size :]
 
 
 def cut(content: bytes, random: Random) -> bytes:

@@ -4,10 +4,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from pyarrow import parquet
 
 from mien.errors import ExtraError, MienError, OutputError
 from mien.io.atomic_write import find_parts
-from mien.io.row_writers import RowSchema, round_row, row_writer
+from mien.io.row_writers import Row, RowSchema, round_row, row_writer
 from mien.labels import EXPRESSIONS
 from mien.types import Detections, Prediction, Scores
 
@@ -42,7 +43,7 @@ MANY = [round_row(row) for row in prediction("a.png", 1000).rows()]
 ROWS = [round_row(row) for each in PREDICTIONS for row in each.rows()]
 
 
-def read(path: Path) -> list[dict[str, object]]:
+def read(path: Path) -> list[Row]:
     if path.suffix == ".csv":
         with path.open(encoding="utf-8", newline="") as file:
             return [{name: type(ROWS[0][name])(value) for name, value in row.items()} for row in csv.DictReader(file)]
@@ -63,7 +64,7 @@ def test_rows_come_back_as_they_were(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize(("suffix", "reader"), [(".csv", pd.read_csv), (".parquet", pd.read_parquet)])
-def test_a_table_without_rows_has_its_columns(tmp_path: Path, suffix: str, reader: object) -> None:
+def test_a_table_without_rows_has_its_columns(tmp_path: Path, suffix: str, reader: Callable[[Path], Any]) -> None:
     with row_writer(tmp_path / f"a{suffix}", PICTURES) as write:
         write([])
     table = reader(tmp_path / f"a{suffix}")

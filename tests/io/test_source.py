@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from glob import glob
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -259,7 +260,7 @@ def test_only_files_are_read_from_folders_and_no_folder_twice(photos: Path, monk
 )
 def test_what_is_no_name_is_refused_by_its_type(sources: object) -> None:
     with pytest.raises(DataError, match=r"must be .*paths?, .*, got (bytes|ndarray|int|NoneType)") as error:
-        list(find_sources(sources))
+        list(find_sources(cast("Sources", sources)))
     assert len(str(error.value)) < 200
 
 
