@@ -267,7 +267,7 @@ class Camera:
     def __exit__(self, *_: object) -> None:
         self._container.close()
 
-    def demux(self, stream: av.VideoStream) -> Iterator[av.Packet[av.VideoStream]]:
+    def demux(self, stream: av.VideoStream) -> "Iterator[av.Packet[av.VideoStream]]":
         for number, packet in enumerate(self._container.demux(stream)):
             if number == self._packets:
                 raise self._end
