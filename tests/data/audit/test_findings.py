@@ -133,6 +133,13 @@ def test_a_damaged_review_is_refused_in_one_line(tmp_path: Path, text: str) -> N
     assert len(str(raised.value)) < 1000
 
 
+@pytest.mark.linux
+def test_a_device_without_an_end_is_refused() -> None:
+    for read in (load_audit, load_review):
+        with pytest.raises(DataError, match="must be UTF-8 text of less than"):
+            read("/dev/zero")
+
+
 def test_files_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(b"\xff\xfe\x00")

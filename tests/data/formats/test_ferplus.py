@@ -115,3 +115,16 @@ def test_files_that_are_no_tables(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_bytes(b"\xff\xfe\x00" * 50)
     with pytest.raises(DataError, match=r"b\.csv must be a CSV file as UTF-8 text"):
         add_votes(FACES, tmp_path / "b.csv")
+
+
+@pytest.mark.linux
+def test_a_device_without_an_end_is_refused() -> None:
+    with pytest.raises(DataError, match="line 1 must name the columns"):
+        add_votes(FACES, "/dev/zero")
+
+
+def test_a_count_of_hundreds_of_digits_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", HEADER, *ROWS[:3], ROWS[3].replace(",10,", f",{'9' * 400},"))
+    with pytest.raises(DataError, match="line 5: votes must be whole numbers, got '9999") as raised:
+        add_votes(FACES, path)
+    assert len(str(raised.value)) < 300

@@ -6,6 +6,7 @@ from typing import Any
 
 from mien.errors import DataError, explain_read_errors
 
+_LONGEST_TEXT = 1 << 27  # characters: some hundred times the audit of FER2013
 _DEEPEST = 8  # levels of values in values
 _TOO_DEEP = "its values are nested too deep"
 _MOST_ROWS = 1 << 40  # more faces than any set has
@@ -14,10 +15,13 @@ _MOST_ROWS = 1 << 40  # more faces than any set has
 def read_text(path: Path | str) -> str:
     """Return the text of a UTF-8 file. Raises DataError where it cannot be read."""
     try:
-        with explain_read_errors(path):
-            return Path(path).read_text(encoding="utf-8")
+        with explain_read_errors(path), Path(path).open(encoding="utf-8") as file:
+            text = file.read(_LONGEST_TEXT)
     except UnicodeDecodeError as error:
         raise DataError(f"cannot read {path}: it must be UTF-8 text") from error
+    if len(text) == _LONGEST_TEXT or "\0" in text:  # a device may have no end
+        raise DataError(f"cannot read {path}: it must be UTF-8 text of less than {_LONGEST_TEXT:,} characters")
+    return text
 
 
 def parse_json(text: str) -> dict[str, Any]:

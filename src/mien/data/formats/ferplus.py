@@ -13,7 +13,9 @@ from mien.errors import DataError, explain_read_errors
 from mien.labels import VOTES, parse_vote
 from mien.types import FaceSet
 
-_ROW_OF_ID = re.compile(r"fer(\d{7,})")
+_ROW_OF_ID = re.compile(r"fer(\d{7,12})")
+_LONGEST_COUNT = 9  # digits
+_LONGEST_LINE = 1 << 16  # characters: a longer one, such as a device without an end gives, is no row of votes
 _SPLITS = {usage.lower(): split for usage, split in USAGES.items()}
 
 
@@ -82,7 +84,8 @@ def _read_table(path: Path) -> _Table:
     splits, names, votes = [], [], []
     try:
         with explain_read_errors(path), path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.reader(file, skipinitialspace=True)
+            lines = iter(lambda: file.readline(_LONGEST_LINE), "")
+            table = csv.reader(lines, skipinitialspace=True)
             usage, image, places = _find_columns(next(table, []), path)
             for fields in filter(None, table):
                 where = f"{path} line {table.line_num}"
@@ -103,7 +106,7 @@ def _find_columns(header: list[str], path: Path) -> tuple[int, int, list[int]]:
     if missing:
         raise DataError(
             f"{path} line 1 must name the columns Usage, Image name and the votes; "
-            f"{', '.join(missing)} is missing, got {', '.join(header[:15])}"
+            f"{', '.join(missing)} is missing, got {', '.join(name[:40] for name in header[:15])}"
         )
     return plain.index("usage"), plain.index("image name"), [voted.index(name) for name in VOTES]
 
@@ -120,6 +123,6 @@ def _parse_votes(fields: list[str], places: list[int], where: str) -> list[float
         raise DataError(f"{where}: must have {max(places) + 1} columns or more, got {len(fields)}")
     words = [fields[place].strip() for place in places]
     for word in words:
-        if not (word.isascii() and word.isdigit()):
-            raise DataError(f"{where}: votes must be whole numbers, got {word!r}")
+        if not (word.isascii() and word.isdigit() and len(word) < _LONGEST_COUNT):
+            raise DataError(f"{where}: votes must be whole numbers, got {word[:40]!r}")
     return [float(word) for word in words]
