@@ -199,13 +199,6 @@ def altered(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     return np.asarray(Image.open(stream))
 
 
-def joined(*sets: FaceSet) -> FaceSet:
-    """Face sets one after the other, with votes where all have them."""
-    votes = [each.votes for each in sets if each.votes is not None]
-    columns = [np.concatenate([getattr(each, name) for each in sets]) for name in ("images", "labels", "splits", "ids")]
-    return FaceSet(*columns, np.concatenate(votes) if len(votes) == len(sets) else None)
-
-
 def lock_folder(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Let no folder of this name tell what is in it, as one that may not be read."""
     scandir = os.scandir

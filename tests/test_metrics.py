@@ -169,9 +169,9 @@ def test_top_k_is_scikit_learns(k: int) -> None:
 
 
 def test_of_equal_probabilities_the_first_comes_first() -> None:
-    even = np.full((3, 3), 1 / 3)
-    assert metrics.top_k_accuracy([0, 1, 2], even, 1) == metrics.accuracy([0, 1, 2], even.argmax(axis=1))
-    assert metrics.top_k_accuracy([0, 1, 2], even, 2).right == 2
+    even, labels = np.full((3, 3), 1 / 3), np.arange(3)
+    assert metrics.top_k_accuracy(labels, even, 1) == metrics.accuracy(labels, even.argmax(axis=1))
+    assert metrics.top_k_accuracy(labels, even, 2).right == 2
 
 
 @pytest.mark.parametrize("name", _cases())
@@ -210,4 +210,4 @@ def test_the_reliability_curve_is_scikit_learns() -> None:
     assert curve.counts.sum() == 500
     assert curve.ece == pytest.approx(metrics.ece(labels, probs, bins=10))
     with pytest.raises(DataError, match="one labelled face or more"):
-        metrics.reliability([], [])
+        metrics.reliability(np.zeros(0), np.zeros(0))

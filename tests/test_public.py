@@ -5,7 +5,9 @@ import json
 import pkgutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,7 +70,7 @@ PUBLIC = {
 HEAVY = {"numpy", "onnxruntime", "PIL", "torch", "lightning_fabric", "onnx", "pyarrow", "matplotlib", "safetensors"}
 
 
-def _in_a_new_process(code: str) -> object:
+def _in_a_new_process(code: str) -> Any:
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -90,8 +92,11 @@ def test_every_public_name_is_one_thing_whatever_is_imported() -> None:
 def test_type_checkers_and_python_see_the_same_names() -> None:
     tree = ast.parse(Path(mien.__file__).read_text(encoding="utf-8"))
     (block,) = (node for node in tree.body if isinstance(node, ast.If))
-    seen = {each.name: line.module for line in block.body for each in line.names if each.name == each.asname}
-    assert seen == {name: f"mien.{home}" for name, home in mien._HOME.items()}
+    lines = (line for line in block.body if isinstance(line, ast.ImportFrom))
+    seen = {each.name: line.module for line in lines for each in line.names if each.name == each.asname}
+    assert seen.keys() == PUBLIC - {"__version__"}
+    for name, module in seen.items():
+        assert getattr(import_module(str(module)), name) is getattr(mien, name)
 
 
 def test_another_name_is_refused() -> None:

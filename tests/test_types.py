@@ -4,6 +4,7 @@ import hashlib
 import json
 import pickle
 from dataclasses import FrozenInstanceError, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,25 +56,29 @@ def _detections(count: int, *, landmarks: bool = True) -> Detections:
         ({"votes": np.full((3, 10), np.inf)}, "votes must be finite"),
     ],
 )
-def test_a_face_set_refuses(flaw: dict[str, NDArray[np.generic]], said: str) -> None:
+def test_a_face_set_refuses(flaw: dict[str, Any], said: str) -> None:
     with pytest.raises(DataError, match=said):
         replace(random_faces(3), **flaw)
 
 
 def test_a_face_set_cannot_be_changed() -> None:
     faces = random_faces(3, votes=True)
-    for array in (faces.images, faces.labels, faces.splits, faces.ids, faces.votes):
+    arrays: list[Any] = [faces.images, faces.labels, faces.splits, faces.ids, faces.votes]
+    for array in arrays:
         with pytest.raises(ValueError, match="read-only"):
             array[0] = array[1]
+    held: Any = faces
     with pytest.raises(FrozenInstanceError):
-        faces.labels = np.zeros(3)
+        held.labels = np.zeros(3)
 
 
 def test_a_face_set_keeps_its_types() -> None:
-    faces = FaceSet(np.zeros((2, 48, 48), np.uint8), np.array([1, -1], np.int8), ["train", "test"], ["a", "b"])
+    columns: list[Any] = [np.array([1, -1], np.int8), ["train", "test"], ["a", "b"], np.ones((2, 10), np.int64)]
+    faces = FaceSet(np.zeros((2, 48, 48), np.uint8), *columns)
     assert faces.labels.dtype == np.int64
     assert faces.ids.dtype.kind == faces.splits.dtype.kind == "U"
-    assert replace(faces, votes=np.ones((2, 10), np.int64)).votes.dtype == np.float32
+    assert faces.votes is not None
+    assert faces.votes.dtype == np.float32
 
 
 @pytest.mark.parametrize(
@@ -88,13 +93,14 @@ def test_a_face_set_is_selected_as_a_whole(chosen: NDArray[np.int64] | list[int]
     for name in ("images", "labels", "splits", "ids"):
         np.testing.assert_array_equal(getattr(some, name), getattr(faces, name)[rows])
     assert (some.votes is None) == (not votes)
-    if votes:
+    if some.votes is not None and faces.votes is not None:
         np.testing.assert_array_equal(some.votes, faces.votes[rows])
 
 
 def test_one_face_is_not_a_selection() -> None:
+    one: Any = np.int64(1)
     with pytest.raises(TypeError, match="takes a mask"):
-        random_faces(3)[np.int64(1)]
+        random_faces(3)[one]
 
 
 def test_a_face_may_be_chosen_once_only() -> None:
@@ -105,6 +111,7 @@ def test_a_face_may_be_chosen_once_only() -> None:
 def test_the_hash_is_of_all_that_is_held_and_stays() -> None:
     faces = random_faces(3, votes=True)
     assert faces.hash == random_faces(3, votes=True).hash == faces[[0, 1, 2]].hash
+    assert faces.votes is not None
     images = faces.images.copy()
     images[2, 47, 47] ^= 1
     others = [
@@ -153,7 +160,7 @@ def test_the_plurality_is_clear_or_none() -> None:
         np.array([[np.inf, 0, 0, 0, 0, 0, 0]]),
     ],
 )
-def test_scores_refuse_what_is_no_distribution(probs: NDArray[np.float64]) -> None:
+def test_scores_refuse_what_is_no_distribution(probs: Any) -> None:
     with pytest.raises(ModelError, match="must be probabilities that sum to 1"):
         Scores(probs)
 
@@ -161,7 +168,7 @@ def test_scores_refuse_what_is_no_distribution(probs: NDArray[np.float64]) -> No
 @pytest.mark.parametrize("shape", [(7,), (2, 6), (2, 7, 1)])
 def test_scores_refuse_another_shape(shape: tuple[int, ...]) -> None:
     with pytest.raises(ModelError, match=r"probs must be \(N, 7\)"):
-        Scores(np.zeros(shape))
+        Scores(np.zeros(shape, np.float32))
 
 
 def test_scores_name_the_top_class() -> None:
@@ -174,7 +181,7 @@ def test_scores_name_the_top_class() -> None:
 
 
 def test_scores_may_be_of_no_face() -> None:
-    scores = Scores(np.zeros((0, 7)))
+    scores = Scores(np.zeros((0, 7), np.float32))
     assert len(scores) == len(scores.top) == len(scores.confidence) == 0
     assert scores.class_names == EXPRESSIONS
 
@@ -195,26 +202,30 @@ def test_scores_may_be_of_no_face() -> None:
         ((np.array([[0, 0, 5, 5]]), np.ones(1), np.zeros((1, 4, 2))), r"landmarks must be \(1, 5, 2\)"),
     ],
 )
-def test_detections_refuse(arguments: tuple[NDArray[np.float64], ...], said: str) -> None:
+def test_detections_refuse(arguments: Any, said: str) -> None:
     with pytest.raises(ModelError, match=said):
         Detections(*arguments)
 
 
 def test_detections_are_largest_first_with_all_that_is_theirs() -> None:
     boxes = np.array([[0, 0, 2, 2], [0, 0, 9, 9], [1, 1, 4, 4]], np.float32)
-    faces = Detections(boxes, np.array([0.1, 0.2, 0.3]), np.arange(30).reshape(3, 5, 2))
+    faces = Detections(boxes, np.array([0.1, 0.2, 0.3]), np.arange(30, dtype=np.float32).reshape(3, 5, 2))
+    assert faces.landmarks is not None
     assert faces.boxes.tolist() == boxes[[1, 2, 0]].tolist()
     assert faces.confidence.tolist() == pytest.approx([0.2, 0.3, 0.1])
     assert faces.landmarks[:, 0, 0].tolist() == [10, 20, 0]
     some = faces[faces.confidence < 0.25]
+    assert some.landmarks is not None
     assert some.boxes.tolist() == boxes[[1, 0]].tolist()
     assert some.landmarks[:, 0, 0].tolist() == [10, 0]
     assert _detections(3, landmarks=False)[:2].landmarks is None
 
 
 def test_detections_may_be_none() -> None:
-    for boxes in ([], np.zeros((0, 4))):
-        faces = Detections(boxes, np.zeros(0), np.zeros((0, 5, 2)))
+    nothing: list[Any] = [[], np.zeros((0, 4))]
+    for boxes in nothing:
+        faces = Detections(boxes, np.zeros(0, np.float32), np.zeros((0, 5, 2), np.float32))
+        assert faces.landmarks is not None
         assert (len(faces), faces.boxes.shape, faces.landmarks.shape) == (0, (0, 4), (0, 5, 2))
 
 
@@ -232,7 +243,7 @@ def test_a_prediction_has_a_row_of_plain_values_for_each_face() -> None:
         assert (row["source"], row["face"]) == ("a b.jpg", face)
         assert [row[side] for side in ("left", "top", "right", "bottom")] == faces.boxes[face].tolist()
         assert row["expression"] == EXPRESSIONS[scores.probs[face].argmax()]
-        assert row["confidence"] == row[row["expression"]] == pytest.approx(scores.probs[face].max())
+        assert row["confidence"] == row[str(row["expression"])] == pytest.approx(scores.probs[face].max())
         assert row["detection"] == pytest.approx(faces.confidence[face])
         assert {type(value) for value in row.values()} == {str, int, float}
 
@@ -340,7 +351,7 @@ def test_values_print_themselves_in_a_line() -> None:
     )
     assert repr(Prediction("", 0.0, _detections(0), _scores(0))) == "<Prediction: no face>"
     assert repr(scores) == "<Scores 1 face, 2 classes: happy 91%>"
-    assert repr(Detections(np.array([[0, 0, 20, 9], [0, 0, 90, 9]]), np.ones(2))) == (
+    assert repr(Detections(np.array([[0, 0, 20, 9], [0, 0, 90, 9]], np.float32), np.ones(2, np.float32))) == (
         "<Detections 2 faces, 90, 20 pixels wide>"
     )
 
@@ -417,8 +428,9 @@ def test_selecting_in_any_order_keeps_each_faces_own(order: list[int], seed: int
 @given(sides=lists(tuples(integers(1, 50), integers(1, 50)), max_size=8))
 def test_detections_stand_by_size_with_all_that_is_theirs(sides: list[tuple[int, int]]) -> None:
     boxes = np.array([(0, 0, width, height) for width, height in sides], np.float32).reshape(-1, 4)
-    own = np.arange(len(sides)) / 10
+    own = (np.arange(len(sides)) / 10).astype(np.float32)
     faces = Detections(boxes, own, np.repeat(own, 10).reshape(-1, 5, 2))
+    assert faces.landmarks is not None
     areas = faces.boxes[:, 2] * faces.boxes[:, 3]
     assert (np.diff(areas) <= 0).all()
     for place, sure in enumerate(faces.confidence):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,14 +66,16 @@ def test_five_crop_of_whole_faces_is_the_classifier(models: list[OnnxClassifier]
 
 
 def test_five_crop_needs_crops_of_a_face(models: list[OnnxClassifier]) -> None:
-    for side in (23, 49, 44.5):
+    sides: list[Any] = [23, 49, 44.5]
+    for side in sides:
         with pytest.raises(ModelError, match=f"24 to 48 whole pixels wide, got {side}"):
-            FiveCrop(models[0], side=side)  # type: ignore[arg-type]
+            FiveCrop(models[0], side=side)
 
 
 @pytest.mark.parametrize("wrap", [Mirrored, FiveCrop])
 def test_other_arrays_are_refused(wrap: Callable[[Classifier], Classifier]) -> None:
-    for images in (np.zeros((2, 100, 100), np.uint8), np.zeros((2, 48, 48)), np.zeros((48, 48), np.uint8)):
+    others: list[Any] = [np.zeros((2, 100, 100), np.uint8), np.zeros((2, 48, 48)), np.zeros((48, 48), np.uint8)]
+    for images in others:
         with pytest.raises(DataError, match=r"faces must be \(N, 48, 48\) uint8, got"):
             wrap(_left)(images)
 
@@ -114,8 +117,9 @@ def test_names_say_what_it_is_made_of(models: list[OnnxClassifier]) -> None:
 
 
 def test_they_are_values(models: list[OnnxClassifier]) -> None:
+    ensemble: Any = Ensemble(models[0])
     with pytest.raises(FrozenInstanceError):
-        Ensemble(models[0]).weights = (2.0,)
+        ensemble.weights = (2.0,)
     assert Mirrored(models[0]) == Mirrored(models[0]) != Mirrored(models[1])
 
 

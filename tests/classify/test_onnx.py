@@ -37,14 +37,15 @@ def ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         tiny_model(folder / f"{name}.onnx", name=name)
     (folder / "yunet.onnx").write_bytes(b"a detector")
     (folder / "README.md").write_text("no model")
-    monkeypatch.setattr(home.resources, "files", lambda package: {"mien": tmp_path}[package])
+    monkeypatch.setattr("importlib.resources.files", lambda package: {"mien": tmp_path}[package])
     return folder
 
 
 def _by_hand(path: Path, images: NDArray[np.uint8]) -> NDArray[np.float64]:
     (weight,) = (each for each in onnx.load(path).graph.initializer if each.name == "weight")
     pixels = images.reshape(len(images), -1).astype(np.float64) / 255
-    return softmax(pixels @ numpy_helper.to_array(weight).astype(np.float64), axis=1)
+    probs: NDArray[np.float64] = softmax(pixels @ numpy_helper.to_array(weight).astype(np.float64), axis=1)
+    return probs
 
 
 def sessions_that(do: Callable[[NDArray[np.uint8]], object]) -> Callable[..., object]:
@@ -123,7 +124,8 @@ def test_views_lists_of_faces_and_mirrored_faces_are_taken(path: Path) -> None:
     images = random_faces(6).images
     mirrored = images[::2, :, ::-1]
     np.testing.assert_allclose(OnnxClassifier(path)(mirrored).probs, _by_hand(path, mirrored.copy()), atol=1e-5)
-    assert len(OnnxClassifier(path)(list(images))) == 6
+    faces: Any = list(images)
+    assert len(OnnxClassifier(path)(faces)) == 6
 
 
 def test_threads_may_share_one(path: Path) -> None:
@@ -158,7 +160,7 @@ def test_other_names_and_another_order_are_kept(tmp_path: Path) -> None:
         ([], r"got \(0,\) float64"),
     ],
 )
-def test_other_arrays_are_refused(path: Path, images: object, said: str) -> None:
+def test_other_arrays_are_refused(path: Path, images: Any, said: str) -> None:
     with pytest.raises(DataError, match=r"faces must be \(N, 48, 48\) uint8.*" + said):
         OnnxClassifier(path)(images)
 
@@ -207,7 +209,7 @@ def test_other_arrays_are_refused(path: Path, images: object, said: str) -> None
         ({"softmax": False}, "probabilities that sum to 1; the softmax must be inside the graph"),
     ],
 )
-def test_a_flaw_of_a_model_file_is_named_when_it_is_opened(tmp_path: Path, flaw: dict, said: str) -> None:
+def test_a_flaw_of_a_model_file_is_named_when_it_is_opened(tmp_path: Path, flaw: dict[str, Any], said: str) -> None:
     path = tiny_model(tmp_path / "flawed.onnx", **flaw)
     with pytest.raises(ModelError, match=said) as caught:
         OnnxClassifier(path)
@@ -309,7 +311,7 @@ def test_what_ships_is_listed_without_the_detector() -> None:
 
 
 def test_nothing_may_ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(home.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr("importlib.resources.files", lambda _: tmp_path)
     assert models() == []
     with pytest.raises(ModelError, match="none ships"):
         load("swift")

@@ -13,7 +13,7 @@ from mien.errors import ModelError
 from mien.labels import EXPRESSIONS
 from support import random_faces, tiny_model
 
-PRIORS = {"everyday": (0.1, 0.1, 0.1, 0.2, 0.1, 0.1, 0.3), "uniform": (1 / 7,) * 7}
+PRIORS: dict[str, tuple[float, ...]] = {"everyday": (0.1, 0.1, 0.1, 0.2, 0.1, 0.1, 0.3), "uniform": (1 / 7,) * 7}
 
 
 @pytest.fixture(scope="module")

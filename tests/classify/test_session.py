@@ -1,5 +1,6 @@
 """Sessions of ONNX Runtime: the providers and threads that are asked for, or one line that says why not."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -77,9 +78,10 @@ def test_providers_reach_model_and_detector(made: str, tmp_path: Path) -> None:
 
     path = tiny_model(tmp_path / "a.onnx")
     picture = np.zeros((200, 200, 3), np.uint8)
+    make: dict[str, Callable[[], object]] = {
+        "classifier": lambda: load(path, providers=["Abacus"]),
+        "detector": lambda: YuNet(providers=("Abacus",))(picture),
+        "predictor": lambda: Predictor(path, providers=["Abacus"]),
+    }
     with pytest.raises(ModelError, match=r"providers must be among .*, got Abacus"):
-        {
-            "classifier": lambda: load(path, providers=["Abacus"]),
-            "detector": lambda: YuNet(providers=("Abacus",))(picture),
-            "predictor": lambda: Predictor(path, providers=["Abacus"]),
-        }[made]()
+        make[made]()

@@ -1,5 +1,7 @@
 """Test-time augmentation by its name: what is averaged, and that ten crops are five crops of both sides."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -40,8 +42,9 @@ def test_each_augmentation_has_its_name(tta: Tta, kind: type) -> None:
 
 
 def test_another_name_is_refused() -> None:
+    other: Any = "twelve-crop"
     with pytest.raises(ModelError, match="tta must be none, mirror, five-crop, ten-crop, got twelve-crop"):
-        with_tta(corner, "twelve-crop")
+        with_tta(corner, other)
 
 
 def test_ten_crops_need_crops_of_a_face() -> None:

@@ -22,13 +22,13 @@ from mien.data.scores_file import FaceScores, save_scores
 from mien.io.atomic_write import write_text
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet, Scores
-from support import Outcome, drawn_faces, joined, python_of, random_faces, run_mien, tiny_model
+from support import Outcome, drawn_faces, python_of, random_faces, run_mien, tiny_model
 
 
 @pytest.fixture(scope="module")
 def faces() -> FaceSet:
     """Thirty train faces and five test faces: 0 and 1 are blank, 2 is 3, 4 is also in test; two labels are wrong."""
-    whole = joined(drawn_faces(30), drawn_faces(5, seed=1, split="test"))
+    whole = FaceSet.concatenate([drawn_faces(30), drawn_faces(5, seed=1, split="test")])
     images, labels = whole.images.copy(), np.where(whole.splits == "test", -1, whole.labels)
     images[0], images[1] = 10, 20
     images[3] = images[2]
@@ -247,6 +247,7 @@ def test_a_person_chooses_on_the_page_and_cleans_with_it(file: Path, faces: Face
         review = WebDriverWait(browser, 20).until(
             lambda _: next((each for each in tmp_path.glob("review*.json") if each.stat().st_size), None)
         )
+        assert review is not None
         assert console_errors(browser) == []
     assert review is not None
     chosen = {ids[0]: "drop", ids[1]: "keep", ids[8]: EXPRESSIONS[1], ids[9]: EXPRESSIONS[1]}

@@ -72,6 +72,7 @@ def test_evaluate_says_what_the_library_says(folder: Path, tmp_path: Path) -> No
     assert outcome.out.startswith("tiny on 40 labelled faces of faces.npz (valid)\n")
     assert f"{report.accuracy.value:.2%}" in outcome.out
     assert "of 30 with no twin in training" in outcome.out
+    assert report.ferplus is not None
     assert f"{report.ferplus.accuracy.value:.2%}" in outcome.out
     for figure in (report.balanced_accuracy, report.brier, report.nll, report.ferplus.kl):
         assert f"{figure:.3f}" in outcome.out

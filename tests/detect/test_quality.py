@@ -23,7 +23,9 @@ def face(*, side: float = 100, sure: float = 0.9, nose: float = 40, degrees: flo
     points[2, 0] = nose
     turn = np.radians(degrees)
     points = (points - 50) @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) + 50
-    return Detections(np.array([[0, 0, side, 100]], np.float32), np.float32([sure]), points[None].astype(np.float32))
+    return Detections(
+        np.array([[0, 0, side, 100]], np.float32), np.array([sure], np.float32), points[None].astype(np.float32)
+    )
 
 
 def test_what_makes_a_face_doubtful() -> None:
@@ -49,7 +51,7 @@ def test_a_face_that_lies_says_by_how_much(degrees: float) -> None:
 
 
 def test_without_landmarks_neither_turned_nor_sideways_is_told() -> None:
-    faces = Detections(np.array([[0, 0, 10, 10], [0, 0, 50, 50]], np.float32), np.float32([0.9, 0.9]))
+    faces = Detections(np.array([[0, 0, 10, 10], [0, 0, 50, 50]], np.float32), np.array([0.9, 0.9], np.float32))
     assert quality(faces) == ("good", "small")
     assert quality(faces[:0]) == ()
 

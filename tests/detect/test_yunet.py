@@ -7,6 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -118,6 +119,8 @@ def test_upright_faces_are_the_same_with_and_without_turning() -> None:
     for picture in (ASTRONAUT, ASTRONAUT // 4, resized(ASTRONAUT, 256, 256)):
         ours, theirs = YuNet()(picture), YuNet(turned=False)(picture)
         assert np.array_equal(ours.boxes, theirs.boxes)
+        assert ours.landmarks is not None
+        assert theirs.landmarks is not None
         assert np.array_equal(ours.landmarks, theirs.landmarks)
 
 
@@ -288,7 +291,7 @@ def test_refuses_what_is_no_picture(picture: Picture) -> None:
         ("threads", -1),
     ],
 )
-def test_refuses_settings_out_of_range(name: str, value: float) -> None:
+def test_refuses_settings_out_of_range(name: str, value: Any) -> None:
     with pytest.raises(ModelError, match=f"{name} must be .* got {value}"):
         YuNet(**{name: value})
 

@@ -70,6 +70,7 @@ def test_faces_without_votes_are_refused() -> None:
 def test_the_divergence_from_the_votes_is_scipys() -> None:
     faces = random_faces(50, votes=True)
     probs = np.random.default_rng(0).dirichlet(np.ones(7), 50).astype(np.float32)
+    assert faces.votes is not None
     wanted = [entropy(votes[:7], said) for votes, said in zip(faces.votes, probs, strict=True)]
     assert ferplus_report(probs, faces).kl == pytest.approx(np.mean(wanted), rel=1e-5)
 

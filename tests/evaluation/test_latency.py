@@ -33,7 +33,7 @@ def test_it_gives_the_batch_that_was_asked_for_often_enough() -> None:
 
 def test_an_empty_batch_is_refused() -> None:
     with pytest.raises(DataError, match="batch must be 1 face or more, got 0"):
-        bench(lambda images: Scores(np.zeros((len(images), 7))), batch=0)
+        bench(lambda images: Scores(np.zeros((len(images), 7), np.float32)), batch=0)
 
 
 def test_the_machine_is_one_line() -> None:

@@ -50,6 +50,6 @@ def test_equal_classifiers_do_not_differ() -> None:
 
 def test_predictions_of_other_faces_are_refused() -> None:
     with pytest.raises(DataError, match=r"got \(3,\), \(3,\) and \(2,\)"):
-        compare_predictions(np.zeros(3), np.zeros(3), np.zeros(2))
+        compare_predictions(np.zeros(3, int), np.zeros(3, int), np.zeros(2, int))
     with pytest.raises(DataError, match="one face or more"):
-        compare_predictions(np.zeros(0), np.zeros(0), np.zeros(0))
+        compare_predictions(np.zeros(0, int), np.zeros(0, int), np.zeros(0, int))

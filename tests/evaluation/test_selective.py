@@ -61,7 +61,8 @@ def test_ties_of_confidence_are_kept_or_left_out_together() -> None:
     confidence = np.repeat([0.9, 0.8, 0.4], 200)
     right = np.concatenate([np.ones(200), np.ones(200), np.arange(200) % 2]).astype(bool)
     threshold = fit_threshold(right, confidence, max_error=0.05)
-    assert (threshold.confidence, threshold.coverage) == (0.8, pytest.approx(2 / 3))
+    assert threshold.confidence == 0.8
+    assert threshold.coverage == pytest.approx(2 / 3)
     assert threshold.errors is not None
     assert threshold.errors.right == 0
 

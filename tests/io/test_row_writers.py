@@ -232,7 +232,7 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: py
     ],
 )
 def test_numbers_have_six_digits_and_times_all_seconds(tmp_path: Path, suffix: str, line: str) -> None:
-    row = {
+    row: Row = {
         "source": "a.mp4",
         "seconds": 12345.678901234,
         "left": 1234.5678710,

@@ -7,6 +7,7 @@ import io
 import multiprocessing
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_every_form_of_a_picture_gives_the_same_rows(predictor: mien.Predictor, 
     expected = predictor(PICTURE, source="a").rows()
     assert len(expected) == 1
     transparent = np.dstack([PICTURE, np.full(PICTURE.shape[:2], 255, np.uint8)])
-    for form in (
+    forms: list[Any] = [
         path,
         str(path),
         encoded(),
@@ -47,7 +48,8 @@ def test_every_form_of_a_picture_gives_the_same_rows(predictor: mien.Predictor, 
         transparent,
         PICTURE.astype(np.float32) / 255,
         PICTURE.astype(np.float64) / 255,
-    ):
+    ]
+    for form in forms:
         assert predictor(form, source="a").rows() == expected, type(form)
     assert predictor(PICTURE[..., ::-1], source="a", bgr=True).rows() == expected
     assert predictor(np.where(PICTURE == 255, 1.03, PICTURE / 255), source="a").rows() == expected
@@ -89,7 +91,7 @@ def test_transparent_pictures_lie_on_white() -> None:
     ],
     ids=range(13),
 )
-def test_what_is_no_picture_is_refused_in_a_line(predictor: mien.Predictor, form: object, said: str) -> None:
+def test_what_is_no_picture_is_refused_in_a_line(predictor: mien.Predictor, form: Any, said: str) -> None:
     with pytest.raises(mien.DataError, match=f"^a picture must be a path, bytes, .*{said}") as caught:
         predictor(form)
     assert "\n" not in str(caught.value)
@@ -113,7 +115,7 @@ def test_mien_predict_reads_a_picture() -> None:
 
 
 def test_a_batch_says_what_single_calls_say(predictor: mien.Predictor) -> None:
-    pictures = [PICTURE, np.zeros((50, 50, 3), np.uint8), PICTURE[:, ::-1], encoded()]
+    pictures: list[Any] = [PICTURE, np.zeros((50, 50, 3), np.uint8), PICTURE[:, ::-1], encoded()]
     batch = predictor.predict_batch(pictures, sources="abcd")
     assert [one.source for one in batch] == list("abcd")
     for one, picture, source in zip(batch, pictures, "abcd", strict=True):
@@ -136,7 +138,7 @@ def test_a_batch_classifies_all_faces_together() -> None:
 
 
 @pytest.mark.parametrize("one", ["photo.jpg", Path("photo.jpg"), b"content", PICTURE, PICTURE[:, :, 0]])
-def test_one_picture_is_no_batch(predictor: mien.Predictor, one: object) -> None:
+def test_one_picture_is_no_batch(predictor: mien.Predictor, one: Any) -> None:
     with pytest.raises(mien.DataError, match="pictures must be several, such as a list; of one picture, call"):
         predictor.predict_batch(one)
 
@@ -183,7 +185,8 @@ def test_a_notebook_shows_an_array_while_it_is_held(predictor: mien.Predictor) -
 @pytest.mark.parametrize("made", ["predictor", "classifier", "mirrored"])
 def test_it_may_be_pickled_and_copied(predictor: mien.Predictor, made: str) -> None:
     classifier = mien.load("swift-nano", threads=1, batch=3)
-    thing = {"predictor": predictor, "classifier": classifier, "mirrored": mien.Mirrored(classifier)}[made]
+    things: dict[str, Any] = {"predictor": predictor, "classifier": classifier, "mirrored": mien.Mirrored(classifier)}
+    thing = things[made]
     given = PICTURE if made == "predictor" else np.zeros((5, 48, 48), np.uint8)
     again = pickle.loads(pickle.dumps(thing))  # noqa: S301 (our own)
     for other in (again, copy.deepcopy(thing), copy.copy(thing)):

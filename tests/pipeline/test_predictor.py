@@ -1,6 +1,7 @@
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -186,7 +187,7 @@ def test_narrow_faces_are_left_out() -> None:
         boxes = [[0, 0, side, 2 * side] for side in (19.5, 20, 30)]
         return Detections(np.array(boxes, np.float32), np.ones(3, np.float32))
 
-    def count(**options: float) -> int:
+    def count(**options: Any) -> int:
         return len(Predictor(Brightness(), detector=detector, **options)(scene(9)).faces)
 
     assert (count(min_face=20), count(min_face=1), count(min_face=31)) == (2, 3, 0)
@@ -250,7 +251,7 @@ def test_the_smallest_face_is_told_to_the_detector() -> None:
         ({"min_face": 0}, ModelError, "min_face must be"),
     ],
 )
-def test_values_out_of_range_are_refused(options: dict[str, float], error: type[Exception], message: str) -> None:
+def test_values_out_of_range_are_refused(options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Predictor(Brightness(), **options)
 
@@ -270,7 +271,7 @@ def test_a_classifier_that_miscounts_is_refused() -> None:
 
 def test_classes_may_have_other_names() -> None:
     def classifier(images: NDArray[np.uint8]) -> Scores:
-        return Scores(np.tile(np.float32([0.25, 0.75]), (len(images), 1)), ("no", "yes"))
+        return Scores(np.tile(np.array([0.25, 0.75], np.float32), (len(images), 1)), ("no", "yes"))
 
     (row,) = Predictor(classifier, detector=squares)(scene(50)).rows()
     assert (row["expression"], row["no"], row["yes"]) == ("yes", 0.25, 0.75)

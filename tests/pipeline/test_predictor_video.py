@@ -3,6 +3,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,6 +69,7 @@ def test_each_face_keeps_its_track_and_is_where_it_is(two: Clip) -> None:
     for prediction, boxes in zip(predictions, two.boxes, strict=True):
         assert prediction.source == str(two.path)
         assert len(prediction.faces) == 2
+        assert prediction.tracks is not None
         for box, track in zip(prediction.faces.boxes, prediction.tracks, strict=True):
             near = max(boxes, key=lambda actor: box_iou(box, boxes[actor][None].astype(np.float32))[0])
             assert box_iou(box, boxes[near][None].astype(np.float32))[0] > 0.6
@@ -89,6 +91,7 @@ def test_people_who_cross_come_and_leave_and_a_cut(tmp_path: Path) -> None:
     counts = []
     for prediction in Predictor(Brightness()).stream(clip.path):
         counts.append(len(prediction.faces))
+        assert prediction.tracks is not None
         for track in prediction.tracks.tolist():
             seen.setdefault(track, []).append(prediction.seconds)
     assert sorted(seen) == [1, 2, 3, 4, 5]
@@ -123,7 +126,7 @@ def test_smoothing_takes_the_flicker_away() -> None:
         rows = [[0, 0, 0, 0.9, 0, 0, 0.1] if next(flicker) % 2 else [0, 0, 0, 0.2, 0, 0, 0.8] for _ in images]
         return Scores(np.array(rows, np.float32))
 
-    def happy(**options: float) -> NDArray[np.float32]:
+    def happy(**options: Any) -> NDArray[np.float32]:
         predictor = Predictor(classifier, detector=one_face, **options)
         return np.array([prediction.scores.probs[0, 3] for prediction in predictor.stream("webcam:0")])
 
@@ -180,7 +183,7 @@ def test_errors_of_what_looks_are_raised_and_end_the_threads(two: Clip, which: s
     def fail(_: NDArray[np.uint8]) -> Scores:
         raise ModelError("no more")
 
-    parts = {"detector": one_face, "classifier": Brightness()} | {which: fail}
+    parts: dict[str, Any] = {"detector": one_face, "classifier": Brightness()} | {which: fail}
     with pytest.raises(ModelError, match="no more"):
         list(Predictor(parts["classifier"], detector=parts["detector"]).stream(two.path))
     assert no_threads()
@@ -228,7 +231,7 @@ def test_a_live_source_drops_frames_rather_than_lag(monkeypatch: pytest.MonkeyPa
 def test_quality_and_doubtful_detections() -> None:
     def detector(_: NDArray[np.uint8]) -> Detections:
         boxes = [[0, 0, 10, 30], [0, 0, 50, 50], [60, 60, 120, 120]]
-        return Detections(np.array(boxes, np.float32), np.float32([0.9, 0.5, 0.8]))
+        return Detections(np.array(boxes, np.float32), np.array([0.9, 0.5, 0.8], np.float32))
 
     picture = np.zeros((200, 200, 3), np.uint8)  # too flat to tell more
     prediction = Predictor(Brightness(), detector=detector, min_face=5)(picture)
@@ -246,7 +249,7 @@ def test_quality_and_doubtful_detections() -> None:
         ({"stride": 0}, "stride must be 1 or more, got 0"),
     ],
 )
-def test_values_out_of_range_are_refused(options: dict[str, float], message: str) -> None:
+def test_values_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         Predictor(Brightness(), **options)
 

@@ -46,8 +46,12 @@ def live(recipe: str, faces: str, out: str, moment: str) -> None:
         event(f"after {Path(path).name}")
         return done
 
-    os.fsync, Path.replace = sync, replace
-    plots.plot_curve = lambda path, epochs: write_text(path, str(len(epochs)))  # a drawing takes long
+    for owner, name, stand_in in (
+        (os, "fsync", sync),
+        (Path, "replace", replace),
+        (plots, "plot_curve", lambda path, epochs: write_text(path, str(len(epochs)))),  # a drawing takes long
+    ):
+        setattr(owner, name, stand_in)
     loaded = load_recipe(recipe)
     run = train(loaded, load_faces(faces), out=out, resume=True, hardware=Hardware(threads=1, accelerator="cpu"))
     run.on_step = lambda _epochs, _loss, _pace: event()

@@ -4,6 +4,7 @@ import dataclasses
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,11 @@ from mien.errors import RecipeError
 from mien.labels import EXPRESSIONS, VOTES
 from mien.train import Recipe, load_recipe, train
 from mien.train.loss.settings import Loss
-from mien.train.nets import Cnn, Normalise, ResNet, Swift
 from mien.train.nets.facenet import FaceNet29
+from mien.train.nets.normalise import Normalise
+from mien.train.nets.plain import Cnn
+from mien.train.nets.resnet import ResNet
+from mien.train.nets.swift import Swift
 from mien.train.optim.settings import Optim
 from mien.train.recipe_files import shipped_recipes
 from mien.train.recipe_toml import REMOVED, RENAMED, parse_recipe
@@ -292,5 +296,6 @@ def test_the_reports_class_weights_are_in_our_order() -> None:
 
 
 def test_every_value_is_frozen() -> None:
+    recipe: Any = Recipe()
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Recipe().seed = 2
+        recipe.seed = 2

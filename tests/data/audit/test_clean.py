@@ -14,7 +14,7 @@ from mien.data.formats.npz import load_faces, load_history, save_faces
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet
-from support import drawn_faces, joined
+from support import drawn_faces
 
 HAPPY, SAD = EXPRESSIONS.index("happy"), EXPRESSIONS.index("sad")
 
@@ -22,7 +22,7 @@ HAPPY, SAD = EXPRESSIONS.index("happy"), EXPRESSIONS.index("sad")
 @pytest.fixture(scope="module")
 def faces() -> FaceSet:
     """Ten train faces and two test faces: 0 is blank, 1 is 2, 3 and 4 are also in test, 5 to 7 are one picture."""
-    whole = joined(drawn_faces(10), drawn_faces(2, seed=1, split="test"))
+    whole = FaceSet.concatenate([drawn_faces(10), drawn_faces(2, seed=1, split="test")])
     images, labels = whole.images.copy(), np.full(12, HAPPY)
     images[0] = 5
     images[1] = images[2]

@@ -39,7 +39,7 @@ def test_the_one_in_the_latest_split_stays() -> None:
         ("leak", 1, 2, None),
         ("leak", 3, 2, None),
     ]
-    assert (groups.groups, groups.redundant, groups.leaked) == (1, 3, {1, 2})
+    assert (groups.groups, groups.redundant, groups.leaked) == (1, 3, frozenset({1, 2}))
 
 
 def test_a_valid_face_in_test_but_not_in_train_is_no_leaked_one() -> None:

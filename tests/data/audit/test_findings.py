@@ -69,7 +69,15 @@ def test_values_print_themselves_in_a_line() -> None:
     ids=str,
 )
 def test_a_finding_of_other_values_is_refused(change: dict[str, Any]) -> None:
-    sound = {"kind": "label", "row": 1, "id": "a", "other": None, "severity": 0.5, "measure": 0.5, "suggestion": 2}
+    sound: dict[str, Any] = {
+        "kind": "label",
+        "row": 1,
+        "id": "a",
+        "other": None,
+        "severity": 0.5,
+        "measure": 0.5,
+        "suggestion": 2,
+    }
     with pytest.raises(DataError) as raised:
         Finding(**(sound | change))
     assert "\n" not in str(raised.value)

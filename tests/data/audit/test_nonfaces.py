@@ -44,7 +44,7 @@ def test_a_face_must_fill_a_good_part() -> None:
     image = drawn_faces(1).images[0]
     assert face_confidence(image, _detector(0.5)) == pytest.approx(0.5)
     assert face_confidence(image, _detector(0.5, side=10)) == 0
-    assert face_confidence(image, lambda _: Detections(np.zeros((0, 4)), np.zeros(0))) == 0
+    assert face_confidence(image, lambda _: Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))) == 0
 
 
 def test_the_detector_that_ships_tells_a_face_from_noise() -> None:

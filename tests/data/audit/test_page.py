@@ -33,7 +33,8 @@ def faces() -> FaceSet:
 
 def _content(page: str) -> dict[str, Any]:
     (text,) = re.findall(r'<script id="content" type="application/json">(.*?)</script>', page, re.DOTALL)
-    return json.loads(text)
+    content: dict[str, Any] = json.loads(text)
+    return content
 
 
 def test_every_finding_and_every_thumbnail_is_in_it(faces: FaceSet) -> None:

@@ -13,14 +13,13 @@ from PIL import Image
 import mien
 from mien.data.audit.findings import KINDS, Audit, load_audit
 from mien.data.audit.run import audit, describe, find_blanks, find_wrong_labels
-from mien.data.formats import write_fer2013, write_folder
-from mien.data.formats.fer2013_csv import read_fer2013
-from mien.data.formats.image_folder import read_folder
+from mien.data.formats.fer2013_csv import read_fer2013, write_fer2013
+from mien.data.formats.image_folder import read_folder, write_folder
 from mien.data.scores_file import FaceScores
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS, VOTES
 from mien.types import FaceSet, Scores
-from support import altered, drawn_faces, joined, random_faces
+from support import altered, drawn_faces, random_faces
 
 ASKED = ["faces", "blank", "constant", "duplicate_groups", "redundant_copies", "near_duplicate_groups", "leak_valid"]
 ASKED += ["leak_test", "conflict_groups", "nonface", "label"]
@@ -31,7 +30,7 @@ def faulty() -> FaceSet:
     """40 train, 10 valid and 10 test faces, and: a copy each way, near copies, blanks, a non-face."""
     rng = np.random.default_rng(0)
     sets = [drawn_faces(40), drawn_faces(10, seed=1, split="valid"), drawn_faces(10, seed=2, split="test")]
-    faces = joined(*sets)
+    faces = FaceSet.concatenate(sets)
     labels = np.where(faces.splits == "test", -1, faces.labels)
     images, splits = faces.images.copy(), faces.splits
     images[1] = images[0]  # a copy with another label, at a tie
@@ -107,7 +106,7 @@ def test_wrong_labels_are_found_by_scores() -> None:
 
 
 def test_description_against_numpy() -> None:
-    faces = joined(drawn_faces(30), drawn_faces(7, seed=1, split="valid"))
+    faces = FaceSet.concatenate([drawn_faces(30), drawn_faces(7, seed=1, split="valid")])
     facts = describe(faces)
     assert facts["pixel_mean"] == pytest.approx(faces.images.mean() / 255, abs=1e-6)
     assert facts["pixel_std"] == pytest.approx(faces.images.std() / 255, abs=1e-6)

@@ -5,6 +5,7 @@ import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,7 +54,7 @@ def test_kaggles_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "order", [("emotion", "Usage", "pixels"), ("pixels", "Usage", "emotion"), ("Usage", "emotion", "pixels")]
 )
-def test_columns_in_any_order_quoted_or_not(tmp_path: Path, quoting: int, end: str, order: tuple[str, ...]) -> None:
+def test_columns_in_any_order_quoted_or_not(tmp_path: Path, quoting: Any, end: str, order: tuple[str, ...]) -> None:
     faces = FACES[:9]
     file = io.StringIO()
     writer = csv.writer(file, quoting=quoting, lineterminator=end)

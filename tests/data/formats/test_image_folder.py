@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from mien.data.decode import encode_png
-from mien.data.formats.image_folder import parse_split, read_flat, read_folder
+from mien.data.formats.image_folder import read_flat, read_folder
+from mien.data.formats.paths import parse_split
 from mien.errors import DataError
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet

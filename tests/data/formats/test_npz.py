@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ ENTRIES = ["version", "images", "labels", "splits", "ids", "votes"]
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet", ".NPZ"])
 @pytest.mark.parametrize(
-    "faces", [FACES, random_faces(3), FACES[[5, 1]], replace(FACES, ids=[f"é/日本 {n}" for n in range(20)])]
+    "faces", [FACES, random_faces(3), FACES[[5, 1]], replace(FACES, ids=np.array([f"é/日本 {n}" for n in range(20)]))]
 )
 def test_faces_come_back(tmp_path: Path, suffix: str, faces: FaceSet) -> None:
     path = tmp_path / f"faces{suffix}"
@@ -111,7 +112,8 @@ def arrays() -> dict[str, np.ndarray]:
     ],
 )
 def test_other_contents_are_refused(tmp_path: Path, change: dict[str, np.ndarray], said: str) -> None:
-    np.savez(tmp_path / "x.npz", **(arrays() | change))
+    content: dict[str, Any] = arrays() | change
+    np.savez(tmp_path / "x.npz", **content)
     with pytest.raises(DataError, match=r"x\.npz") as raised:
         load_faces(tmp_path / "x.npz")
     assert said in str(raised.value)

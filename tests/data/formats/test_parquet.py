@@ -233,7 +233,7 @@ def _peak_megabytes(path: Path, message: str) -> float:
     assert "\n" not in str(raised.value)
     peak = tracemalloc.get_traced_memory()[1] + max(pa.total_allocated_bytes() - before, 0)
     tracemalloc.stop()
-    return peak / 1e6
+    return float(peak) / 1e6
 
 
 def test_a_small_file_of_many_or_large_rows_is_refused(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def test_pandas_and_pillow_read_the_rows(tmp_path: Path) -> None:
     assert np.array_equal(np.stack(pictures), FACES.images)
     assert rows["label"].tolist() == FACES.labels.tolist()
     assert rows["id"].tolist() == FACES.ids.tolist()
+    assert FACES.votes is not None
     assert np.array_equal(np.stack(rows["votes"].tolist()), FACES.votes)
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from PIL import Image
 
-from mien.data.formats import LOST, READERS, WRITERS, write_fer2013, write_flat, write_folder
-from mien.data.formats.fer2013_csv import read_fer2013
-from mien.data.formats.image_folder import read_flat, read_folder
+from mien.data.formats import LOST, READERS, WRITERS
+from mien.data.formats.fer2013_csv import read_fer2013, write_fer2013
+from mien.data.formats.image_folder import read_flat, read_folder, write_flat, write_folder
 from mien.errors import OutputError
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet

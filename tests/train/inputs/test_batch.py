@@ -1,6 +1,7 @@
 """A step's batch: augmented as `augment_faces` does it, then mixed."""
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def test_a_plain_batch_is_the_augmented_faces() -> None:
 
 
 @pytest.mark.parametrize("mix", ["mixup", "cutmix"])
-def test_lambda_is_the_share_that_the_pixels_tell(mix: str) -> None:
+def test_lambda_is_the_share_that_the_pixels_tell(mix: Literal["mixup", "cutmix"]) -> None:
     augment = dataclasses.replace(PLAIN, mix=mix, mix_prob=1.0, mix_alpha=1.0)
     batch = make_batch(IMAGES, ROWS, augment, side=48, generator=seeded())
     plain = resize(IMAGES, side=48)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,7 +111,8 @@ def test_stretch_and_shear_move_about_the_middle(faces: torch.Tensor) -> None:
     dots[:, 20:28, 20:28] = 255
     line, column = torch.arange(48.0), torch.arange(48.0)
     for name in ("stretch", "shear"):
-        augment = dataclasses.replace(STILL, **{name: 0.2})
+        change: dict[str, Any] = {name: 0.2}
+        augment = dataclasses.replace(STILL, **change)
         made = augment_faces(dots, augment, side=48, generator=torch.Generator().manual_seed(2))[:, 0]
         mass = made.sum(dim=(1, 2))
         assert ((made.sum(dim=1) @ column) / mass).sub(23.5).abs().max() < 0.3

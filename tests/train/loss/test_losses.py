@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -41,9 +42,7 @@ def loss(settings: Loss, faces: FaceSet, outputs: torch.Tensor, *, teacher_probs
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.05, 0.3])
 @pytest.mark.parametrize("weights", ["none", "inverse", "sqrt", GIVEN])
-def test_weights_and_smoothing_are_torchs(
-    faces: FaceSet, logits: torch.Tensor, smoothing: float, weights: str | tuple[float, ...]
-) -> None:
+def test_weights_and_smoothing_are_torchs(faces: FaceSet, logits: torch.Tensor, smoothing: float, weights: Any) -> None:
     counts = np.array(COUNTS, np.float64)
     wanted = {"none": np.ones(7), "inverse": 1 / counts, "sqrt": counts**-0.5}
     each = torch.tensor(wanted[weights] if isinstance(weights, str) else weights, dtype=torch.float32)
@@ -94,7 +93,7 @@ def test_smoothing_over_the_wrong_classes_alone(faces: FaceSet, logits: torch.Te
 
 @pytest.mark.parametrize("over", ["all", "wrong"])
 @pytest.mark.parametrize("votes", [0.0, 0.4, 1.0])
-def test_without_weights_each_target_sums_to_1(faces: FaceSet, over: str, votes: float) -> None:
+def test_without_weights_each_target_sums_to_1(faces: FaceSet, over: Literal["all", "wrong"], votes: float) -> None:
     targets = make_targets(Loss(smoothing=0.2, smoothing_over=over, ferplus_weight=votes), faces, classes=7)
     torch.testing.assert_close(targets.class_target.sum(dim=1), torch.ones(len(faces)))
     torch.testing.assert_close(targets.sample_weight, torch.ones(len(faces)))
@@ -128,7 +127,7 @@ def test_votes_with_weights_are_a_weighted_mean(faces: FaceSet, logits: torch.Te
 
 def test_fractions_of_votes_are_shares_too(faces: FaceSet, logits: torch.Tensor) -> None:
     assert faces.votes is not None
-    tenth = dataclasses.replace(faces, votes=faces.votes / 100)
+    tenth = dataclasses.replace(faces, votes=faces.votes / np.float32(100))
     settings = Loss(ferplus_weight=1.0, aux_ferplus_weight=0.5)
     outputs = torch.cat((logits, logits[:, :3], logits), dim=1)
     assert loss(settings, tenth, outputs) == pytest.approx(loss(settings, faces, outputs), rel=1e-5)
@@ -203,9 +202,10 @@ def test_rows_are_chosen(faces: FaceSet) -> None:
 @pytest.mark.parametrize("with_zeros", [True, False])
 def test_missing_votes_are_named(faces: FaceSet, key: str, with_zeros: bool) -> None:
     assert faces.votes is not None
+    change: dict[str, Any] = {key: 0.5}
     without = dataclasses.replace(faces, votes=np.zeros_like(faces.votes) if with_zeros else None)
     with pytest.raises(RunError, match=rf"^loss\.{key} needs faces with FER\+ votes .*--set loss\.{key}=0$"):
-        make_targets(dataclasses.replace(PLAIN, **{key: 0.5}), without, classes=7)
+        make_targets(dataclasses.replace(PLAIN, **change), without, classes=7)
 
 
 def test_a_wrong_number_of_weights_is_named(faces: FaceSet) -> None:

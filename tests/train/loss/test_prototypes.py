@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -117,7 +117,8 @@ def test_centres_are_the_mean_features() -> None:
 
 def test_centres_are_numbers_even_of_a_net_that_explodes() -> None:
     net = parse_recipe(RECIPE).build_net(classes=7).eval()
-    for layer in (net.backbone.stages[0][0], net.backbone.stages[1][0]):
+    stages: Any = net.backbone.stages
+    for layer in (stages[0][0], stages[1][0]):
         layer.weight.data.mul_(1e4)
     images = torch.tensor(random_faces(7).images)
     set_centres(net, images, torch.arange(7), side=48, class_names=EXPRESSIONS)
@@ -186,7 +187,9 @@ def test_a_net_of_prototypes_is_exported(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["euclidean", "cosine"])
-def test_prototypes_after_training_are_exported(faces: FaceSet, run: Path, tmp_path: Path, kind: str) -> None:
+def test_prototypes_after_training_are_exported(
+    faces: FaceSet, run: Path, tmp_path: Path, kind: Literal["euclidean", "cosine"]
+) -> None:
     card = export(run, tmp_path / "m.onnx", note="A test.", faces=faces, prototypes=kind)
     assert card.note.startswith("A test. Instead of the recipe's last layer: ")
     model, _ = load_inference_model(run, name="m")
@@ -206,7 +209,9 @@ def test_a_run_with_too_few_faces_of_a_class_leaves_nothing(faces: FaceSet, tmp_
 
 
 @pytest.mark.parametrize("kind", ["euclidean", "cosine"])
-def test_prototypes_take_the_place_of_an_ordinary_last_layer(faces: FaceSet, tmp_path: Path, kind: str) -> None:
+def test_prototypes_take_the_place_of_an_ordinary_last_layer(
+    faces: FaceSet, tmp_path: Path, kind: Literal["euclidean", "cosine"]
+) -> None:
     """By the command, and judged by class means of features that are worked out here."""
     (tmp_path / "r.toml").write_text("[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nepochs = 2\nbatch = 16\n")
     save_faces(faces, tmp_path / "f.npz")

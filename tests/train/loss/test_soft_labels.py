@@ -21,7 +21,8 @@ def hints(strength: float, *, seed: int) -> NDArray[np.float32]:
     logits = np.random.default_rng(seed).normal(size=(len(FACES), 7))
     logits[np.arange(len(FACES)), FACES.labels] += strength
     powers = np.exp(logits)
-    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    probs: NDArray[np.float32] = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    return probs
 
 
 def votes(*, seed: int = 2) -> NDArray[np.float32]:

@@ -1,5 +1,7 @@
 """Heads compute what their formulas say, by numpy and by torch's own functions."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -23,12 +25,14 @@ def means(stages: list[torch.Tensor]) -> list[np.ndarray]:
 
 def through(layer: torch.nn.Module, values: np.ndarray) -> np.ndarray:
     weights = layer.state_dict()
-    return values @ weights["weight"].numpy().T + weights["bias"].numpy()
+    outputs: np.ndarray = values @ weights["weight"].numpy().T + weights["bias"].numpy()
+    return outputs
 
 
 def ran(head: HeadNet, stages: list[torch.Tensor]) -> np.ndarray:
     with torch.no_grad():
-        return head.eval()(stages).numpy()
+        outputs: np.ndarray = head.eval()(stages).numpy()
+    return outputs
 
 
 def test_linear(stages: list[torch.Tensor]) -> None:
@@ -45,7 +49,7 @@ def test_two_and_three_layers(stages: list[torch.Tensor]) -> None:
 
 
 @pytest.mark.parametrize("weights", ["fixed", "learned"])
-def test_fused(stages: list[torch.Tensor], weights: str) -> None:
+def test_fused(stages: list[torch.Tensor], weights: Literal["fixed", "learned"]) -> None:
     settings = Head(fuse=(1, 2), fuse_share=0.4, fuse_weights=weights)
     head = HeadNet(settings, widths=WIDTHS, outputs=7)
     low, middle, last = means(stages)

@@ -62,8 +62,10 @@ def theirs(weights: dict[str, Tensor], faces: Tensor, name: str) -> Tensor:
     """He et al.'s net as torchvision computes it, from its weights alone."""
 
     def normed(maps: Tensor, at: str) -> Tensor:
-        parts = [weights[f"{at}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
-        return functional.batch_norm(maps, *parts)
+        mean, var, weight, bias = (
+            weights[f"{at}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+        )
+        return functional.batch_norm(maps, mean, var, weight, bias)
 
     maps = functional.conv2d(faces, weights["conv1.weight"], stride=2, padding=3)
     maps = functional.max_pool2d(normed(maps, "bn1").relu(), 3, 2, 1)

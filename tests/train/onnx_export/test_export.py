@@ -131,6 +131,7 @@ def test_the_last_epoch_is_exported_where_it_is_asked_for(tmp_path: Path) -> Non
     list(run)
     last = export(run, tmp_path / "last.onnx", epoch="last")
     _, best = load_inference_model(run, name="best")
+    assert run.best is not None
     assert (last.scores["epochs"], best.scores["epochs"]) == (3, run.best.number)
     assert last.scores["valid_accuracy"] == pytest.approx(run.epochs[-1].valid_accuracy)
     assert best.scores["valid_accuracy"] == pytest.approx(run.best.valid_accuracy)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -94,7 +95,7 @@ def test_torchrun(files: list[str], tmp_path: Path) -> None:
 
 def test_two_machines_are_like_one_and_end_when_one_is_lost(files: list[str], tmp_path: Path) -> None:
     """Each has a folder of its own; only the first's is written."""
-    together = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    together: dict[str, Any] = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     command = [*files, "--nodes", "2", "--set", 'optim.schedule="constant"', "--set", "optim.epochs=100000"]
     first, second = (
         start([*command, "-o", str(tmp_path / str(rank))], NODE_RANK=str(rank), **together) for rank in (0, 1)
@@ -115,7 +116,7 @@ def test_two_machines_are_like_one_and_end_when_one_is_lost(files: list[str], tm
 
 
 def test_machines_may_have_different_checkouts_but_must_have_one_teacher(files: list[str], tmp_path: Path) -> None:
-    together = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    together: dict[str, Any] = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     hosts = []
     for rank in (0, 1):
         own = tmp_path / str(rank)
@@ -141,9 +142,9 @@ def test_refusals(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def alone() -> Iterator[None]:
+def alone(tmp_path: Path) -> Iterator[None]:
     """A process group of this process."""
-    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
     yield
     distributed.destroy_process_group()
 

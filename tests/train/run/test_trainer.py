@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -190,7 +190,7 @@ def change_header(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     ],
 )
 def test_a_damaged_header_is_one_line(
-    finished: Path, tmp_path: Path, name: str, change: Callable[[dict[str, Any]], Any]
+    finished: Path, tmp_path: Path, name: Literal["best", "last"], change: Callable[[dict[str, Any]], Any]
 ) -> None:
     shutil.copytree(finished, tmp_path / "run")
     change_header(tmp_path / f"run/{name}.safetensors", change)

@@ -44,7 +44,16 @@ def test_unfinished_folds_give_no_scores(tmp_path: Path) -> None:
 def test_the_command_resumes_and_writes_the_scores(tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_text(RECIPE)
     save_faces(train_and_valid(70, 14), tmp_path / "f.npz")
-    command = ["train", tmp_path / "r.toml", "--faces", tmp_path / "f.npz", "-o", tmp_path / "run", "--folds", "2"]
+    command: list[str | Path] = [
+        "train",
+        tmp_path / "r.toml",
+        "--faces",
+        tmp_path / "f.npz",
+        "-o",
+        tmp_path / "run",
+        "--folds",
+        "2",
+    ]
     ended = run_mien(*command, "--threads", "1")
     assert ended.code == 0, ended.err
     assert "fold 2 of 2" in ended.err

@@ -50,8 +50,8 @@ def _fit(inputs: Tensor, labels: Tensor, *, classes: int) -> tuple[Tensor, Tenso
         solver.zero_grad()
         misfit = functional.cross_entropy(inputs @ weights + bias, labels, reduction="sum")
         cost: Tensor = (misfit + _PENALTY * weights.square().sum()) / len(inputs)
-        cost.backward()  # type: ignore[no-untyped-call]
+        cost.backward()
         return float(cost.detach())
 
-    solver.step(loss)  # type: ignore[no-untyped-call]
+    solver.step(loss)
     return weights.detach(), bias.detach()

@@ -52,10 +52,10 @@ def fit_calibration(logits: Tensor, labels: Tensor) -> Calibration:
         solver.zero_grad()
         misfit = functional.cross_entropy(logits * log_scale.exp() + bias, labels)
         cost: Tensor = misfit + _PENALTY * bias.square().sum()
-        cost.backward()  # type: ignore[no-untyped-call]  # torch's own annotations leave it out
+        cost.backward()
         return float(cost.detach())
 
-    solver.step(loss)  # type: ignore[no-untyped-call]  # as above
+    solver.step(loss)
     centred = (bias - bias.mean()).detach()
     return Calibration(
         temperature=float((-log_scale).exp().detach()),
