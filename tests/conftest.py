@@ -20,8 +20,10 @@ settings.load_profile("mien")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests that need what is not there."""
+    """Mark the tests that ask for FER2013, and skip those that need what is not there."""
     for item in items:
+        if "fer2013" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.fer2013)
         if item.get_closest_marker("linux") and sys.platform != "linux":
             item.add_marker(pytest.mark.skip(reason="needs Linux"))
         if item.get_closest_marker("browser") and missing_programs() and "MIEN_SKIP_NOTHING" not in os.environ:

@@ -56,7 +56,7 @@ def _cases() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 @pytest.mark.parametrize("case", _cases().values(), ids=_cases().keys())
-def test_confusion_and_its_figures_agree_with_scikit_learn_and_torchmetrics(
+def test_confusion_and_its_figures_are_those_of_other_libraries(
     case: tuple[np.ndarray, np.ndarray],
 ) -> None:
     labels, predicted = case

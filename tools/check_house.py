@@ -1,10 +1,11 @@
-"""Check three habits of the source that no linter knows. CI runs this; it prints what it counted.
+"""Check four habits of the source that no linter knows. CI runs this; it prints what it counted.
 
     python tools/check_house.py
 
 1. At most 20 imports stand inside functions, each with a comment that says why.
 2. A docstring's first line begins with a verb or a noun, not with a headless clause ("What the net sees").
 3. A module has at most 300 lines, or is listed in LONG with its reason.
+4. A test's name has at most 60 characters, and the test asserts something.
 """
 
 import ast
@@ -13,8 +14,10 @@ import sys
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src"
+TESTS = SOURCE.parent / "tests"
 MOST_INNER_IMPORTS = 20
 MOST_LINES = 300
+LONGEST_TEST_NAME = 60
 LONG: dict[str, str] = {}  # path below src -> why it may be longer
 
 _HEADLESS = re.compile(r"(What|Where|Whether|Which|Of|That|Theirs|Those|Whose|As|By|How)\b")
@@ -43,6 +46,21 @@ def headless_docstrings(tree: ast.Module) -> list[tuple[int, str]]:
     return found
 
 
+def weak_tests(tree: ast.Module) -> list[tuple[int, str]]:
+    """Return the line of each test whose name is too long or that asserts nothing, and what is wrong with it."""
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef) or not node.name.startswith("test_"):
+            continue
+        if len(node.name) > LONGEST_TEST_NAME:
+            found.append((node.lineno, f"{node.name} has {len(node.name)} characters, {LONGEST_TEST_NAME} at most"))
+        names = (getattr(each, "id", getattr(each, "attr", "")) for each in ast.walk(node))
+        asserts = any(isinstance(each, ast.Assert) for each in ast.walk(node))
+        if not asserts and not any("assert" in name or name == "raises" for name in names):
+            found.append((node.lineno, f"{node.name} asserts nothing"))
+    return found
+
+
 def main() -> int:
     """Print each offence and the counts. Return 1 if there is an offence, else 0."""
     imports, offences = 0, []
@@ -58,6 +76,10 @@ def main() -> int:
             offences.append(
                 f"{name}: {len(lines)} lines, {MOST_LINES} at most: split it, or list it in LONG with a reason"
             )
+    for path in sorted(TESTS.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        name = path.relative_to(TESTS.parent).as_posix()
+        offences += [f"{name}:{line}: {text}" for line, text in weak_tests(tree)]
     if imports > MOST_INNER_IMPORTS:
         offences.append(f"{imports} imports inside functions, {MOST_INNER_IMPORTS} at most")
     for offence in offences:

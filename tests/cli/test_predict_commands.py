@@ -189,7 +189,7 @@ def test_closed_standard_input_is_said(model: Path, monkeypatch: pytest.MonkeyPa
         (">table.csv", "cp1252", 0, "1 face in 1 picture\n"),
     ],
 )
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.linux
 def test_any_standard_output(
     crops: Path, model: Path, tmp_path: Path, redirected: str, coded: str, code: int, said: str
 ) -> None:
@@ -324,7 +324,7 @@ def test_standard_input_is_a_picture(photo: Path, model: Path, tmp_path: Path, m
     assert [path.name for path in (tmp_path / "drawn").iterdir()] == ["stdin.png"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
+@pytest.mark.linux
 def test_an_interrupt_leaves_no_half_output(crops: Path, model: Path, tmp_path: Path) -> None:
     output = tmp_path / "p.csv"
     heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"

@@ -212,7 +212,7 @@ def test_of_a_truncated_video_all_is_told_that_there_is(cut_short: Path, model: 
     assert len(outcome.err.splitlines()) == 4
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs the peak of the memory in use")
+@pytest.mark.linux
 def test_a_huge_picture_is_refused_without_being_unpacked(model: Path, tmp_path: Path) -> None:
     side = 20_000
 
@@ -327,7 +327,7 @@ def test_what_cannot_be_written_is_said_in_a_line(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals to send")
+@pytest.mark.linux
 @pytest.mark.parametrize(
     ("name", "signal_number"),
     [

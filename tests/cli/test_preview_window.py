@@ -89,7 +89,7 @@ def test_a_picture_stays_in_the_window_until_a_key_is_pressed(
         (Window(1, windows=False), ":0", "replace it by opencv-python"),
     ],
 )
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have a screen")
+@pytest.mark.linux
 def test_where_nothing_can_be_shown_it_is_said_in_a_line(
     clip: Clip, model: Path, monkeypatch: pytest.MonkeyPatch, opencv: object, screen: str, message: str
 ) -> None:

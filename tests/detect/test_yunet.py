@@ -220,7 +220,7 @@ def test_small_faces_are_found_when_they_are_asked_for() -> None:
     assert len(YuNet(min_face=64)(scene)) == 0
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory from Linux's /proc")
+@pytest.mark.linux
 def test_a_huge_picture_takes_little_more_memory_than_it_is() -> None:
     program = """
 import numpy as np

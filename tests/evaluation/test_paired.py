@@ -18,7 +18,7 @@ def test_the_p_value_is_scipys(cells: tuple[int, int, int, int]) -> None:
 
 
 @pytest.mark.parametrize("chances", [(0.5, 0.1, 0.1, 0.3), (0.6, 0.15, 0.05, 0.2), (0.9, 0.02, 0.01, 0.07)])
-def test_the_interval_holds_the_true_difference_as_often_as_it_says(chances: tuple[float, ...]) -> None:
+def test_intervals_hold_the_true_difference_as_often_as_said(chances: tuple[float, ...]) -> None:
     """Over every outcome with 40 faces, weighed by its chance."""
     count, covered, parts = 40, 0.0, (chances[1], chances[2], chances[0] + chances[3])
     for one in range(count + 1):

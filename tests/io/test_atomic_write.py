@@ -68,7 +68,7 @@ def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.linux
 def test_a_device_that_is_full_is_said() -> None:
     with pytest.raises(OutputError, match="No space left on device"):
         write_text("/dev/full", "new")
@@ -162,7 +162,7 @@ with atomic_write({str(path)!r}) as file:
     assert caplog.messages == [f"{left} is of a command that was stopped, or that still runs"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+@pytest.mark.linux
 def test_open_files_are_written_to_by_the_systems_names_for_them(tmp_path: Path) -> None:
     say = "from mien.io.atomic_write import write_text; write_text('/dev/stdout', 'new')"
     piped = subprocess.run([sys.executable, "-c", say], capture_output=True, check=True)
@@ -174,7 +174,7 @@ def test_open_files_are_written_to_by_the_systems_names_for_them(tmp_path: Path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.txt"]
 
 
-@pytest.mark.skipif(not IN_MEMORY.is_dir(), reason="this system has no /dev/shm")
+@pytest.mark.linux
 def test_files_in_memory_are_replaced_like_any() -> None:
     with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
         path = Path(folder) / "a.txt"
@@ -183,7 +183,7 @@ def test_files_in_memory_are_replaced_like_any() -> None:
         assert path.read_text() == "new"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+@pytest.mark.linux
 def test_a_link_stays_and_a_pipe_is_written_to(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("old")
     (tmp_path / "link.txt").symlink_to("a.txt")
@@ -207,7 +207,7 @@ def _write_video(path: Path) -> None:
         video.write(np.zeros((48, 64, 3), np.uint8), seconds=0)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+@pytest.mark.linux
 @pytest.mark.parametrize(
     ("name", "write"),
     [
@@ -272,7 +272,7 @@ def test_what_a_link_leads_to_is_looked_at_before_the_work(tmp_path: Path) -> No
         require_writable(tmp_path / "dangling.txt")
 
 
-def test_a_file_in_a_folder_that_takes_none_is_refused_before_the_work(
+def test_a_folder_that_takes_no_file_is_refused_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Writable as the file itself may be: it would be replaced by another."""

@@ -107,7 +107,7 @@ def test_transparent_pictures_lie_on_white(tmp_path: Path, mode: str) -> None:
     assert read[0, :3, 1].tolist() == [0, 255, 127]
 
 
-def test_a_transparent_palette_colour_lies_on_white_without_a_warning(tmp_path: Path) -> None:
+def test_a_transparent_palette_colour_lies_on_white(tmp_path: Path) -> None:
     image = Image.new("P", (2, 1))
     image.putpalette([10, 20, 30, 40, 50, 60])
     image.putpixel((1, 0), 1)
@@ -409,7 +409,7 @@ def test_damaged_heic_is_one_clear_error() -> None:
             read_picture(whole[:kept])
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+@pytest.mark.linux
 def test_a_pipe_or_device_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.jpg")
     for path in (tmp_path / "a.jpg", Path("/dev/zero")):
@@ -417,7 +417,7 @@ def test_a_pipe_or_device_is_not_waited_for(tmp_path: Path) -> None:
             read_picture(path)
 
 
-@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="needs the system's names for open files")
+@pytest.mark.linux
 def test_a_pipe_by_the_systems_name_is_read() -> None:
     """As shells give them: `mien predict <(command)`."""
     file = io.BytesIO()
@@ -439,8 +439,8 @@ def test_a_name_with_a_zero_byte_is_of_no_file() -> None:
         read_picture("a\0b.png")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs the peak of the memory in use")
-def test_a_pixel_takes_eight_bytes_so_that_the_largest_picture_fits(tmp_path: Path) -> None:
+@pytest.mark.linux
+def test_a_pixel_takes_eight_bytes_so_the_largest_picture_fits(tmp_path: Path) -> None:
     side = 5000  # with transparency, which takes the most
     (tmp_path / "large.png").write_bytes(png(bytes((1 + 4 * side) * side), side=side, bits=8, colours=6))
     code = (

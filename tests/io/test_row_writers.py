@@ -101,7 +101,7 @@ def test_a_carriage_return_ends_no_row(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_an_error_leaves_what_was_there_and_the_rows_so_far_beside_it(
+def test_an_error_leaves_the_old_file_and_the_rows_so_far(
     tmp_path: Path, suffix: str, error: type[BaseException]
 ) -> None:
     path = tmp_path / f"a{suffix}"
@@ -147,9 +147,7 @@ def test_without_rows_an_error_leaves_nothing(tmp_path: Path, suffix: str) -> No
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("video_first", [True, False])
-def test_videos_have_two_more_columns_and_pictures_leave_them_empty(
-    tmp_path: Path, suffix: str, video_first: bool
-) -> None:
+def test_videos_have_two_columns_that_pictures_leave_empty(tmp_path: Path, suffix: str, video_first: bool) -> None:
     moving = replace(prediction("a.mp4", 2, seed=3), seconds=1.25, tracks=np.array([7, 9]))
     both = [moving, PREDICTIONS[0]] if video_first else [PREDICTIONS[0], moving]
     path = tmp_path / f"a{suffix}"
@@ -180,7 +178,7 @@ def files_of_at_most(count: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
+@pytest.mark.linux
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_full_disk_leaves_whole_rows_only(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"

@@ -66,9 +66,7 @@ def test_a_file_is_taken_by_its_name_whatever_is_in_it(photos: Path) -> None:
     assert list(find_sources(strange)) == [str(strange)]
 
 
-def test_videos_go_by_their_name_and_by_patterns_but_not_by_folders(
-    photos: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_videos_go_by_name_and_by_pattern_but_not_by_folder(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(photos)
     for name in ("a.mp4", "B.MOV"):
         Path(name).touch()
@@ -102,9 +100,7 @@ def test_what_gives_many_frames_and_what_is_live(name: str, live: bool, moving: 
         assert list(find_sources(name)) == [name]
 
 
-def test_a_list_names_sources_and_what_is_missing_is_told_of_later(
-    photos: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_list_names_sources_and_the_missing_are_told_of_later(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(photos)
     Path("names.txt").write_text("b.png\n\n  inner  \ngone.png\n*.PNG\nwebcam:1\n", encoding="utf-8")
     found = list(find_sources("@names.txt"))
@@ -169,9 +165,7 @@ def test_what_cannot_be_read_is_reported_and_the_rest_goes_on(photos: Path, capl
     assert "left out" in caplog.text
 
 
-def test_a_folder_that_cannot_be_read_is_reported_and_the_rest_goes_on(
-    photos: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_cannot_be_read_does_not_stop_the_rest(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lock_folder(monkeypatch, "inner")
     told: list[str] = []
     assert len(list(frames_of(photos, on_error=lambda _, error: told.append(str(error))))) == 3
@@ -191,7 +185,7 @@ def test_a_dash_is_standard_input(photos: Path, monkeypatch: pytest.MonkeyPatch)
     assert frame.picture.shape == (4, 6, 3)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+@pytest.mark.linux
 def test_a_name_that_is_no_text_is_read_and_told_of_as_text(tmp_path: Path) -> None:
     name = os.fsencode(tmp_path) + b"/caf\xe9.png"
     image = io.BytesIO()
@@ -237,7 +231,7 @@ def test_a_folder_of_other_files_says_what_they_are(tmp_path: Path) -> None:
         list(find_sources(tmp_path))
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+@pytest.mark.linux
 def test_only_files_are_read_from_folders_and_no_folder_twice(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(photos / "pipe.jpg")
     (photos / "zero.png").symlink_to("/dev/zero")
@@ -269,7 +263,7 @@ def test_a_name_with_a_zero_byte_is_of_no_source() -> None:
         list(find_sources("a\0*.png"))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
+@pytest.mark.linux
 def test_a_list_may_have_names_that_are_no_text(tmp_path: Path) -> None:
     odd = os.fsdecode(b"caf\xe9\xe2\x80\xa8.png")  # with a separator of lines, by Unicode, in it
     Image.new("RGB", (60, 60)).save(tmp_path / odd)

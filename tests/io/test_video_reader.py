@@ -152,7 +152,7 @@ def test_steps_shorter_than_frames_give_all_frames(clip: Clip, every: float) -> 
     assert count_frames(str(clip.path), selection=FrameSelection(every=every)) == 50
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+@pytest.mark.linux
 def test_a_name_that_is_no_text(clip: Clip, tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4"))
     path.write_bytes(b"")

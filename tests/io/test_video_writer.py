@@ -231,7 +231,7 @@ def test_what_cannot_be_written_is_said_before_any_work(tmp_path: Path, name: st
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(resource is None, reason="needs a limit to the size of files")
+@pytest.mark.linux
 def test_a_full_disk_is_an_output_error(tmp_path: Path) -> None:
     noise = np.random.default_rng(0)
 

@@ -107,5 +107,5 @@ def test_pictures_of_any_shape_are_taken(shape: tuple[int, int]) -> None:
 
 def test_a_picture_is_only_looked_at() -> None:
     picture = PHOTOS["coffee.png"].copy()
-    picture.flags.writeable = False
-    CutDetector()(picture)
+    picture.flags.writeable = False  # so that a change is an error
+    assert not CutDetector()(picture)

@@ -47,7 +47,7 @@ def assert_same_tensors(one: Path, other: Path) -> None:
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
+@pytest.mark.linux
 def test_the_reports_recipe_killed_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On few faces and for few epochs; killed half through the first checkpoint, and right after it."""
     shorter = ["optim.epochs=2", "optim.step_epochs=1", "optim.batch=21"]
@@ -60,7 +60,7 @@ def test_the_reports_recipe_killed_and_resumed(tmp_path: Path, monkeypatch: pyte
         assert_same_tensors(tmp_path / "killed" / file, tmp_path / "whole" / file)
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
+@pytest.mark.linux
 @pytest.mark.parametrize("name", RECIPES)
 def test_killed_at_random_moments(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(list(RECIPES).index(name))

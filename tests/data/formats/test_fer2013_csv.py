@@ -1,7 +1,6 @@
 import csv
 import io
 import os
-import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -256,7 +255,7 @@ def test_rows_that_no_csv_reader_takes_are_named(tmp_path: Path) -> None:
         read_fer2013(carriage)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+@pytest.mark.linux
 def test_a_name_that_is_no_text_is_spelled_out(tmp_path: Path) -> None:
     path = written(tmp_path / os.fsdecode(b"tr\xe9.csv"), ["emotion,pixels", LINES[1].rpartition(",")[0]])
     assert read_fer2013(path).ids.tolist() == ["tr\\udce9:0"]

@@ -24,7 +24,7 @@ FACES = random_faces(300)
 IMAGES = FACES.images
 
 
-class Brightness:
+class LeftHalf:
     """A teacher that looks at the left half of a face alone; its classes are in an order of its own."""
 
     names = EXPRESSIONS[::-1]
@@ -47,7 +47,7 @@ def model_named(*names: str) -> mien.Classifier:
 
 
 def test_the_mean_of_face_and_mirror_image_in_the_nets_order() -> None:
-    teacher = Brightness()
+    teacher = LeftHalf()
     heard = ask_teacher(teacher, FACES, class_names=EXPRESSIONS)
     wanted = (teacher(IMAGES).probs + teacher(IMAGES[:, :, ::-1]).probs)[:, ::-1] / 2
     np.testing.assert_allclose(heard.probs, wanted, rtol=1e-6)
@@ -55,7 +55,7 @@ def test_the_mean_of_face_and_mirror_image_in_the_nets_order() -> None:
 
 def test_progress_reaches_the_end() -> None:
     calls: list[tuple[int, int]] = []
-    ask_teacher(Brightness(), FACES, class_names=EXPRESSIONS, progress=lambda done, total: calls.append((done, total)))
+    ask_teacher(LeftHalf(), FACES, class_names=EXPRESSIONS, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(256, 300), (300, 300)]
 
 
@@ -75,7 +75,7 @@ def test_which_teacher_it_was(tmp_path: Path) -> None:
     one, same = (load_teacher([str(tiny_model(tmp_path / name, seed=1))]) for name in ("a.onnx", "b.onnx"))
     other = load_teacher([str(tiny_model(tmp_path / "c.onnx", seed=2))])
     assert which(one) == which(same) != which(other)
-    assert which(Brightness()) == which(Brightness()) != which(Brightness(weight=2))
+    assert which(LeftHalf()) == which(LeftHalf()) != which(LeftHalf(weight=2))
 
 
 def test_a_teacher_of_other_classes_is_refused(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_run_is_taught_and_goes_on_with_its_teacher_alone(tmp_path: Path) -> N
 
 
 def test_a_teacher_from_python_sees_each_train_face_once(tmp_path: Path) -> None:
-    teacher, faces = Brightness(), train_and_valid(70, 28)
+    teacher, faces = LeftHalf(), train_and_valid(70, 28)
     run = train(parse_recipe(SMALL), faces, out=tmp_path / "run", hardware=ONE_THREAD, teacher=teacher)
     list(run)
     assert teacher.seen == 2 * 70
@@ -134,7 +134,7 @@ def test_a_teacher_from_python_sees_each_train_face_once(tmp_path: Path) -> None
 
 def scores_of(faces: FaceSet) -> FaceScores:
     order = np.arange(len(faces))[::-1]
-    return FaceScores(faces.ids[order], Brightness()(faces.images[order]), held_out=True)
+    return FaceScores(faces.ids[order], LeftHalf()(faces.images[order]), held_out=True)
 
 
 def test_held_out_scores_teach_each_face_by_its_id(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_held_out_scores_teach_each_face_by_its_id(tmp_path: Path) -> None:
     save_scores(scores_of(faces), tmp_path / "scores.npz")
     recipe = parse_recipe(SMALL, (f'loss.teachers=["{(tmp_path / "scores.npz").as_posix()}"]',))
     run = train(recipe, faces, out=tmp_path / "run", hardware=ONE_THREAD)
-    said = Brightness()(faces.images[:70]).probs[:, ::-1]
+    said = LeftHalf()(faces.images[:70]).probs[:, ::-1]
     softened = np.sqrt(said) / np.sqrt(said).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(run.objective.targets.teacher_probs.numpy(), softened, rtol=1e-5)
 
@@ -161,8 +161,8 @@ def test_the_votes_speak_with_the_teacher(tmp_path: Path) -> None:
     random = np.random.default_rng(1)
     voted = dataclasses.replace(faces, votes=random.integers(0, 5, (len(faces), 10)).astype(np.float32))
     recipe = parse_recipe(SMALL, ("loss.label_posterior=true", "loss.distill_temperature=1"))
-    run = train(recipe, voted, out=tmp_path / "run", hardware=ONE_THREAD, teacher=Brightness())
-    inside, taught = voted[:70], ask_teacher(Brightness(), voted[:70], class_names=EXPRESSIONS).probs
+    run = train(recipe, voted, out=tmp_path / "run", hardware=ONE_THREAD, teacher=LeftHalf())
+    inside, taught = voted[:70], ask_teacher(LeftHalf(), voted[:70], class_names=EXPRESSIONS).probs
     assert inside.votes is not None
     wanted = label_posterior(inside, votes=inside.votes, teacher_probs=taught, classes=7)
     np.testing.assert_allclose(run.objective.targets.teacher_probs.numpy(), wanted, rtol=1e-4)
@@ -170,11 +170,11 @@ def test_the_votes_speak_with_the_teacher(tmp_path: Path) -> None:
     wanted = label_posterior(inside, votes=inside.votes, teacher_probs=None, classes=7)
     np.testing.assert_allclose(alone.objective.targets.teacher_probs.numpy(), wanted, rtol=1e-4)
     with pytest.raises(RunError, match=r"^loss\.label_posterior needs faces .*--set loss\.label_posterior=false$"):
-        train(recipe, faces, out=tmp_path / "other", hardware=ONE_THREAD, teacher=Brightness())
+        train(recipe, faces, out=tmp_path / "other", hardware=ONE_THREAD, teacher=LeftHalf())
 
 
 def test_two_ways_to_name_a_teacher_are_one_too_many(tmp_path: Path) -> None:
     recipe = parse_recipe(SMALL, ('loss.teachers=["swift"]',))
     with pytest.raises(RunError, match="got both"):
-        train(recipe, train_and_valid(70, 28), out=tmp_path / "run", teacher=Brightness())
+        train(recipe, train_and_valid(70, 28), out=tmp_path / "run", teacher=LeftHalf())
     assert not (tmp_path / "run").exists()

@@ -115,7 +115,7 @@ def test_two_machines_are_like_one_and_end_when_one_is_lost(files: list[str], tm
     assert losses(tmp_path / "0")[0] == pytest.approx(next(iter(alone)).train_loss, abs=1e-4)
 
 
-def test_machines_may_have_different_checkouts_but_must_have_one_teacher(files: list[str], tmp_path: Path) -> None:
+def test_machines_may_differ_in_checkout_but_not_in_teacher(files: list[str], tmp_path: Path) -> None:
     together: dict[str, Any] = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     hosts = []
     for rank in (0, 1):

@@ -17,7 +17,7 @@ def epoch(number: int, *, side: int, seconds: float) -> Epoch:
     return Epoch(number, side, 1.0, 1.0, 0.5, 0.1, seconds, 100.0)
 
 
-def test_an_epoch_takes_as_long_as_the_last_ones_by_the_area_of_a_face() -> None:
+def test_an_epochs_time_is_foretold_by_the_area_of_a_face() -> None:
     how = Optim(epochs=4, image_sizes=((24, 0.5), (48, 0.5)))
     assert expected_seconds(how, []) == 0
     assert expected_seconds(how, [epoch(1, side=24, seconds=10)]) == 10
@@ -40,7 +40,7 @@ def test_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     assert TimeLimit(0).allows(1e9)
 
 
-def test_a_run_ends_in_time_with_a_usable_model_and_goes_on_in_another_call(tmp_path: Path) -> None:
+def test_a_run_ends_in_time_and_goes_on_in_another_call(tmp_path: Path) -> None:
     faces, out = train_and_valid(40, 14), tmp_path / "run"
     short = train(RECIPE, faces, out=out, minutes=1e-6, hardware=ONE_THREAD)
     assert [each.number for each in short] == [1]

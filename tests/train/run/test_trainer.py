@@ -222,7 +222,7 @@ def test_half_a_checkpoint_is_one_line(faces: FaceSet, finished: Path, tmp_path:
         train(small(("optim.epochs=1",)), faces, out=tmp_path / "run", resume=True, hardware=ONE_THREAD)
 
 
-def test_a_folder_that_cannot_be_made_and_a_damaged_run_are_named(faces: FaceSet, tmp_path: Path) -> None:
+def test_an_impossible_folder_and_a_damaged_run_are_named(faces: FaceSet, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"cannot make the folder .*file: File exists"):
         train(small(), faces, out=tmp_path / "file", hardware=ONE_THREAD)
@@ -244,7 +244,7 @@ def test_what_a_run_would_replace_is_kept(faces: FaceSet, tmp_path: Path) -> Non
         (tmp_path / name).unlink()
 
 
-def test_a_checkpoint_without_its_run_is_gone_on_with_only_by_resume(faces: FaceSet, tmp_path: Path) -> None:
+def test_a_checkpoint_without_its_run_goes_on_only_by_resume(faces: FaceSet, tmp_path: Path) -> None:
     next(iter(train(small(), faces, out=tmp_path, hardware=ONE_THREAD)))
     (tmp_path / "run.json").unlink()
     with pytest.raises(RunError, match="already holds a run: add --resume"):
@@ -310,7 +310,7 @@ def test_a_clipped_step_is_as_long_as_the_limit(faces: FaceSet, tmp_path: Path) 
         assert length == pytest.approx(limit, rel=1e-3) if limit else length > 0.1
 
 
-def test_a_gradient_beyond_all_numbers_is_told_as_the_loss_that_comes_of_it(faces: FaceSet, tmp_path: Path) -> None:
+def test_an_infinite_gradient_is_told_as_a_loss_of_nan(faces: FaceSet, tmp_path: Path) -> None:
     run = train(small((*STILL, "optim.max_grad_norm=1")), faces, out=tmp_path / "run", hardware=ONE_THREAD)
     next(iter(run.state.net.parameters())).register_hook(lambda gradient: gradient * float("inf"))
     with pytest.raises(RunError, match=r"^the loss is nan in epoch 1: lower optim\.lr, in another folder$"):
@@ -351,7 +351,7 @@ def test_a_finished_run_can_be_lengthened(faces: FaceSet, tmp_path: Path) -> Non
         train(small((*STEADY, "optim.epochs=2")), faces, out=tmp_path / "run", resume=True, hardware=ONE_THREAD)
 
 
-def test_a_loss_that_is_no_number_ends_the_run_and_keeps_what_there_is(faces: FaceSet, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_ends_the_run_and_loses_nothing(faces: FaceSet, tmp_path: Path) -> None:
     run = train(small(), faces, out=tmp_path / "run", hardware=ONE_THREAD)
     epochs = iter(run)
     next(epochs)

@@ -110,7 +110,7 @@ def test_valid_faces_by_other_names_are_known(tmp_path: Path) -> None:
     study([_candidate("a"), replace(_candidate("own"), train_faces=own)], twins, out=tmp_path)
 
 
-def test_processes_give_the_same_and_one_that_dies_is_a_failure_alone(tmp_path: Path) -> None:
+def test_processes_give_the_same_and_one_may_die_alone(tmp_path: Path) -> None:
     recipe = parse_recipe(RECIPE)
     told: list[int] = []
     deadly: Any = _Deadly()
