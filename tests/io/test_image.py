@@ -3,6 +3,7 @@ import os
 import struct
 import subprocess
 import sys
+import tempfile
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -472,3 +473,28 @@ def test_a_file_that_may_not_be_read_is_not_called_broken(tmp_path: Path, monkey
     monkeypatch.setattr(Path, "open", refused)
     with pytest.raises(DataError, match=r"a\.png cannot be read: Permission denied"):
         read_picture(tmp_path / "a.png")
+
+
+@pytest.mark.linux
+def test_pictures_are_read_after_a_fork_that_came_at_a_bad_moment() -> None:
+    code = """
+import os, sys, threading
+from mien.io.image import read_picture
+from mien.io.pixels import quietly
+inside, done = threading.Event(), threading.Event()
+def hold():
+    with quietly._lock:
+        inside.set()
+        done.wait()
+threading.Thread(target=hold, daemon=True).start()
+inside.wait()
+child = os.fork()
+if not child:
+    os._exit(read_picture(sys.argv[1]).shape != (40, 60, 3))
+done.set()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        path = saved(Image.fromarray(coloured()), Path(folder, "a.png"))
+        command = [sys.executable, "-W", "ignore", "-c", code, str(path)]
+        assert subprocess.run(command, check=False, timeout=30).returncode == 0

@@ -1,5 +1,6 @@
 """Pixels as arrays: upright RGB of 8 bits of any image, grey, and 48x48 where a picture is a face crop already."""
 
+import os
 import threading
 import warnings
 from typing import Any
@@ -165,11 +166,17 @@ class _Quietly:
     """
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._threads = 0
         self._caught = warnings.catch_warnings()
 
     def __enter__(self) -> None:
+        if os.getpid() != self._process:  # after a fork: a thread that is not here may have held the lock
+            self._begin()
         with self._lock:
             if not self._threads:
                 self._caught = warnings.catch_warnings()
