@@ -1,4 +1,4 @@
-"""How to crop a detected face so that it looks like FER2013's: which margin, and does turning it upright help?
+"""Compare ways to crop a detected face so that it looks like FER2013's: margins, and turning it upright.
 
 Pastes faces of the validation split, scaled 2 to 4 times and turned, into scenes without faces; finds them again with
 the detector that ships; crops them with several margins, turned upright or not; and compares what comes out with the

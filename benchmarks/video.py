@@ -52,6 +52,7 @@ class Timed:
         self.calls = 0
 
     def __call__(self, given: NDArray[np.uint8]) -> Any:
+        """Call the function, and count its seconds."""
         before = time.thread_time()
         result = self._function(given)
         self.seconds += time.thread_time() - before

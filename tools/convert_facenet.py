@@ -137,6 +137,7 @@ def _put(
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("package", type=Path, help="what npm pack @vladmandic/face-api@1.7.15 has written")
     parser.add_argument("--faces", type=Path, required=True, help="imported faces; the norms are measured on some")

@@ -94,7 +94,7 @@ class OnnxClassifier:
         return self.card.name
 
     def __repr__(self) -> str:
-        return f"OnnxClassifier({self._where!r}, name={self.name!r}, threads={self.threads}, batch={self.batch})"
+        return f"<OnnxClassifier {self.name}: {len(self.card.class_names)} classes, {self.threads} threads>"
 
     def __call__(self, images: NDArray[np.uint8], /) -> Scores:
         """Classify faces, (N, 48, 48) uint8; the scores' classes are those of the card.

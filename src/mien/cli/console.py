@@ -28,6 +28,7 @@ class RemarkHandler(logging.Handler):
     """Prints what the library logs, such as what it left out, as remarks."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Print one message."""
         remark(record.getMessage())
 
 
@@ -88,6 +89,7 @@ class ProgressBar:
         self._task = bar.add_task(plain(title), total=None)
 
     def __call__(self, done: float, total: float) -> None:
+        """Show how much is done."""
         self._bar.update(self._task, completed=done, total=total or None)
 
     def title(self, text: str) -> None:

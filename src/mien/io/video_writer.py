@@ -50,10 +50,12 @@ class VideoWriter:
 
     @property
     def begun(self) -> bool:
+        """Whether a frame was written."""
         return self._stream is not None
 
     @property
     def end(self) -> float:
+        """The time at which the last frame ends, in seconds."""
         return self.start + float(self._last * _CLOCK) + 1 / _RATE
 
     def write(self, picture: NDArray[np.uint8], *, seconds: float) -> None:
