@@ -20,6 +20,8 @@ from mien.io.pixels import to_face
 from mien.types import FACE_SIDE, Progress, batches
 
 _PICTURES_A_TASK = 64  # that a thread takes at a time
+_DARK = 16  # of 255: a picture is all but black where no pixel is as bright
+_NAMES_TOLD = 5
 _LARGEST_CROP = 400  # pixels: pictures whose shorter side is longer are rarely crops of faces
 _LONGEST_CROP = 1.25  # longer side by shorter side: of those of data sets of faces the largest
 # The start of a PNG file of 48x48 grey pixels of 8 bits: signature, first chunk, width, height, bits, colour type.
@@ -41,11 +43,14 @@ class DecodedFaces:
         The number of each face.
     photos
         For the numbers of pictures that are too large or too long to be crops of faces, their width and height.
+    black
+        The numbers of grey pictures of 48x48 pixels that are all but black; `read_picture` tells of others itself.
     """
 
     images: NDArray[np.uint8]
     numbers: list[int]
     photos: dict[int, tuple[int, int]]
+    black: list[int]
 
 
 def read_crop(source: Path | bytes) -> NDArray[np.uint8]:
@@ -93,6 +98,7 @@ def read_faces(
     faces = np.empty((count, FACE_SIDE, FACE_SIDE), np.uint8)
     kept: list[int] = []
     photos: dict[int, tuple[int, int]] = {}
+    black: list[int] = []
     chunks = list(batches(count, _PICTURES_A_TASK))
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
@@ -101,15 +107,18 @@ def read_faces(
                 if isinstance(result, DataError):
                     raise_or_report(result, on_bad)
                     continue
-                faces[len(kept)], size = result
+                face, size = result
+                faces[len(kept)] = face
                 kept.append(number)
+                if size == (FACE_SIDE, FACE_SIDE) and face.max() < _DARK:
+                    black.append(number)
                 if min(size) > _LARGEST_CROP or max(size) > _LONGEST_CROP * min(size):
                     photos[number] = size
             if progress:
                 progress(chunk.stop, count)
     finally:
         pool.shutdown(cancel_futures=True)  # after an error or an interruption, nothing more is read
-    return DecodedFaces(faces[: len(kept)], kept, photos)
+    return DecodedFaces(faces[: len(kept)], kept, photos, black)
 
 
 def warn_of_photos(photos: Sequence[tuple[str, tuple[int, int]]], *, count: int) -> None:
@@ -120,6 +129,16 @@ def warn_of_photos(photos: Sequence[tuple[str, tuple[int, int]]], *, count: int)
             "%d of %d pictures are no crops of faces by their sizes, such as %s (%dx%d), and were squeezed to %dx%d: "
             "if they are photos, crop them to their faces first, as the page on data shows",
             *(len(photos), count, name, width, height, FACE_SIDE, FACE_SIDE),
+        )
+
+
+def warn_of_black(names: Sequence[str], *, count: int) -> None:
+    """Log which of `count` pictures are all but black."""
+    if names:
+        more = f" and {len(names) - _NAMES_TOLD} more" if len(names) > _NAMES_TOLD else ""
+        told = ", ".join(names[:_NAMES_TOLD]) + more
+        _log.warning(
+            "%d of %d pictures are all but black: %s; `mien data clean` can drop blanks", len(names), count, told
         )
 
 

@@ -327,3 +327,13 @@ def test_whole_photos_are_told(
     assert len(read_folder(tmp_path)) == 3
     expected = f"{told} of 3 pictures are no crops of faces by their sizes, such as happy/0.png ({size[0]}x{size[1]})"
     assert (expected in caplog.text) == bool(told)
+
+
+def test_pictures_that_are_all_but_black_are_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tree(tmp_path, "happy/light.png")
+    for number in range(7):
+        (tmp_path / f"happy/{number}.png").write_bytes(encode_png(np.full((48, 48), number, np.uint8)))
+    assert len(read_folder(tmp_path)) == 8
+    (told,) = caplog.messages
+    assert "7 of 8 pictures are all but black: happy/0.png, happy/1.png, happy/2.png, happy/3.png, happy/4.png" in told
+    assert "and 2 more" in told

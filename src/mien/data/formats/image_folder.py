@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from mien.data.bad_rows import OnBad, raise_or_report
-from mien.data.decode import encode_png, read_crop, read_faces, warn_of_photos
+from mien.data.decode import encode_png, read_crop, read_faces, warn_of_black, warn_of_photos
 from mien.data.formats.paths import SPLIT_NAMES, id_from_path, is_of_archive, is_picture, list_entries, parse_split
 from mien.errors import DataError
 from mien.io.atomic_write import atomic_folder, is_dir, truncate_utf8
@@ -230,6 +230,7 @@ def _read(found: _Found, progress: Progress | None) -> FaceSet:
     )
     decoded = read_faces(len(named), lambda number: read_crop(named[number][1]), on_bad=found.on_bad, progress=progress)
     warn_of_photos([(named[number][0], size) for number, size in decoded.photos.items()], count=len(named))
+    warn_of_black([named[number][0] for number in decoded.black], count=len(named))
     return FaceSet(
         images=decoded.images,
         labels=np.array([named[number][2] for number in decoded.numbers], np.int64),
