@@ -21,7 +21,7 @@ import numpy as np
 from fuzz.inputs import READERS
 from fuzz.mutations import mutate
 
-_PATIENCE = 20.0  # seconds, after which a reader is held up
+_PATIENCE = 60.0  # seconds, after which a reader is held up: a busy machine is slow
 
 
 class Worker:
@@ -31,7 +31,7 @@ class Worker:
         self._errors = errors.open("w+b")
         command = [sys.executable, "-m", "fuzz.worker"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors)
-        self._answer(_PATIENCE * 6)  # it is ready
+        self._answer(_PATIENCE * 2)  # it is ready
         self._errors.truncate(0)
 
     def read(self, reader: str, path: Path) -> str:
