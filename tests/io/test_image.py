@@ -476,7 +476,7 @@ def test_a_file_that_may_not_be_read_is_not_called_broken(tmp_path: Path, monkey
 
 
 @pytest.mark.linux
-def test_pictures_are_read_after_a_fork_that_came_at_a_bad_moment() -> None:
+def test_pictures_are_read_after_a_fork_at_a_bad_moment() -> None:
     code = """
 import os, sys, threading
 from mien.io.image import read_picture
