@@ -210,3 +210,9 @@ def test_a_copy_goes_where_another_copy_of_it_stays(faces: FaceSet) -> None:
 def test_no_audit_can_relabel_a_test_face(faces: FaceSet) -> None:
     found = _audit_of(faces, Finding("label", 10, str(faces.ids[10]), None, 1.0, 0.9, SAD))
     assert clean(faces, found, relabel=0.5).relabelled == 0
+
+
+def test_what_was_cleaned_prints_itself_in_a_line(faces: FaceSet, found: Audit) -> None:
+    cleaned = clean(faces, found, drop=("blank", "leak"), relabel=0.6)
+    assert repr(cleaned) == "<Cleaned 9 faces: dropped 1 blank, 2 leak, relabelled 1>"
+    assert repr(clean(faces, found)) == "<Cleaned 12 faces: dropped none, relabelled 0>"

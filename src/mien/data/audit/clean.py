@@ -78,7 +78,7 @@ def load_review(path: Path | str, *, class_names: Sequence[str] = EXPRESSIONS) -
         raise DataError(f"{path} is no review: {why}; one is downloaded from the page of an audit") from error
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Cleaned:
     """Clean faces, and how they came about.
 
@@ -102,6 +102,10 @@ class Cleaned:
     by_split: dict[str, int]
     relabelled: int
     history: str
+
+    def __repr__(self) -> str:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items())
+        return f"<Cleaned {len(self.faces):,} faces: dropped {reasons or 'none'}, relabelled {self.relabelled:,}>"
 
 
 def clean(
