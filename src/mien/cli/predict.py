@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mien.classify.abstain import Abstaining
 from mien.classify.ensemble import class_names_of
 from mien.classify.session import providers_of
 from mien.cli.annotated_copies import annotated_copies
@@ -160,6 +161,17 @@ def predict(
             max=1,
         ),
     ] = 0.0,
+    max_error: Annotated[
+        float | None,
+        option(
+            "--max-error",
+            panel=THRESHOLDS,
+            metavar="SHARE",
+            help="Write `uncertain` where more answers than this would be wrong; for models of `mien calibrate`.",
+            min=0,
+            max=1,
+        ),
+    ] = None,
     min_detection: Annotated[
         float,
         option(
@@ -183,6 +195,8 @@ def predict(
     mien predict photos/ -o faces.csv --draw marked/
     mien predict party.mp4 --every 0.2 -o rows.csv --timeline faces.html
     """
+    if max_error is not None and (tta != "none" or prior or len(model) > 1):
+        raise typer.BadParameter("goes with one model, without --tta and --prior", param_hint="--max-error")
     selection = FrameSelection(every=every, start=start, end=end, max_side=max_side)
     names, missing = _find(sources)
     lists = [source.removeprefix(LIST) for source in sources]
@@ -190,6 +204,8 @@ def predict(
     detector = whole_image if cropped else None
     providers = providers_of(device)
     classifier = classifier_of(model, tta=tta, prior=prior, threads=threads_beside(detector), providers=providers)
+    if max_error is not None:
+        classifier = Abstaining(classifier, max_error=max_error)
     predictor = Predictor(
         classifier,
         detector=detector,

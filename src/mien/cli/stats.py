@@ -46,7 +46,7 @@ class PredictionStats:
             self._frames_without += 1
         elif not len(prediction.faces):
             self._pictures_without.append(prediction.source)
-        self._expressions.update(prediction.scores.class_names[top] for top in prediction.scores.top.tolist())
+        self._expressions.update(prediction.scores.names)
         self._quality.update(prediction.quality or ())
         if prediction.tracks is not None:
             self._tracks.update((prediction.source, track) for track in prediction.tracks.tolist())

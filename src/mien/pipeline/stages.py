@@ -108,7 +108,8 @@ class Stages:
         if not len(crops):
             return Scores(np.zeros((0, len(self.class_names)), np.float32), self.class_names)
         parts = [self.classifier(crops[some]) for some in batches(len(crops), self.batch)]
-        scores = Scores(np.concatenate([part.probs for part in parts]), parts[0].class_names)
+        first = parts[0]
+        scores = Scores(np.concatenate([part.probs for part in parts]), first.class_names, first.certain_from)
         if len(scores) != len(crops):
             raise ModelError(f"a classifier must give a row for each face, got {len(scores)} for {len(crops)}")
         return scores

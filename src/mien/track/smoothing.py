@@ -1,6 +1,7 @@
 """Probabilities that do not flicker: an exponentially weighted mean over time, for each face of a video."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ class Smoother:
         self._means = {
             track: mean for track, mean in self._means.items() if self._decay(mean, seconds) * mean[1] >= _FORGOTTEN
         }
-        return Scores(np.array(rows, np.float32).reshape(scores.probs.shape), scores.class_names)
+        return replace(scores, probs=np.array(rows, np.float32).reshape(scores.probs.shape))
 
     def _smooth(self, track: int, row: NDArray[np.float64], seconds: float) -> NDArray[np.float64]:
         before = self._means.get(track, (seconds, 0.0, np.zeros_like(row)))

@@ -82,20 +82,19 @@ class Prediction:
             rows = [[str(value) for value in row.values()] for row in self.rows()]
             names = columns(video=self.tracks is not None, class_names=self.scores.class_names)
             return titled_html(repr(self), table_html(list(self.rows()[0]) if rows else names, rows))
-        tops = [self.scores.class_names[top] for top in self.scores.top.tolist()]
-        faces = list(zip(tops, self.scores.confidence.tolist(), strict=True))
+        faces = list(zip(self.scores.names, self.scores.confidence.tolist(), strict=True))
         return titled_html(repr(self), thumbnail_html(picture, self.faces.boxes.tolist(), faces))
 
     def rows(self) -> list[dict[str, str | int | float]]:
         """Return a row for each face, of plain JSON-safe values: the only text form, whatever is written or sent.
 
         A row holds source; seconds and track (videos only); face, counted from 0; left, top, right, bottom in pixels;
-        detection (the detector's confidence); quality, where it is known; expression; confidence; then a probability
-        for each class. Where there is no face there is no row; `columns` names the columns then, too.
+        detection (the detector's confidence); quality, where it is known; expression, or `uncertain`; confidence; then
+        a probability for each class. Where there is no face there is no row; `columns` names the columns then, too.
         """
-        return [self._row(face) for face in range(len(self.faces))]
+        return [self._row(face, name) for face, name in enumerate(self.scores.names)]
 
-    def _row(self, face: int) -> dict[str, str | int | float]:
+    def _row(self, face: int, name: str) -> dict[str, str | int | float]:
         row: dict[str, str | int | float] = {"source": self.source}
         if self.tracks is not None:
             row |= {"seconds": float(self.seconds), "track": int(self.tracks[face])}
@@ -104,7 +103,7 @@ class Prediction:
         row["detection"] = float(self.faces.confidence[face])
         if self.quality is not None:
             row["quality"] = self.quality[face]
-        row["expression"] = self.scores.class_names[int(self.scores.top[face])]
+        row["expression"] = name
         row["confidence"] = float(self.scores.confidence[face])
         return row | dict(zip(self.scores.class_names, self.scores.probs[face].tolist(), strict=True))
 

@@ -12,6 +12,8 @@ from mien.labels import EXPRESSIONS, parse_vote
 from mien.types.checks import count_of, frozen, require
 from mien.types.html_repr import table_html, titled_html
 
+UNCERTAIN = "uncertain"  # the name of an answer that its classifier does not stand by
+
 _SHOWN = 3  # rows that the one-line form names
 _TABLE = 14  # rows that a notebook shows
 
@@ -26,6 +28,8 @@ class Scores:
         (N, K) float32, probabilities in [0, 1]; rows sum to 1.
     class_names
         The K classes, in the order of the columns.
+    certain_from
+        The confidence from which on the classifier stands by its answer; 0: always.
 
     Raises
     ------
@@ -35,6 +39,7 @@ class Scores:
 
     probs: NDArray[np.float32]
     class_names: tuple[str, ...] = EXPRESSIONS
+    certain_from: float = 0.0
 
     def __post_init__(self) -> None:
         probs = np.asarray(self.probs)
@@ -53,7 +58,7 @@ class Scores:
 
     def __getitem__(self, chosen: NDArray[Any] | slice) -> "Scores":
         """Select the rows that a mask, indices or a slice choose."""
-        return Scores(self.probs[chosen], self.class_names)
+        return Scores(self.probs[chosen], self.class_names, self.certain_from)
 
     def __repr__(self) -> str:
         tops = self.describe_tops()
@@ -65,7 +70,7 @@ class Scores:
 
     def describe_tops(self) -> str:
         """Return the classes and probabilities of the first rows, such as `happy 91%, sad 60%`."""
-        tops = [f"{self.class_names[top]} {prob:.0%}" for top, prob in zip(self.top, self.confidence, strict=True)]
+        tops = [f"{name} {prob:.0%}" for name, prob in zip(self.names, self.confidence, strict=True)]
         return ", ".join(tops[:_SHOWN] + ["..."] * (len(tops) > _SHOWN))
 
     def reordered(self, class_names: Sequence[str] = EXPRESSIONS) -> "Scores":
@@ -77,7 +82,8 @@ class Scores:
         own, wanted = ([parse_vote(name) or name for name in names] for names in (self.class_names, class_names))
         if sorted(own) != sorted(wanted):
             raise ModelError(f"classes must be {', '.join(class_names)}, got {', '.join(self.class_names)}")
-        return Scores(self.probs[:, [own.index(name) for name in wanted]], tuple(class_names))
+        columns = [own.index(name) for name in wanted]
+        return Scores(self.probs[:, columns], tuple(class_names), self.certain_from)
 
     @property
     def top(self) -> NDArray[np.int64]:
@@ -90,3 +96,17 @@ class Scores:
         """(N,) float32: the probability of that class."""
         confidence: NDArray[np.float32] = self.probs.max(axis=1, initial=0)
         return confidence
+
+    @property
+    def certain(self) -> NDArray[np.bool_]:
+        """(N,) bool: for which rows the classifier stands by its answer."""
+        certain: NDArray[np.bool_] = self.confidence >= self.certain_from
+        return certain
+
+    @property
+    def names(self) -> list[str]:
+        """The name of the most probable class of each row, or "uncertain"."""
+        return [
+            self.class_names[top] if certain else UNCERTAIN
+            for top, certain in zip(self.top.tolist(), self.certain.tolist(), strict=True)
+        ]

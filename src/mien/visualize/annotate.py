@@ -74,15 +74,13 @@ def save_picture(picture: NDArray[np.uint8], path: Path | str) -> None:
 
 @dataclass(frozen=True)
 class _Face:
-    """A face to draw: its box, its probabilities by class, and its track's name, which may be empty."""
+    """A face to draw: its box, its probabilities by class, its answer and confidence, and its track's name or ""."""
 
     box: _Box
     probs: dict[str, float]
+    top: str
+    confidence: float
     track: str
-
-    @property
-    def top(self) -> str:
-        return max(self.probs, key=lambda name: self.probs[name])
 
     @property
     def height(self) -> float:
@@ -94,8 +92,10 @@ def _faces(prediction: Prediction, factor: int) -> list[_Face]:
     tracks = [""] * len(scores) if prediction.tracks is None else [f"#{track} " for track in prediction.tracks]
     boxes: list[_Box] = [tuple(box) for box in (prediction.faces.boxes * factor).tolist()]
     return [
-        _Face(box, dict(zip(scores.class_names, probs, strict=True)), track)
-        for box, probs, track in zip(boxes, scores.probs.tolist(), tracks, strict=True)
+        _Face(box, dict(zip(scores.class_names, probs, strict=True)), name, confidence, track)
+        for box, probs, name, confidence, track in zip(
+            boxes, scores.probs.tolist(), scores.names, scores.confidence.tolist(), tracks, strict=True
+        )
     ]
 
 
@@ -175,7 +175,7 @@ class _Canvas:
         short = f"{face.track}{face.top}"
         size = self.letters(face)
         while size >= _FINEST:
-            for text in (f"{short} {face.probs[face.top]:.0%}", short):
+            for text in (f"{short} {face.confidence:.0%}", short):
                 width, height = _font(size).getlength(text) + 2 * size / 3, size * 1.35
                 for left, top in self._plate_places(face.box, width, height):
                     yield text, (left, top, left + width, top + height), size

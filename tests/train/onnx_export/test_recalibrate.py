@@ -1,14 +1,16 @@
 """Calibrated model files: what they say, that it is honest on other faces, and that they know when to abstain."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import mien
 from mien.classify.abstain import Abstaining
-from mien.errors import DataError, ModelError, OutputError
+from mien.errors import DataError, OutputError
 from mien.train import recalibrate
 from mien.types import FaceSet
 from support import random_faces, run_mien, tiny_model
@@ -50,19 +52,10 @@ def test_it_abstains_as_its_card_says(model: Path, tmp_path: Path) -> None:
     kept = [each for each in done.thresholds if each.errors is not None]
     assert kept
     for each in kept:
-        careful = Abstaining(mien.load(tmp_path / "m.onnx"), max_error=each.max_error)
-        decisions = careful.decide(others.images)
-        wrong = decisions.scores.top != others.labels
-        assert wrong[decisions.certain].mean() <= each.max_error
-        assert decisions.certain.mean() == pytest.approx(each.coverage, abs=0.05)
-        assert (np.array(decisions.names) == "uncertain").sum() == (~decisions.certain).sum()
-    np.testing.assert_array_equal(careful(others.images).probs, decisions.scores.probs)
-
-
-def test_without_a_threshold_it_says_what_to_do(model: Path) -> None:
-    with pytest.raises(ModelError, match=r"no threshold for an error of 0.1 \(it has: none\); fit one with: mien cal"):
-        Abstaining(mien.load(model))
-    assert Abstaining(mien.load(model), threshold=0.5).threshold == 0.5
+        scores = Abstaining(mien.load(tmp_path / "m.onnx"), max_error=each.max_error)(others.images)
+        wrong = scores.top != others.labels
+        assert wrong[scores.certain].mean() <= each.max_error
+        assert scores.certain.mean() == pytest.approx(each.coverage, abs=0.05)
 
 
 def test_too_few_faces_and_the_model_itself_are_refused(model: Path, tmp_path: Path) -> None:
@@ -80,5 +73,16 @@ def test_the_command(model: Path, tmp_path: Path) -> None:
     assert ended.code == 0, ended.err
     assert "On the half that fitted nothing: ECE 0." in ended.out
     assert mien.load(tmp_path / "m.onnx").card.temperature > 2
+    (tmp_path / "photos").mkdir()
+    for number, image in enumerate(random_faces(12, seed=9).images):
+        Image.fromarray(image).save(tmp_path / f"photos/{number:02}.png")
+    said = run_mien(
+        "predict", tmp_path / "photos", "--cropped", "-m", tmp_path / "m.onnx", "--max-error", "0.2", "--json"
+    )
+    assert said.code == 0, said.err
+    rows = json.loads(said.out)
+    threshold = mien.load(tmp_path / "m.onnx").card.scores["confidence_for_error_0.2"]
+    assert {row["expression"] == "uncertain" for row in rows} == {True, False}
+    assert all((row["expression"] == "uncertain") == (row["confidence"] < threshold) for row in rows)
     missing = run_mien("calibrate", model, tmp_path / "f.npz", "-o", tmp_path / "m.onnx", "--split", "test")
     assert (missing.code, missing.err) == (1, f"mien: {tmp_path / 'f.npz'} has no faces for --split test\n")
