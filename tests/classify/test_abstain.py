@@ -19,7 +19,7 @@ def stairs(images: NDArray[np.uint8]) -> Scores:
     confidence = 0.3 + 0.1 * np.arange(len(images))
     probs = np.repeat(((1 - confidence) / 6)[:, None], 7, axis=1)
     probs[:, 3] = confidence
-    return Scores(probs)
+    return Scores(probs.astype(np.float32))
 
 
 def test_answers_below_the_threshold_are_uncertain() -> None:
@@ -49,7 +49,7 @@ def test_without_a_threshold_it_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no threshold for an error of 0.1 \(it has: none\); fit one with: mien cal"):
         Abstaining(mien.load(model))
     Image.fromarray(random_faces(1).images[0]).save(tmp_path / "face.png")
-    command = ["predict", tmp_path / "face.png", "--cropped", "-m", model, "--max-error", "0.1"]
+    command: list[str | Path] = ["predict", tmp_path / "face.png", "--cropped", "-m", model, "--max-error", "0.1"]
     ended = run_mien(*command)
     assert (ended.code, "has no threshold for an error of 0.1" in ended.err) == (1, True)
     for more in (["--tta", "mirror"], ["-m", str(model)], ["--prior", "uniform"]):

@@ -204,8 +204,7 @@ def predict(
     detector = whole_image if cropped else None
     providers = providers_of(device)
     classifier = classifier_of(model, tta=tta, prior=prior, threads=threads_beside(detector), providers=providers)
-    if max_error is not None:
-        classifier = Abstaining(classifier, max_error=max_error)
+    classifier = classifier if max_error is None else Abstaining(classifier, max_error=max_error)
     predictor = Predictor(
         classifier,
         detector=detector,
