@@ -440,6 +440,14 @@ def test_a_name_with_a_zero_byte_is_of_no_file() -> None:
         read_picture("a\0b.png")
 
 
+def test_a_caller_may_allow_fewer_pixels() -> None:
+    file = io.BytesIO()
+    Image.fromarray(coloured(20, 10)).save(file, "PNG")
+    assert read_picture(file.getvalue(), max_pixels=200).shape == (20, 10, 3)
+    with pytest.raises(DataError, match="at most 199 pixels"):
+        read_picture(file.getvalue(), max_pixels=199)
+
+
 @pytest.mark.linux
 def test_a_pixel_takes_eight_bytes_so_the_largest_picture_fits(tmp_path: Path) -> None:
     side = 5000  # with transparency, which takes the most

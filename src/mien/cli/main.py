@@ -61,6 +61,7 @@ COMMANDS = (
     Command("predict", "predict", "Read the expressions of the faces in pictures and videos.", _LOOK),
     Command("demo", "demo", "Read the expression of a portrait that ships, and draw what was seen.", _LOOK),
     Command("models", "models", "List the models that ship, how good they are and how fast here.", _LOOK),
+    Command("serve", "serve", "Read the expressions of the faces in pictures that come over HTTP.", _LOOK),
     Command("show", "show", "Say what a file is and what it holds: a model, faces or a recipe.", _LOOK),
     Command("evaluate", "evaluate", "Measure how good a model is on labelled faces.", _LOOK),
     Command("bench", "bench", "Measure how fast a model is on this machine.", _LOOK),

@@ -17,7 +17,7 @@ from mien.types import Classifier
 
 # The panels of a command's help
 INPUT, OUTPUT, MODEL, VIDEO, THRESHOLDS = "Input", "Output", "Model", "Video", "Thresholds"
-TRAINING, HARDWARE = "Training", "Hardware"
+TRAINING, HARDWARE, NETWORK = "Training", "Hardware", "Network"
 
 Form = Literal["fer2013", "folder", "flat", "parquet"]
 

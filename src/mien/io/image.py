@@ -31,7 +31,7 @@ _DARK = 16  # of 255: a picture is all but black where fewer than one pixel in a
 _log = logging.getLogger(__name__)
 
 
-def read_picture(source: Path | str | bytes | IO[bytes]) -> NDArray[np.uint8]:
+def read_picture(source: Path | str | bytes | IO[bytes], *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Read a picture file as (H, W, 3) uint8 RGB, upright.
 
     The EXIF orientation is applied, transparent pictures are laid on white, pictures of more than 8 bits are scaled to
@@ -42,16 +42,18 @@ def read_picture(source: Path | str | bytes | IO[bytes]) -> NDArray[np.uint8]:
     ----------
     source
         The name of a file, the bytes of a file, or a binary file that is open.
+    max_pixels
+        Of larger pictures nothing is decoded.
 
     Raises
     ------
     DataError
-        Where the file is missing, broken, cut short, no picture, or larger than `MAX_PIXELS`; where HEIC is not
+        Where the file is missing, broken, cut short, no picture, or larger than `max_pixels`; where HEIC is not
         installed. The message names the file.
     """
     name = _name(source)
-    with _explained(name), _opened(source, name) as file:
-        picture = _read(file, name)
+    with _explained(name, max_pixels), _opened(source, name) as file:
+        picture = _read(file, name, max_pixels)
     _warn_if_black(picture, name)
     return picture
 
@@ -73,7 +75,7 @@ def _name(source: object) -> str:
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
+def _explained(name: str, max_pixels: int = MAX_PIXELS) -> Iterator[None]:
     """Turn what opening and decoding raise into a DataError of one line."""
     try:
         yield
@@ -86,7 +88,7 @@ def _explained(name: str) -> Iterator[None]:
     except IsADirectoryError as error:
         raise DataError(f"{name} must be a picture, got a folder") from error
     except Image.DecompressionBombError as error:
-        raise _too_large(name) from error
+        raise _too_large(name, max_pixels) from error
     except UnidentifiedImageError as error:
         raise DataError(f"{name} cannot be read, it is broken or cut short") from error
     except Exception as error:  # decoders raise whatever a broken file leads them to
@@ -136,36 +138,36 @@ def _kept(file: IO[bytes], name: str) -> IO[bytes]:
     return io.BytesIO(content)
 
 
-def _read(file: IO[bytes], name: str) -> NDArray[np.uint8]:
+def _read(file: IO[bytes], name: str, max_pixels: int) -> NDArray[np.uint8]:
     start = file.read(START)
     if not isinstance(start, bytes):
         raise DataError(f"{name} must be open in binary mode, got text")
     kind = format_of(start)
     if kind == "HEIC":
-        return to_rgb(_heic(file, name))
+        return to_rgb(_heic(file, name, max_pixels))
     try:
-        return _decoded(file, name)
+        return _decoded(file, name, max_pixels)
     except (SyntaxError, ValueError, OSError) as error:
         if kind == "PNG":
             file.seek(0)
             content = file.read()
             sound = without_damaged_chunks(content)
             if sound != content:
-                return _decoded(io.BytesIO(sound), name)
+                return _decoded(io.BytesIO(sound), name, max_pixels)
         if isinstance(error, UnidentifiedImageError) and kind not in FORMATS:
             what = kind or ("something else" if start else "an empty file")
             raise DataError(f"{name} must be a picture ({', '.join(FORMATS)}), got {what}") from error
         raise
 
 
-def _decoded(file: IO[bytes], name: str) -> NDArray[np.uint8]:
+def _decoded(file: IO[bytes], name: str, max_pixels: int) -> NDArray[np.uint8]:
     _silence_decoders()
     count = file.seek(0, os.SEEK_END)
     file.seek(0)
     with quietly:
         image = Image.open(file, formats=FORMATS)
         with image:
-            _require_size(image, name, count)
+            _require_size(image, name, count, max_pixels)
             if image.format in ("JPEG", "MPO"):
                 _require_few_scans(file, image.width * image.height, name)
             image.load()
@@ -185,7 +187,7 @@ def _silence_decoders() -> None:
             set_handler(None)
 
 
-def _heic(file: IO[bytes], name: str) -> Image.Image:
+def _heic(file: IO[bytes], name: str, max_pixels: int) -> Image.Image:
     try:
         import pillow_heif  # an extra
     except ImportError as error:
@@ -194,16 +196,16 @@ def _heic(file: IO[bytes], name: str) -> Image.Image:
     count = file.seek(0, os.SEEK_END)
     file.seek(0)
     opened = pillow_heif.open_heif(file)
-    _require_size(opened, name, count)
+    _require_size(opened, name, count, max_pixels)
     image: Image.Image = opened.to_pillow()
     return image
 
 
-def _require_size(image: Any, name: str, count: int) -> None:
+def _require_size(image: Any, name: str, count: int, max_pixels: int) -> None:
     """Refuse what would take too much memory or time, by the size that the file, of `count` bytes, claims."""
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise _too_large(name)
+    if width * height > max_pixels:
+        raise _too_large(name, max_pixels)
     if width * height > max(_SMALL, _FLATTEST * count):
         raise DataError(f"{name} cannot be read: it claims {width} x {height} pixels in {count:,} bytes")
 
@@ -221,8 +223,8 @@ def _require_few_scans(file: IO[bytes], pixels: int, name: str) -> None:
         raise DataError(f"{name} cannot be read: it has {scans:,} scans of {pixels:,} pixels; save it as another JPEG")
 
 
-def _too_large(name: str) -> DataError:
-    return DataError(f"{name} must be at most {MAX_PIXELS:,} pixels large; make it smaller first")
+def _too_large(name: str, max_pixels: int = MAX_PIXELS) -> DataError:
+    return DataError(f"{name} must be at most {max_pixels:,} pixels large; make it smaller first")
 
 
 def _warn_if_black(picture: NDArray[np.uint8], name: str) -> None:

@@ -1,0 +1,68 @@
+"""Middleware for every request: it asks for the token, adds headers that protect browsers, and counts responses."""
+
+import hmac
+from collections.abc import Callable
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+OPEN = ("/healthz",)  # paths that need no token
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Guard:
+    """ASGI middleware that asks for the token, adds the security headers, and counts the responses.
+
+    Parameters
+    ----------
+    app
+        What answers.
+    token
+        The shared secret, which a request gives as `Authorization: Bearer TOKEN`; empty: none is asked for.
+    on_response
+        Is called with the status of each response.
+    """
+
+    def __init__(self, app: ASGIApp, *, token: str, on_response: Callable[[int], None]) -> None:
+        self._app, self._on_response = app, on_response
+        self._expected = f"Bearer {token}".encode() if token else b""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                self._on_response(message["status"])
+            await send(message)
+
+        app = self._app if self._may_pass(scope) else _UNAUTHORISED
+        await app(scope, receive, send_guarded)
+
+    def _may_pass(self, scope: Scope) -> bool:
+        if not self._expected or scope["path"] in OPEN:
+            return True
+        given = Headers(scope=scope).get("authorization", "").encode("latin-1")
+        return hmac.compare_digest(given, self._expected)
+
+
+_UNAUTHORISED = JSONResponse(
+    {"detail": "the header Authorization must be: Bearer and the token of this service"},
+    401,
+    {"WWW-Authenticate": "Bearer", "Connection": "close"},
+)

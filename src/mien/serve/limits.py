@@ -1,0 +1,121 @@
+"""The limits of the service, and the gate that refuses at once what is over them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from fastapi import HTTPException
+from numpy.typing import NDArray
+
+from mien.types import Detections, Detector
+
+RETRY_SECONDS = 1  # what an overloaded service asks its clients to wait
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The limits of a service. A request over a limit is refused, and nothing is kept of it.
+
+    Parameters
+    ----------
+    request_bytes
+        Of the body of a request, however it comes.
+    pictures
+        In a request.
+    pixels
+        Of a picture. Its size is looked at before it is decoded; decoding takes up to 8.3 bytes a pixel.
+    faces
+        Of a picture. The largest are read, and the others left out.
+    queue
+        Pictures that wait or are worked on, and requests that are being received or answered.
+    held_bytes
+        Of the bodies of all requests together.
+    receive_seconds
+        For the head of a request, and as many for its body.
+    answer_seconds
+        From the end of a request's body to its answer.
+    send_seconds
+        That a client may leave a part of the answer unread.
+    """
+
+    request_bytes: int = 20_000_000
+    pictures: int = 16
+    pixels: int = 50_000_000
+    faces: int = 256
+    queue: int = 64
+    held_bytes: int = 256_000_000
+    receive_seconds: float = 20.0
+    answer_seconds: float = 60.0
+    send_seconds: float = 20.0
+
+
+def refusal(status: int, message: str, *, retry: bool = False) -> HTTPException:
+    """Return the error that refuses a request in one line and closes its connection, which may still be sending."""
+    again = {"Retry-After": str(RETRY_SECONDS)} if retry else {}
+    return HTTPException(status, message, {"Connection": "close", **again})
+
+
+class Gate:
+    """Counts the requests, pictures and bytes that are inside, and lets no more in than the limits say.
+
+    It belongs to one event loop and needs no lock.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.requests = self.pictures = self.bytes = 0
+
+    @contextmanager
+    def enter(self) -> Iterator["Admission"]:
+        """Let a request in until the block ends. Raises a refusal where too many are inside."""
+        if self.requests >= self._limits.queue:
+            raise refusal(503, f"busy with {self.requests} requests; try again", retry=True)
+        admission = Admission(self, self._limits)
+        self.requests += 1
+        try:
+            yield admission
+        finally:
+            self.requests -= 1
+            self.pictures -= admission.pictures
+            self.bytes -= admission.bytes
+
+
+class Admission:
+    """The share of one request in what is inside a gate."""
+
+    def __init__(self, gate: Gate, limits: Limits) -> None:
+        self._gate, self._limits = gate, limits
+        self.pictures = self.bytes = 0
+
+    def add_bytes(self, count: int) -> None:
+        """Count bytes of the body that came. Raises a refusal where they are too many."""
+        if self.bytes + count > self._limits.request_bytes:
+            raise refusal(
+                413, f"a request must have at most {self._limits.request_bytes:,} bytes; send fewer or smaller"
+            )
+        if self._gate.bytes + count > self._limits.held_bytes:
+            raise refusal(503, "busy with large requests; try again", retry=True)
+        self.bytes += count
+        self._gate.bytes += count
+
+    def add_pictures(self, count: int) -> None:
+        """Count the pictures of the request. Raises a refusal where they are too many."""
+        if count > self._limits.pictures:
+            raise refusal(413, f"a request must have at most {self._limits.pictures} pictures, got {count}")
+        if self._gate.pictures + count > self._limits.queue:
+            raise refusal(503, f"busy with {self._gate.pictures} pictures; try again", retry=True)
+        self.pictures += count
+        self._gate.pictures += count
+
+
+@dataclass(frozen=True)
+class LargestFaces:
+    """A detector that gives the largest faces that another one finds, at most so many."""
+
+    detector: Detector
+    most: int
+
+    def __call__(self, picture: NDArray[np.uint8], /) -> Detections:
+        """Find the faces of a picture, (H, W, 3) uint8 RGB."""
+        return self.detector(picture)[: self.most]

@@ -1,0 +1,74 @@
+"""The answers of the service, as its OpenAPI document describes them."""
+
+from pydantic import BaseModel, Field
+
+from mien.classify.ensemble import classifier_name
+from mien.classify.onnx import OnnxClassifier
+from mien.io.row_writers import round_row
+from mien.pipeline.predictor import Predictor
+from mien.serve.batching import Answer
+
+
+class PictureAnswer(BaseModel):
+    """A picture: its name, its size in pixels, and a row for each face, the largest first.
+
+    A row has the columns of `mien predict`: source, face, left, top, right, bottom, detection, quality, expression,
+    confidence, and a probability for each class.
+    """
+
+    source: str = Field(examples=["photo.jpg"])
+    width: int
+    height: int
+    rows: list[dict[str, str | int | float]]
+
+    @staticmethod
+    def of(answer: Answer) -> "PictureAnswer":
+        """Return the answer in the form in which it is sent."""
+        rows = [round_row(row) for row in answer.prediction.rows()]
+        return PictureAnswer(source=answer.prediction.source, width=answer.width, height=answer.height, rows=rows)
+
+
+class PredictAnswer(BaseModel):
+    """The answers for the pictures of a request, in their order."""
+
+    model: str = Field(examples=["swift"])
+    pictures: list[PictureAnswer]
+
+
+class Model(BaseModel):
+    """A model that the service answers with; scores: what its card says it reached, by measure."""
+
+    name: str
+    class_names: list[str]
+    parameters: int | None = None
+    hash: str | None = None
+    scores: dict[str, float] = {}
+
+    @staticmethod
+    def of(predictor: Predictor) -> "Model":
+        """Return what is known of the predictor's classifier. Only a model file has a card and a hash."""
+        classifier = predictor.classifier
+        model = Model(name=classifier_name(classifier), class_names=list(predictor.class_names))
+        if isinstance(classifier, OnnxClassifier):
+            model.hash, model.parameters = classifier.hash, classifier.card.parameters
+            model.scores = dict(classifier.card.scores)
+        return model
+
+
+class Models(BaseModel):
+    """The models that the service answers with."""
+
+    models: list[Model]
+
+
+class Health(BaseModel):
+    """Says that the service answers."""
+
+    status: str = "ok"
+    version: str
+
+
+class Refusal(BaseModel):
+    """Why a request was refused, in one line."""
+
+    detail: str

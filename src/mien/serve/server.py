@@ -1,0 +1,105 @@
+"""The server: uvicorn on one socket, with time limits for clients that send or read slowly."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from mien.errors import MienError
+from mien.serve.limits import Limits
+
+_CONNECTIONS = 512  # at once; more are answered 503
+_IDLE_SECONDS = 5  # that a connection stays open between two requests
+_HEAD_BYTES = 16_384  # of a request
+
+
+class _Timer:
+    """Calls a function after some seconds, unless it is stopped before."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self, call: Callable[[], None]) -> None:
+        """Start; a timer that runs goes on as it does."""
+        if self._handle is None:
+            self._handle = asyncio.get_running_loop().call_later(self._seconds, call)
+
+    def stop(self) -> None:
+        """Stop, so that it may be started anew."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+
+class TimedProtocol(H11Protocol):
+    """HTTP as uvicorn speaks it, but a connection ends whose client is slow to send a head or to read the answer."""
+
+    def __init__(self, *arguments: Any, limits: Limits, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._receiving, self._sending = _Timer(limits.receive_seconds), _Timer(limits.send_seconds)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """Begin to wait for the first head."""
+        super().connection_made(transport)
+        self._receiving.start(transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes. A head must be whole some seconds after its first byte; a body has a limit of its own."""
+        super().data_received(data)
+        if self.cycle is None or self.cycle.response_complete:
+            self._receiving.start(self.transport.abort)
+        else:
+            self._receiving.stop()
+
+    def pause_writing(self) -> None:
+        """Begin to wait for the client to read."""
+        super().pause_writing()
+        self._sending.start(self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on, since the client has read."""
+        super().resume_writing()
+        self._sending.stop()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._receiving.stop()
+        self._sending.stop()
+        super().connection_lost(exc)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; port 0: any that is free. Raises MienError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise MienError(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port") from error
+
+
+def run(app: FastAPI, listener: socket.socket, limits: Limits) -> None:
+    """Serve until a signal ends it. Requests that came in before are answered first."""
+    protocol = cast("type[asyncio.Protocol]", partial(TimedProtocol, limits=limits))
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    config = uvicorn.Config(
+        app,
+        http=protocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=_CONNECTIONS,
+        h11_max_incomplete_event_size=_HEAD_BYTES,
+        timeout_keep_alive=_IDLE_SECONDS,
+        timeout_graceful_shutdown=int(limits.answer_seconds),
+    )
+    uvicorn.Server(config).run(sockets=[listener])

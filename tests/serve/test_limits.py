@@ -1,0 +1,241 @@
+"""What the service refuses: each limit, hostile bodies, and requests without the token; in one line, and at once."""
+
+import asyncio
+import struct
+import tempfile
+import zlib
+from collections.abc import AsyncIterator
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mien.serve.app import create_app
+from mien.serve.limits import Limits
+from mien.types import Detections
+from serving import Client, limited, png, portrait
+
+
+@pytest.fixture(scope="module")
+def client() -> Client:
+    """A service with the limits that it has by itself."""
+    return Client(create_app("swift-nano", workers=1))
+
+
+def refused(answer: httpx.Response, status: int, words: str) -> None:
+    """Require that the answer refuses in one line that says this."""
+    assert answer.status_code == status, answer.text
+    detail = answer.json()["detail"]
+    assert words in detail
+    assert "\n" not in detail
+
+
+def bomb() -> bytes:
+    """A PNG file of a few bytes that claims 30,000 x 30,000 pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (bomb(), "at most 50,000,000 pixels"),
+        (portrait()[:2000], "cut short"),
+        (b"no picture", "must be a picture"),
+        (b"http://127.0.0.1/photo.jpg", "must be a picture"),
+        (b"/etc/passwd", "must be a picture"),
+        (b'{"url": "file:///etc/passwd"}', "must be a picture"),
+        (b"\x00" * 5000, "must be a picture"),
+        (b"\x89PNG\r\n\x1a\n" + b"\xff" * 500, "cannot be read"),
+    ],
+    ids=["bomb", "truncated", "text", "url", "path", "json", "zeros", "broken"],
+)
+def test_what_is_no_sound_picture_is_refused(client: Client, body: bytes, words: str) -> None:
+    refused(client.post(content=body), 422, words)
+
+
+def test_a_broken_picture_among_others_is_named(client: Client) -> None:
+    sent = [("a", ("good.jpg", portrait())), ("a", ("bad\n.jpg", portrait()[:900]))]
+    answer = client.post(files=sent)
+    refused(answer, 422, "bad")
+    assert "good.jpg" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "words"),
+    [
+        ("", b"", "got nothing"),
+        ("multipart/form-data", b"abc", "boundary"),
+        ("multipart/form-data; boundary=x", b"", "cut short"),
+        ("multipart/form-data; boundary=x", b"abc", "damaged"),
+        ("multipart/form-data; boundary=x", b"--x--\r\n", "got none"),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n',
+            "none",
+        ),
+        ("multipart/form-data; boundary=x", b"--x\r\n\r\nabc\r\n--x--\r\n", "damaged"),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="a"; filename="b"\r\n\r\nabc',
+            "cut short",
+        ),
+        ("multipart/form-data; boundary=" + "x" * 5000, b"abc", "damaged"),
+    ],
+)
+def test_damaged_forms_are_refused(client: Client, kind: str, body: bytes, words: str) -> None:
+    refused(client.post(content=body, headers={"Content-Type": kind}), 400, words)
+
+
+def test_names_of_files_are_only_text(client: Client) -> None:
+    name = "../../etc/pass\x1b[31mwd" + "x" * 400
+    (picture,) = client.post(files={"a": (name, portrait())}).json()["pictures"]
+    assert len(picture["source"]) <= 255
+    assert picture["source"].isprintable()
+
+
+def test_too_many_bytes_are_refused() -> None:
+    small = limited(request_bytes=1000)
+    refused(small.post(content=portrait()), 413, "at most 1,000 bytes")
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(100)
+
+    refused(small.post(content=endless()), 413, "at most 1,000 bytes")
+
+
+def test_a_body_too_large_is_refused_before_it_is_read() -> None:
+    async def unread() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()  # whoever reads it waits for the time limit
+        yield b""
+
+    answer = limited(request_bytes=1000).post(content=unread(), headers={"Content-Length": "1001"})
+    refused(answer, 413, "at most 1,000 bytes")
+    assert answer.headers["connection"] == "close"
+
+
+def test_too_many_pictures_are_refused() -> None:
+    refused(limited(pictures=2).post(files=[("a", ("a.jpg", portrait()))] * 3), 413, "at most 2 pictures")
+
+
+def test_too_many_pixels_are_refused() -> None:
+    refused(limited(pixels=100).post(content=png(np.zeros((20, 20, 3), np.uint8))), 422, "at most 100 pixels")
+
+
+def test_of_many_faces_the_largest_are_read() -> None:
+    def crowd(_picture: NDArray[np.uint8], /) -> Detections:
+        sides = np.arange(30, 50, dtype=np.float32)
+        return Detections(np.stack([sides * 0, sides * 0, sides, sides], axis=1), np.ones(20, np.float32))
+
+    app = create_app("swift-nano", detector=crowd, limits=Limits(faces=3), workers=1)
+    (picture,) = Client(app).post(content=portrait()).json()["pictures"]
+    assert [row["right"] for row in picture["rows"]] == [49, 48, 47]
+
+
+def test_a_slow_body_is_refused() -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"a"
+        await asyncio.Event().wait()
+
+    refused(limited(receive_seconds=0.05).post(content=slow()), 408, "within 0.05 seconds")
+
+
+def test_overload_is_refused_at_once_and_passes() -> None:
+    busy = limited(queue=2)
+
+    async def crowd(http: httpx.AsyncClient) -> tuple[list[httpx.Response], httpx.Response]:
+        answers = await asyncio.gather(*(http.post("/v1/predict", content=portrait()) for _ in range(8)))
+        return answers, await http.post("/v1/predict", content=portrait())
+
+    answers, after = busy.talk(crowd)
+    assert sorted(answer.status_code for answer in answers) == [200] * 2 + [503] * 6
+    for answer in answers:
+        if answer.status_code == 503:
+            refused(answer, 503, "busy with 2 requests")
+            assert answer.headers["retry-after"] == "1"
+    assert after.status_code == 200
+
+
+def test_pictures_beyond_the_queue_are_refused() -> None:
+    refused(limited(queue=2).post(files=[("a", ("a.jpg", portrait()))] * 3), 503, "busy")
+
+
+def test_bytes_of_all_requests_are_bounded() -> None:
+    answer = limited(held_bytes=1000).post(content=portrait())
+    refused(answer, 503, "busy with large requests")
+    assert answer.headers["retry-after"] == "1"
+
+
+def test_an_answer_that_takes_too_long_is_refused() -> None:
+    answer = limited(answer_seconds=0.0).post(content=portrait())
+    refused(answer, 503, "no answer within 0 seconds")
+
+
+def test_many_pictures_are_not_drawn(client: Client) -> None:
+    answer = client.post("/v1/predict?draw=1", files=[("a", ("a.jpg", portrait()))] * 2)
+    refused(answer, 422, "one picture a request, got 2")
+
+
+def test_a_wrong_query_is_refused(client: Client) -> None:
+    refused(client.post("/v1/predict?draw=maybe", content=portrait()), 422, "draw: ")
+
+
+def test_nothing_is_written_to_disk(monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a file was made")
+
+    for name in ("TemporaryFile", "NamedTemporaryFile", "mkstemp", "mkdtemp"):
+        monkeypatch.setattr(tempfile, name, refuse)
+    noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), dtype=np.uint8)
+    large = png(noise)
+    assert len(large) > 2 << 20  # more than form parsers hold in memory unless they are told to
+    assert client.post(files={"a": ("a.png", large)}).status_code == 200
+
+
+def test_the_token_is_asked_for() -> None:
+    app = create_app("swift-nano", token="sesame", workers=1)  # noqa: S106  # of this test alone
+    for headers in (
+        {},
+        {"Authorization": "Bearer open"},
+        {"Authorization": "sesame"},
+        {"Authorization": "Bearer \xe9"},
+    ):
+        stranger = Client(app, {name.encode(): value.encode("latin-1") for name, value in headers.items()})
+        for path in ("/v1/models", "/metrics", "/openapi.json", "/nothing"):
+            refused(stranger.get(path), 401, "token")
+        refused(stranger.post(content=portrait()), 401, "token")
+        assert stranger.get("/healthz").status_code == 200
+    friend = Client(app, {"Authorization": "Bearer sesame"})
+    assert friend.post(content=portrait()).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/models", "/nothing"])
+def test_headers_protect_browsers(client: Client, path: str) -> None:
+    headers = client.get(path, headers={"Origin": "https://elsewhere.example"}).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["content-security-policy"].startswith("default-src 'none'")
+    assert headers["cache-control"] == "no-store"
+    assert not [name for name in headers if name.startswith("access-control-")]
+
+
+def test_the_service_goes_on_after_a_fault_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    broken = iter([True])
+
+    def detector(_picture: NDArray[np.uint8], /) -> Detections:
+        if next(broken, False):
+            raise RuntimeError("a fault")
+        return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+    async def twice(http: httpx.AsyncClient) -> list[int]:
+        return [(await http.post("/v1/predict", content=portrait())).status_code for _ in range(2)]
+
+    assert Client(create_app("swift-nano", detector=detector, workers=1)).talk(twice) == [500, 200]
+    assert "JFIF" not in caplog.text

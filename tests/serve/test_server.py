@@ -1,0 +1,152 @@
+"""The service as a process of its own: `mien serve`, slow clients, and how it ends."""
+
+import io
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from serving import png, portrait
+from support import run_mien
+
+_IMPATIENT = """
+import sys
+import numpy as np
+from mien.serve.app import create_app
+from mien.serve.limits import Limits
+from mien.serve.server import listen, run
+from mien.types import Detections
+
+limits = Limits(receive_seconds=float(sys.argv[1]), send_seconds=0.3)
+faceless = lambda picture: Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+app = create_app("swift-nano", detector=faceless, limits=limits, workers=1)
+with listen("127.0.0.1", 0) as listener:
+    print(f"http://127.0.0.1:{listener.getsockname()[1]};", file=sys.stderr, flush=True)
+    run(app, listener, limits)
+"""
+
+
+@contextmanager
+def serving(*command: str) -> Iterator[tuple[subprocess.Popen[str], str, int]]:
+    """Run a service as a process, and give the process, its address and its port."""
+    process = subprocess.Popen([sys.executable, *command], stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert "http://" in line, line + process.stderr.read()
+        address = "http://" + line.partition("http://")[2].partition(";")[0]
+        yield process, address, int(address.rpartition(":")[2])
+    finally:
+        process.kill()
+        process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
+
+
+def test_the_command_serves_until_it_is_told_to_end() -> None:
+    with serving("-m", "mien", "serve", "--port", "0", "-m", "swift-nano", "--token", "sesame") as (
+        process,
+        address,
+        _,
+    ):
+        with httpx.Client(base_url=address, headers={"Authorization": "Bearer sesame"}) as client:
+            answer = client.post("/v1/predict", files={"a": ("photo.jpg", portrait())})
+            black = client.post("/v1/predict", files={"a": ("dark.png", png(np.zeros((64, 64, 3), np.uint8)))})
+            broken = client.post("/v1/predict", content=portrait()[:999])
+        assert answer.json()["pictures"][0]["rows"][0]["expression"] == "happy"
+        assert "server" not in answer.headers
+        assert (black.status_code, broken.status_code) == (200, 422)
+        assert httpx.get(f"{address}/v1/models").status_code == 401
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 143
+        assert process.stderr is not None
+        assert process.stderr.read() == ""  # nothing of the pictures, nothing of the requests
+
+
+@pytest.mark.linux
+def test_clients_that_are_slow_are_cut_off() -> None:
+    with serving("-c", _IMPATIENT, "0.3") as (process, address, port):
+        for start in (b"", b"GET / HT", b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: "):
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as slow:
+                slow.sendall(start)
+                assert _rest(slow) == b""
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as slow:
+            slow.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc")
+            assert _rest(slow).startswith(b"HTTP/1.1 408 ")
+        assert httpx.get(f"{address}/healthz").status_code == 200
+        assert process.poll() is None
+
+
+@pytest.mark.linux
+def test_a_client_that_does_not_read_is_cut_off() -> None:
+    large = png(np.random.default_rng(0).integers(0, 256, (2200, 2200, 3), dtype=np.uint8))
+    with serving("-c", _IMPATIENT, "30") as (process, address, port), socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.settimeout(30)
+        deaf.connect(("127.0.0.1", port))
+        head = f"POST /v1/predict?draw=1 HTTP/1.1\r\nHost: a\r\nContent-Length: {len(large)}\r\n\r\n"
+        deaf.sendall(head.encode() + large)
+        assert deaf.recv(12) == b"HTTP/1.1 200"
+        deadline = time.monotonic() + 30
+        while _has_connection(process.pid, deaf):  # the system keeps what the service wrote, so the client sees no end
+            assert time.monotonic() < deadline
+            assert httpx.get(f"{address}/healthz").status_code == 200
+
+
+def _has_connection(process: int, client: socket.socket) -> bool:
+    """Tell whether a process holds the other end of a connection open."""
+    ends = tuple(f":{port:04X}" for port in (client.getpeername()[1], client.getsockname()[1]))
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    inodes = {f"socket:[{words[9]}]" for words in lines if (words[1][8:], words[2][8:]) == ends}
+    held = set()
+    for file in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(OSError):  # it was closed meanwhile
+            held.add(str(file.readlink()))
+    return bool(inodes & held)
+
+
+def test_damaged_requests_leave_the_service_alive() -> None:
+    with serving("-c", _IMPATIENT, "30") as (process, address, port):
+        for wrong in (
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+            b"GET / HTTP/9.9\r\n\r\n",
+            b"POST /v1/predict HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
+            b"POST /v1/predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
+            b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"GET /../../etc/passwd HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        ):
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as hostile:
+                hostile.sendall(wrong)
+                status = _rest(hostile)[9:12]
+                assert status in (b"", b"400", b"404"), status
+        assert json.loads(httpx.get(f"{address}/healthz").content)["status"] == "ok"
+        assert process.poll() is None
+
+
+def test_a_port_that_is_taken_is_said_in_a_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ended = run_mien("serve", "--port", taken.getsockname()[1], "-m", "swift-nano")
+    assert (ended.code, ended.out) == (1, "")
+    assert "cannot listen on 127.0.0.1:" in ended.err
+    assert ended.err.endswith("choose another --port\n")
+
+
+def _rest(connection: socket.socket) -> bytes:
+    """Return what comes until the end; a reset is an end, too."""
+    content = io.BytesIO()
+    try:
+        while part := connection.recv(1 << 16):
+            content.write(part)
+    except ConnectionResetError:
+        pass
+    return content.getvalue()

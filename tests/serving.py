@@ -1,0 +1,65 @@
+"""A service in this process, and what its tests send."""
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any, TypeVar
+
+import httpx
+import numpy as np
+from fastapi import FastAPI
+from numpy.typing import NDArray
+from PIL import Image
+
+from mien.serve.app import create_app
+from mien.serve.limits import Limits
+
+T = TypeVar("T")
+
+
+@dataclass
+class Client:
+    """Talks to an application without a network; `talk` runs a conversation in which many requests may be open."""
+
+    app: FastAPI
+    headers: Mapping[str, str] | Mapping[bytes, bytes] = field(default_factory=dict)
+
+    def talk(self, conversation: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
+        """Run the conversation while the application is alive."""
+
+        async def run() -> T:
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+            async with (
+                self.app.router.lifespan_context(self.app),
+                httpx.AsyncClient(transport=transport, base_url="http://mien", headers=self.headers) as client,
+            ):
+                return await conversation(client)
+
+        return asyncio.run(run())
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        """GET a path."""
+        return self.talk(lambda client: client.get(path, **more))
+
+    def post(self, path: str = "/v1/predict", **more: Any) -> httpx.Response:
+        """POST to a path."""
+        return self.talk(lambda client: client.post(path, **more))
+
+
+def portrait() -> bytes:
+    """The file of the portrait that ships."""
+    return (files("mien") / "assets" / "portrait.jpg").read_bytes()
+
+
+def limited(**limits: Any) -> Client:
+    """A service with these limits."""
+    return Client(create_app("swift-nano", limits=Limits(**limits), workers=1))
+
+
+def png(picture: NDArray[np.uint8]) -> bytes:
+    """The file of a picture."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
