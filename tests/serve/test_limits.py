@@ -23,7 +23,7 @@ def client() -> Client:
     return Client(create_app("swift-nano", workers=1))
 
 
-def refused(answer: httpx.Response, status: int, words: str) -> None:
+def assert_refused(answer: httpx.Response, status: int, words: str) -> None:
     """Require that the answer refuses in one line that says this."""
     assert answer.status_code == status, answer.text
     detail = answer.json()["detail"]
@@ -58,13 +58,13 @@ def bomb() -> bytes:
     ids=["bomb", "truncated", "text", "url", "path", "json", "zeros", "broken"],
 )
 def test_what_is_no_sound_picture_is_refused(client: Client, body: bytes, words: str) -> None:
-    refused(client.post(content=body), 422, words)
+    assert_refused(client.post(content=body), 422, words)
 
 
 def test_a_broken_picture_among_others_is_named(client: Client) -> None:
     sent = [("a", ("good.jpg", portrait())), ("a", ("bad\n.jpg", portrait()[:900]))]
     answer = client.post(files=sent)
-    refused(answer, 422, "bad")
+    assert_refused(answer, 422, "bad")
     assert "good.jpg" not in answer.text
 
 
@@ -91,7 +91,7 @@ def test_a_broken_picture_among_others_is_named(client: Client) -> None:
     ],
 )
 def test_damaged_forms_are_refused(client: Client, kind: str, body: bytes, words: str) -> None:
-    refused(client.post(content=body, headers={"Content-Type": kind}), 400, words)
+    assert_refused(client.post(content=body, headers={"Content-Type": kind}), 400, words)
 
 
 def test_names_of_files_are_only_text(client: Client) -> None:
@@ -103,13 +103,13 @@ def test_names_of_files_are_only_text(client: Client) -> None:
 
 def test_too_many_bytes_are_refused() -> None:
     small = limited(request_bytes=1000)
-    refused(small.post(content=portrait()), 413, "at most 1,000 bytes")
+    assert_refused(small.post(content=portrait()), 413, "at most 1,000 bytes")
 
     async def endless() -> AsyncIterator[bytes]:
         while True:
             yield bytes(100)
 
-    refused(small.post(content=endless()), 413, "at most 1,000 bytes")
+    assert_refused(small.post(content=endless()), 413, "at most 1,000 bytes")
 
 
 def test_a_body_too_large_is_refused_before_it_is_read() -> None:
@@ -118,16 +118,16 @@ def test_a_body_too_large_is_refused_before_it_is_read() -> None:
         yield b""
 
     answer = limited(request_bytes=1000).post(content=unread(), headers={"Content-Length": "1001"})
-    refused(answer, 413, "at most 1,000 bytes")
+    assert_refused(answer, 413, "at most 1,000 bytes")
     assert answer.headers["connection"] == "close"
 
 
 def test_too_many_pictures_are_refused() -> None:
-    refused(limited(pictures=2).post(files=[("a", ("a.jpg", portrait()))] * 3), 413, "at most 2 pictures")
+    assert_refused(limited(pictures=2).post(files=[("a", ("a.jpg", portrait()))] * 3), 413, "at most 2 pictures")
 
 
 def test_too_many_pixels_are_refused() -> None:
-    refused(limited(pixels=100).post(content=png(np.zeros((20, 20, 3), np.uint8))), 422, "at most 100 pixels")
+    assert_refused(limited(pixels=100).post(content=png(np.zeros((20, 20, 3), np.uint8))), 422, "at most 100 pixels")
 
 
 def test_of_many_faces_the_largest_are_read() -> None:
@@ -145,7 +145,7 @@ def test_a_slow_body_is_refused() -> None:
         yield b"a"
         await asyncio.Event().wait()
 
-    refused(limited(receive_seconds=0.05).post(content=slow()), 408, "within 0.05 seconds")
+    assert_refused(limited(receive_seconds=0.05).post(content=slow()), 408, "within 0.05 seconds")
 
 
 def test_overload_is_refused_at_once_and_passes() -> None:
@@ -159,33 +159,33 @@ def test_overload_is_refused_at_once_and_passes() -> None:
     assert sorted(answer.status_code for answer in answers) == [200] * 2 + [503] * 6
     for answer in answers:
         if answer.status_code == 503:
-            refused(answer, 503, "busy with 2 requests")
+            assert_refused(answer, 503, "busy with 2 requests")
             assert answer.headers["retry-after"] == "1"
     assert after.status_code == 200
 
 
 def test_pictures_beyond_the_queue_are_refused() -> None:
-    refused(limited(queue=2).post(files=[("a", ("a.jpg", portrait()))] * 3), 503, "busy")
+    assert_refused(limited(queue=2).post(files=[("a", ("a.jpg", portrait()))] * 3), 503, "busy")
 
 
 def test_bytes_of_all_requests_are_bounded() -> None:
     answer = limited(held_bytes=1000).post(content=portrait())
-    refused(answer, 503, "busy with large requests")
+    assert_refused(answer, 503, "busy with large requests")
     assert answer.headers["retry-after"] == "1"
 
 
 def test_an_answer_that_takes_too_long_is_refused() -> None:
     answer = limited(answer_seconds=0.0).post(content=portrait())
-    refused(answer, 503, "no answer within 0 seconds")
+    assert_refused(answer, 503, "no answer within 0 seconds")
 
 
 def test_many_pictures_are_not_drawn(client: Client) -> None:
     answer = client.post("/v1/predict?draw=1", files=[("a", ("a.jpg", portrait()))] * 2)
-    refused(answer, 422, "one picture a request, got 2")
+    assert_refused(answer, 422, "one picture a request, got 2")
 
 
 def test_a_wrong_query_is_refused(client: Client) -> None:
-    refused(client.post("/v1/predict?draw=maybe", content=portrait()), 422, "draw: ")
+    assert_refused(client.post("/v1/predict?draw=maybe", content=portrait()), 422, "draw: ")
 
 
 def test_nothing_is_written_to_disk(monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
@@ -210,8 +210,8 @@ def test_the_token_is_asked_for() -> None:
     ):
         stranger = Client(app, {name.encode(): value.encode("latin-1") for name, value in headers.items()})
         for path in ("/v1/models", "/metrics", "/openapi.json", "/nothing"):
-            refused(stranger.get(path), 401, "token")
-        refused(stranger.post(content=portrait()), 401, "token")
+            assert_refused(stranger.get(path), 401, "token")
+        assert_refused(stranger.post(content=portrait()), 401, "token")
         assert stranger.get("/healthz").status_code == 200
     friend = Client(app, {"Authorization": "Bearer sesame"})
     assert friend.post(content=portrait()).status_code == 200
@@ -234,8 +234,11 @@ def test_the_service_goes_on_after_a_fault_of_its_own(caplog: pytest.LogCaptureF
             raise RuntimeError("a fault")
         return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
-    async def twice(http: httpx.AsyncClient) -> list[int]:
-        return [(await http.post("/v1/predict", content=portrait())).status_code for _ in range(2)]
+    async def twice(http: httpx.AsyncClient) -> list[httpx.Response]:
+        return [await http.post("/v1/predict", content=portrait()) for _ in range(2)]
 
-    assert Client(create_app("swift-nano", detector=detector, workers=1)).talk(twice) == [500, 200]
+    failed, after = Client(create_app("swift-nano", detector=detector, workers=1)).talk(twice)
+    assert_refused(failed, 500, "the service failed")
+    assert failed.headers["x-content-type-options"] == "nosniff"
+    assert after.status_code == 200
     assert "JFIF" not in caplog.text

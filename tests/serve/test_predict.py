@@ -1,8 +1,11 @@
 """The answers of the service: the rows of `mien predict`, for one picture or many, however they are sent."""
 
 import asyncio
+import base64
+import hashlib
 import io
 import json
+import re
 from importlib.resources import files
 
 import httpx
@@ -100,4 +103,14 @@ def test_the_openapi_document_describes_the_answers(client: Client) -> None:
     assert set(predict["requestBody"]["content"]) == {"application/octet-stream", "image/*", "multipart/form-data"}
     assert set(predict["responses"]["200"]["content"]) == {"application/json", "image/jpeg"}
     assert {"400", "401", "408", "413", "422", "503"} <= set(predict["responses"])
-    assert "://" not in json.dumps(document)  # nothing is loaded from elsewhere
+
+
+def test_the_page_of_the_addresses_loads_nothing(client: Client) -> None:
+    answer = client.get("/docs")
+    assert answer.headers["content-type"].startswith("text/html")
+    for words in ("POST /v1/predict", "?draw=", "multipart/form-data", "PictureAnswer", "Retry-After", "held_bytes"):
+        assert words in answer.text
+    assert not re.search(r"<script|src=|url\(|@import|://", answer.text)
+    (style,) = re.findall(r"<style>(.*?)</style>", answer.text, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in answer.headers["content-security-policy"]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from mien._version import __version__
@@ -18,6 +18,7 @@ from mien.errors import DataError
 from mien.pipeline.predictor import Predictor
 from mien.serve.batching import Answer, Batcher, Job
 from mien.serve.body import receive_body, split_body
+from mien.serve.docs_page import CONTENT_SECURITY_POLICY, docs_page
 from mien.serve.guard import Guard
 from mien.serve.limits import Admission, Gate, LargestFaces, Limits, refusal
 from mien.serve.metrics import Metrics
@@ -120,7 +121,7 @@ def create_app(
         version=__version__,
         description=_DESCRIPTION,
         lifespan=lifespan,
-        docs_url=None,  # these pages load scripts from elsewhere
+        docs_url=None,  # FastAPI's pages load scripts from elsewhere; ours does not
         redoc_url=None,
     )
     app.add_middleware(Guard, token=token, on_response=service.count_response)
@@ -167,6 +168,10 @@ def _add_the_rest(app: FastAPI, service: Service) -> None:
     @app.get("/metrics", response_class=Response, summary="Give the counts of the service to Prometheus")
     async def metrics() -> Response:
         return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(docs_page(app.openapi()), headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
 
 async def _unreadable(_request: Request, error: Exception) -> JSONResponse:

@@ -43,7 +43,11 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        begun = False
+
         async def send_guarded(message: Message) -> None:
+            nonlocal begun
+            begun = True
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
@@ -52,7 +56,12 @@ class Guard:
             await send(message)
 
         app = self._app if self._may_pass(scope) else _UNAUTHORISED
-        await app(scope, receive, send_guarded)
+        try:
+            await app(scope, receive, send_guarded)
+        except Exception:  # the server logs it
+            if not begun:
+                await _FAILED(scope, receive, send_guarded)
+            raise
 
     def _may_pass(self, scope: Scope) -> bool:
         if not self._expected or scope["path"] in OPEN:
@@ -61,6 +70,7 @@ class Guard:
         return hmac.compare_digest(given, self._expected)
 
 
+_FAILED = JSONResponse({"detail": "the service failed at this request"}, 500)
 _UNAUTHORISED = JSONResponse(
     {"detail": "the header Authorization must be: Bearer and the token of this service"},
     401,

@@ -3,51 +3,36 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from fastapi import HTTPException
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field
 
 from mien.types import Detections, Detector
 
 RETRY_SECONDS = 1  # what an overloaded service asks its clients to wait
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """The limits of a service. A request over a limit is refused, and nothing is kept of it.
+class Limits(BaseModel, frozen=True):
+    """The limits of a service. A request over a limit is refused, and nothing is kept of it."""
 
-    Parameters
-    ----------
-    request_bytes
-        Of the body of a request, however it comes.
-    pictures
-        In a request.
-    pixels
-        Of a picture. Its size is looked at before it is decoded; decoding takes up to 8.3 bytes a pixel.
-    faces
-        Of a picture. The largest are read, and the others left out.
-    queue
-        Pictures that wait or are worked on, and requests that are being received or answered.
-    held_bytes
-        Of the bodies of all requests together.
-    receive_seconds
-        For the head of a request, and as many for its body.
-    answer_seconds
-        From the end of a request's body to its answer.
-    send_seconds
-        That a client may leave a part of the answer unread.
-    """
-
-    request_bytes: int = 20_000_000
-    pictures: int = 16
-    pixels: int = 50_000_000
-    faces: int = 256
-    queue: int = 64
-    held_bytes: int = 256_000_000
-    receive_seconds: float = 20.0
-    answer_seconds: float = 60.0
-    send_seconds: float = 20.0
+    request_bytes: Annotated[int, Field(description="Bytes of the body of a request.")] = 20_000_000
+    pictures: Annotated[int, Field(description="Pictures in a request.")] = 16
+    pixels: Annotated[int, Field(description="Pixels of a picture, looked at before it is decoded.")] = 50_000_000
+    faces: Annotated[int, Field(description="Faces of a picture. The largest are read, and the others left out.")] = 256
+    queue: Annotated[int, Field(description="Pictures inside the service at a time, and as many requests.")] = 64
+    held_bytes: Annotated[int, Field(description="Bytes of the bodies of all requests together.")] = 256_000_000
+    receive_seconds: Annotated[
+        float, Field(description="Seconds for the head of a request, and as many for its body.")
+    ] = 20.0
+    answer_seconds: Annotated[float, Field(description="Seconds from the end of a request's body to its answer.")] = (
+        60.0
+    )
+    send_seconds: Annotated[
+        float, Field(description="Seconds that a client may leave a part of the answer unread.")
+    ] = 20.0
 
 
 def refusal(status: int, message: str, *, retry: bool = False) -> HTTPException:
