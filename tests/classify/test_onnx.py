@@ -180,6 +180,7 @@ def test_other_arrays_are_refused(path: Path, images: Any, said: str) -> None:
         ),
         ({"card": ModelCard("m", ("a", "a"))}, r"must be distinct, .*; got \['a', 'a'\]"),
         ({"card": ModelCard("m", ())}, "must be distinct"),
+        ({"card": ModelCard("m", ("a", "\x1b[2J"))}, r"printable, .*; got \['a', '\\x1b\[2J'\]"),
         ({"card": '{"name": "m", "labels": [1, 2]}'}, "a value is of another kind"),
         ({"card": '{"name": "m", "labels": [["a"], ["b"]]}'}, "a value is of another kind"),
         ({"card": '{"name": "m", "labels": "ab"}'}, "class_names must be a list of names"),

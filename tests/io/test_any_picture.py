@@ -93,3 +93,8 @@ def test_what_is_no_picture_is_refused_in_a_line(source: object) -> None:
     with pytest.raises(DataError, match="a picture must be a path, bytes, a binary file") as error:
         as_picture(cast("AnyPicture", source))
     assert len(str(error.value)) < 400
+
+
+def test_an_address_is_sent_to_the_stream() -> None:
+    with pytest.raises(DataError, match=r"must not be an address; read those by Predictor\.stream, got http://a/b"):
+        as_picture("http://a/b.jpg")

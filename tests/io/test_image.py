@@ -202,6 +202,8 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
         read_picture(tmp_path / "none.jpg")
     with pytest.raises(DataError, match="got a folder"):
         read_picture(tmp_path)
+    with pytest.raises(DataError, match="must not be empty"):
+        read_picture("")
     with pytest.raises(DataError, match="the picture must be a picture"):
         read_picture(io.BytesIO(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"))
 

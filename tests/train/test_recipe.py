@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mien.data.scores_file import FaceScores, save_scores
 from mien.errors import RecipeError
 from mien.labels import EXPRESSIONS, VOTES
-from mien.train import Recipe, load_recipe, train
+from mien.train import Recipe, load_recipe, recipe_files, train
 from mien.train.loss.settings import Loss
 from mien.train.nets.facenet import FaceNet29
 from mien.train.nets.normalise import Normalise
@@ -34,6 +34,14 @@ REPORT = [path for path in RECIPES if path.parent.name == "report" and path.stem
 
 KEYS = "name|widths|lr|epochs|image_sizes|fuse|crop|mix"
 KEY_VALUE = rf"\[(net|head|loss|augment|optim)\]\n({KEYS}) = [-\[\]\"'{{}}0-9a-z_., ]{{1,20}}"
+
+
+def test_sources_without_recipes_read_recipes_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own.toml").write_text("seed = 7\n")
+    monkeypatch.setattr(recipe_files, "__file__", str(tmp_path / "src" / "mien" / "train" / "recipe_files.py"))
+    assert load_recipe(tmp_path / "own.toml").seed == 7
+    with pytest.raises(RecipeError, match="must be a TOML file"):
+        load_recipe("plain")
 
 
 def test_defaults_survive_toml() -> None:

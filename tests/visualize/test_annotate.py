@@ -44,6 +44,16 @@ def test_what_was_given_stays_as_it_was() -> None:
     assert (drawn != picture).any()
 
 
+def test_any_form_of_a_picture_is_drawn_on(tmp_path: Path) -> None:
+    picture = skimage.data.astronaut()
+    faces = seen((180, 65, 270, 173))
+    grey = picture[..., 0]
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    assert (draw(grey, faces) == draw(np.dstack([grey] * 3), faces)).all()
+    assert (draw(picture[..., ::-1], faces, bgr=True) == draw(picture, faces)).all()
+    assert (draw(tmp_path / "a.png", faces) == draw(picture, faces)).all()
+
+
 def test_nothing_seen_is_nothing_drawn() -> None:
     picture = skimage.data.astronaut()
     assert (draw(picture, seen()) == picture).all()

@@ -186,9 +186,11 @@ def _card(content: bytes, session: Any, where: str) -> ModelCard:
     except ModelError as error:
         raise ModelError(f"{where}: {error}") from error
     names = card.class_names
-    if not names or len({*names, *COLUMNS}) < len(names) + len(COLUMNS):
+    distinct = len({*names, *COLUMNS}) == len(names) + len(COLUMNS)
+    if not names or not distinct or not all(name and name.isprintable() for name in names):
+        taken = ", ".join(COLUMNS)
         raise ModelError(
-            f"{where}: the class names of its card must be distinct, and none of {', '.join(COLUMNS)}; got {[*names]}"
+            f"{where}: the class names of its card must be distinct, printable, and none of {taken}; got {[*names]}"
         )
     if card.side != FACE_SIDE:
         raise ModelError(f"{where}: the side of its card must be {FACE_SIDE} pixels, got {card.side}")

@@ -45,6 +45,8 @@ def as_picture(source: AnyPicture, *, bgr: bool = False) -> NDArray[np.uint8]:
         return _from_array(source, bgr=bgr)
     if isinstance(source, Image.Image):
         return read_image(source)
+    if isinstance(source, str) and "://" in source and not exists(source):
+        raise DataError(f"a picture must not be an address; read those by Predictor.stream, got {source[:_ENCODED]}")
     if isinstance(source, str) and (source.startswith("data:") or len(source) > _ENCODED) and not exists(source):
         raise DataError(f"{_TAKEN}; got a text of {len(source):,} characters (decode base64 to bytes first)")
     if isinstance(source, (bytes, bytearray, memoryview)):

@@ -120,6 +120,8 @@ def _opened(source: Path | str | bytes | IO[bytes], name: str) -> Iterator[IO[by
 
 def _require_file(path: str | os.PathLike[str], name: str) -> None:
     """Refuse a pipe or device, whose end may never come; the system's names for open files go."""
+    if not os.fspath(path):
+        raise DataError("the path of a picture must not be empty")
     if "\0" in os.fspath(path):
         raise DataError(f"{name}: there is no such file")
     place = Path(path)

@@ -11,7 +11,7 @@ def shipped_recipes() -> dict[str, Path]:
     """Return the recipes that ship with mien by name, such as plain or report/final."""
     package = Path(__file__).parents[1]
     folders = (package / "recipes", package.parents[1] / "recipes")  # in a wheel, and in a checkout
-    folder = next(each for each in folders if each.is_dir())
+    folder = next((each for each in folders if each.is_dir()), folders[0])  # sources alone come without any
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.toml"))}
 
 

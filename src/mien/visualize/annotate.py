@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from mien.io.any_picture import AnyPicture, as_picture
 from mien.io.atomic_write import atomic_write, require_suffix
 from mien.labels import COLOURS
 from mien.types import Prediction
@@ -26,7 +27,7 @@ PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")  # of the pictures that are written
 _Colour = tuple[int, int, int]
 
 
-def draw(picture: NDArray[np.uint8], prediction: Prediction) -> NDArray[np.uint8]:
+def draw(picture: AnyPicture, prediction: Prediction, *, bgr: bool = False) -> NDArray[np.uint8]:
     """Draw the predictions into a copy of their picture.
 
     Each face gets a box and a plate with its expression, and in videos its track; large faces get bars of all
@@ -35,16 +36,24 @@ def draw(picture: NDArray[np.uint8], prediction: Prediction) -> NDArray[np.uint8
     Parameters
     ----------
     picture
-        (H, W, 3) uint8 RGB.
+        In any form that a `Predictor` takes, such as (H, W, 3) uint8 RGB.
     prediction
         What was seen in it.
+    bgr
+        Whether an array has its channels the other way round, as OpenCV gives them.
 
     Returns
     -------
     NDArray
         (H, W, 3) uint8 RGB. If the shorter side is under 320 pixels, the copy is enlarged by a whole number, so that
         words can be read, as long as the longer one stays below 1024.
+
+    Raises
+    ------
+    DataError
+        Where the picture is another kind of thing, or cannot be read.
     """
+    picture = as_picture(picture, bgr=bgr)
     shorter, longer = sorted(picture.shape[:2])
     factor = max(1, min(-(-_SHORTEST // shorter), _LONGEST // longer))
     image = Image.fromarray(np.ascontiguousarray(picture))
