@@ -81,7 +81,7 @@ def test_a_broken_picture_among_others_is_named(client: Client) -> None:
             b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n',
             "none",
         ),
-        ("multipart/form-data; boundary=x", b"--x\r\n\r\nabc\r\n--x--\r\n", "damaged"),
+        ("multipart/form-data; boundary=x", b"--x\r\n\r\nabc\r\n--x--\r\n", "form"),
         (
             "multipart/form-data; boundary=x",
             b'--x\r\nContent-Disposition: form-data; name="a"; filename="b"\r\n\r\nabc',
