@@ -115,6 +115,13 @@ def test_a_face_that_leans_far_is_set_right(degrees: int) -> None:
     assert abs((roll_angle(found.landmarks[near]) - degrees + 180) % 360 - 180) < 35  # crops are better than a guess
 
 
+@pytest.mark.parametrize(("face", "min_face"), [(20, 20), (20, 40), (30, 60), (37, 40)])
+def test_small_upright_faces_of_a_crowd_are_not_turned(face: int, min_face: float) -> None:
+    found = YuNet(min_face=min_face)(crowd(600, 600, face, columns=5, rows=5))
+    assert found.landmarks is not None
+    assert all(abs(roll_angle(points)) < 20 for points in found.landmarks)
+
+
 def test_upright_faces_are_the_same_with_and_without_turning() -> None:
     for picture in (ASTRONAUT, ASTRONAUT // 4, resized(ASTRONAUT, 256, 256)):
         ours, theirs = YuNet()(picture), YuNet(turned=False)(picture)

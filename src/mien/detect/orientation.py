@@ -19,7 +19,8 @@ Found = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]  # 
 Network = Callable[[NDArray[np.uint8]], list[Found]]  # (N, H, W, 3) uint8 views -> what is found in each
 
 _DOUBTFUL = 0.9  # the confidence below which a face may be a turned one
-_SURE, _BETTER = 0.86, 0.02  # the least confidence of a turned face, and how much more than upright it must be
+# The least confidence of a turned face, and how much more it must be than that of the face as found and upright.
+_SURE, _BETTER = 0.86, 0.02
 _MOST = 16  # doubtful faces that are looked at, the largest first: in a crowd all lean alike
 _CLOSE_UP = 128  # pixels: the side of a view of one face and its surroundings
 _SURROUNDINGS = 2.0  # times a face's side: the side of that view
@@ -42,15 +43,23 @@ def turn_doubtful_faces(
     corners, sides = _surroundings(faces.boxes[doubtful])
     views = [_close_up(picture, corner, side) for corner, side in zip(corners, sides, strict=True)]
     scores, boxes, landmarks = faces.confidence.copy(), faces.boxes.copy(), faces.landmarks.copy()
+
+    def take(place: int, best: _Best) -> None:
+        face, scale = doubtful[place], sides[place] / _CLOSE_UP
+        scores[face] = best[0]
+        boxes[face] = best[1] * scale + np.tile(corners[place], 2)
+        landmarks[face] = best[2] * scale + corners[place]
+
+    upright = _look_turned(views, (0,), network)  # a small face is surer in a close-up, however it is turned
+    for place, face in enumerate(doubtful):
+        if upright[place][0] > scores[face] and _leans(landmarks[face]):
+            take(place, upright[place])
     places = [*range(len(doubtful))]
     for angles in (_QUARTERS, _EIGHTHS):
         best = dict(zip(places, _look_turned([views[place] for place in places], angles, network), strict=True))
-        for place, (score, box, points) in best.items():
-            face, scale = doubtful[place], sides[place] / _CLOSE_UP
-            if score >= max(_SURE, scores[face] + _BETTER):
-                scores[face] = score
-                boxes[face] = box * scale + np.tile(corners[place], 2)
-                landmarks[face] = points * scale + corners[place]
+        for place, look in best.items():
+            if look[0] >= max(_SURE, max(scores[doubtful[place]], upright[place][0]) + _BETTER):
+                take(place, look)
         places = [place for place in places if best[place][0] >= _OPEN and scores[doubtful[place]] < _DOUBTFUL]
         if not places:
             break
@@ -69,6 +78,12 @@ def find_turned_faces(view: NDArray[np.uint8], network: Network) -> Found:
         found.append((scores[sure], boxes, landmarks))
     scores, boxes, landmarks = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return scores, boxes, landmarks
+
+
+def _leans(landmarks: NDArray[np.float32]) -> bool:
+    """Tell whether a face (5, 2) leans by more than 45 degrees: by the line between its eyes."""
+    x, y = landmarks[1] - landmarks[0]
+    return bool(x < abs(y))
 
 
 def _surroundings(boxes: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
