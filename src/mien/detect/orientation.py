@@ -58,7 +58,8 @@ def turn_doubtful_faces(
     for angles in (_QUARTERS, _EIGHTHS):
         best = dict(zip(places, _look_turned([views[place] for place in places], angles, network), strict=True))
         for place, look in best.items():
-            if look[0] >= max(_SURE, max(scores[doubtful[place]], upright[place][0]) + _BETTER):
+            rival = max(float(scores[doubtful[place]]), upright[place][0])
+            if look[0] >= max(_SURE, rival + _BETTER):
                 take(place, look)
         places = [place for place in places if best[place][0] >= _OPEN and scores[doubtful[place]] < _DOUBTFUL]
         if not places:
