@@ -91,7 +91,7 @@ def _fer_faces() -> Any:
 
 
 def _write_recipe(path: Path) -> None:
-    recipe = Path(__file__).parents[2] / "recipes" / "swift.toml"
+    recipe = Path(__file__).parents[2] / "recipes" / "swift-fer2013.toml"
     path.write_text(recipe.read_text(encoding="utf-8"), encoding="utf-8")
 
 
