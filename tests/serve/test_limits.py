@@ -3,6 +3,7 @@
 import asyncio
 import struct
 import tempfile
+import threading
 import zlib
 from collections.abc import AsyncIterator
 
@@ -159,9 +160,47 @@ def test_overload_is_refused_at_once_and_passes() -> None:
     assert sorted(answer.status_code for answer in answers) == [200] * 2 + [503] * 6
     for answer in answers:
         if answer.status_code == 503:
-            assert_refused(answer, 503, "busy with 2 requests")
+            assert_refused(answer, 503, "busy with 2 pictures")
             assert answer.headers["retry-after"] == "1"
     assert after.status_code == 200
+
+
+def test_slow_senders_take_no_place_in_the_queue() -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"a"
+        await asyncio.Event().wait()
+
+    async def crowd(http: httpx.AsyncClient) -> list[int]:
+        loris = [asyncio.create_task(http.post("/v1/predict", content=slow())) for _ in range(5)]
+        answer = await http.post("/v1/predict", content=portrait())
+        return [answer.status_code, *[(await each).status_code for each in loris]]
+
+    assert limited(queue=1, receive_seconds=2).talk(crowd) == [200] + [408] * 5
+
+
+def test_a_full_queue_refuses_before_the_body_is_read() -> None:
+    begun, may_end, read = threading.Event(), threading.Event(), threading.Event()
+
+    def detector(_picture: NDArray[np.uint8], /) -> Detections:
+        begun.set()
+        assert may_end.wait(30)
+        return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+    async def body() -> AsyncIterator[bytes]:
+        read.set()
+        yield b"a"
+
+    async def late(http: httpx.AsyncClient) -> list[httpx.Response]:
+        first = asyncio.create_task(http.post("/v1/predict", content=portrait()))
+        assert await asyncio.to_thread(begun.wait, 30)
+        second = await http.post("/v1/predict", content=body())
+        may_end.set()
+        return [await first, second]
+
+    first, second = Client(create_app("swift-nano", detector=detector, limits=Limits(queue=1), workers=1)).talk(late)
+    assert first.status_code == 200
+    assert_refused(second, 503, "busy with 1 pictures")
+    assert not read.is_set()
 
 
 def test_pictures_beyond_the_queue_are_refused() -> None:
@@ -198,6 +237,12 @@ def test_nothing_is_written_to_disk(monkeypatch: pytest.MonkeyPatch, client: Cli
     large = png(noise)
     assert len(large) > 2 << 20  # more than form parsers hold in memory unless they are told to
     assert client.post(files={"a": ("a.png", large)}).status_code == 200
+
+
+def test_no_variable_turns_telemetry_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    assert Client(create_app("swift-nano", workers=1)).get("/healthz").status_code == 200
 
 
 def test_the_token_is_asked_for() -> None:

@@ -123,6 +123,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,  # FastAPI's pages load scripts from elsewhere; ours does not
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},  # nothing is sent
     )
     app.add_middleware(Guard, token=token, on_response=service.count_response)
     app.add_exception_handler(DataError, _unreadable)

@@ -22,7 +22,7 @@ class Limits(BaseModel, frozen=True):
     pictures: Annotated[int, Field(description="Pictures in a request.")] = 16
     pixels: Annotated[int, Field(description="Pixels of a picture, looked at before it is decoded.")] = 50_000_000
     faces: Annotated[int, Field(description="Faces of a picture. The largest are read, and the others left out.")] = 256
-    queue: Annotated[int, Field(description="Pictures inside the service at a time, and as many requests.")] = 64
+    queue: Annotated[int, Field(description="Pictures that wait or are worked on.")] = 64
     held_bytes: Annotated[int, Field(description="Bytes of the bodies of all requests together.")] = 256_000_000
     receive_seconds: Annotated[
         float, Field(description="Seconds for the head of a request, and as many for its body.")
@@ -42,28 +42,30 @@ def refusal(status: int, message: str, *, retry: bool = False) -> HTTPException:
 
 
 class Gate:
-    """Counts the requests, pictures and bytes that are inside, and lets no more in than the limits say.
+    """Counts the pictures and bytes that are inside, and lets no more in than the limits say.
 
     It belongs to one event loop and needs no lock.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self.requests = self.pictures = self.bytes = 0
+        self.pictures = self.bytes = 0
 
     @contextmanager
     def enter(self) -> Iterator["Admission"]:
-        """Let a request in until the block ends. Raises a refusal where too many are inside."""
-        if self.requests >= self._limits.queue:
-            raise refusal(503, f"busy with {self.requests} requests; try again", retry=True)
+        """Let a request in until the block ends. Raises a refusal where there is no room for a picture."""
         admission = Admission(self, self._limits)
-        self.requests += 1
+        self.require_room(1)
         try:
             yield admission
         finally:
-            self.requests -= 1
             self.pictures -= admission.pictures
             self.bytes -= admission.bytes
+
+    def require_room(self, count: int) -> None:
+        """Refuse a request where there is no room for so many pictures."""
+        if self.pictures + count > self._limits.queue:
+            raise refusal(503, f"busy with {self.pictures} pictures; try again", retry=True)
 
 
 class Admission:
@@ -88,8 +90,7 @@ class Admission:
         """Count the pictures of the request. Raises a refusal where they are too many."""
         if count > self._limits.pictures:
             raise refusal(413, f"a request must have at most {self._limits.pictures} pictures, got {count}")
-        if self._gate.pictures + count > self._limits.queue:
-            raise refusal(503, f"busy with {self._gate.pictures} pictures; try again", retry=True)
+        self._gate.require_room(count)
         self.pictures += count
         self._gate.pictures += count
 
