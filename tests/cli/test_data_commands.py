@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -353,38 +351,3 @@ def test_where_every_row_is_bad_they_are_listed() -> None:
     outcome = run_mien("data", "import", "bad.csv", "-o", "f.npz", "--skip-bad")
     assert outcome.code == 1
     assert "bad.csv line 2: pixels must be 2304 numbers, got 3" in outcome.err
-
-
-# Exports a folder, and sends itself a signal before the third picture.
-KILLED_EXPORT = """
-import os, sys
-from mien.cli.main import main
-from mien.data.formats import image_folder
-
-calls, encode = 0, image_folder.encode_png
-def encode_or_die(image):
-    global calls
-    calls += 1
-    if calls == 3:
-        os.kill(os.getpid(), int(sys.argv[0]))
-    return encode(image)
-
-image_folder.encode_png = encode_or_die
-sys.argv = [sys.argv.pop(), "data", "export", "f.npz", "-o", "out", "--format", "folder"]
-main()
-"""
-
-
-@pytest.mark.parametrize(("kill", "code", "left"), [(signal.SIGTERM, 143, 0), (signal.SIGKILL, -signal.SIGKILL, 1)])
-def test_a_killed_export_leaves_no_half_folder(kill: signal.Signals, code: int, left: int) -> None:
-    """SIGTERM cleans up; what SIGKILL leaves has another name, and the next export says so."""
-    mien.save_faces(FACES, "f.npz")
-    ended = subprocess.run([sys.executable, "-c", KILLED_EXPORT, str(int(kill))], check=False)
-    assert ended.returncode == code
-    assert not Path("out").exists()
-    parts = list(Path().glob("out.*"))
-    assert len(parts) == left
-    again = run_mien("data", "export", "f.npz", "-o", "out", "--format", "folder")
-    assert again.code == 0
-    assert [part.name in again.err for part in parts] == [True] * left
-    assert len(list(Path("out").rglob("*.png"))) == len(FACES)

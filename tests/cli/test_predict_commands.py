@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +20,7 @@ from mien.classify import onnx as classifier
 from mien.io.row_writers import round_row
 from mien.labels import EXPRESSIONS
 from mien.pipeline.predictor import MIN_FACE
+from processes import has_part, stop_mien
 from support import python_of, run_mien, tiny_model
 
 COLUMNS = ["source", "face", "left", "top", "right", "bottom", "detection", "quality", "expression", "confidence"]
@@ -327,19 +327,10 @@ def test_standard_input_is_a_picture(photo: Path, model: Path, tmp_path: Path, m
 @pytest.mark.linux
 def test_an_interrupt_leaves_no_half_output(crops: Path, model: Path, tmp_path: Path) -> None:
     output = tmp_path / "p.csv"
-    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    code = f"{heed}; from mien.cli.main import main; main()"
-    arguments = ["predict", crops, "-", "-m", model, "-o", output]  # standard input never ends
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    job = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 20
-    while not any(part.stat().st_size for part in tmp_path.glob("p.csv.*.part")) and time.monotonic() < deadline:
-        assert job.poll() is None
-        time.sleep(0.02)
-    job.send_signal(signal.SIGINT)
-    _, told = job.communicate(timeout=20)
+    arguments: list[str | Path] = ["predict", crops, "-", "-m", model, "-o", output]
+    job = stop_mien(lambda: has_part(tmp_path, more_than=0), signal.SIGINT, *arguments, folder=tmp_path)
     assert job.returncode == 130
-    assert "Traceback" not in told
+    assert "Traceback" not in job.stderr
     assert not list(tmp_path.glob("p.csv*"))
 
 

@@ -20,6 +20,7 @@ from clips import Clip
 from mien.io import video_reader as video
 from mien.io.video_reader import read_video
 from mien.labels import EXPRESSIONS
+from processes import has_part, stop_mien
 from support import run_mien
 
 COLUMNS = ["source", "seconds", "track", "face", "left", "top", "right", "bottom"]
@@ -343,22 +344,14 @@ def test_a_kill_leaves_the_rows_so_far_and_nothing_whole(
     names = tmp_path / "names.txt"
     names.write_text(f"{clip.path}\n" * 400)
     output = tmp_path / name
-    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    arguments = ["predict", f"@{names}", "-m", model, "-o", output]
-    command = [sys.executable, "-c", f"{heed}; from mien.cli.main import main; main()", *map(str, arguments)]
-    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not any(part.stat().st_size > 9000 for part in tmp_path.glob("p.*.part")):
-        assert job.poll() is None
-        time.sleep(0.02)
-    job.send_signal(signal_number)
-    _, told = job.communicate(timeout=60)
+    arguments: list[str | Path] = ["predict", f"@{names}", "-m", model, "-o", output]
+    job = stop_mien(lambda: has_part(tmp_path, "p.*", more_than=9000), signal_number, *arguments, folder=tmp_path)
     (grown,) = tmp_path.glob("p.*.part")
     expected: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
     assert job.returncode == expected[signal_number]
-    assert "Traceback" not in told
+    assert "Traceback" not in job.stderr
     if signal_number != signal.SIGKILL:
-        assert f"the rows so far are in {grown}" in told.replace("\n", "")
+        assert f"the rows so far are in {grown}" in job.stderr.replace("\n", "")
     assert not output.exists()
     text = grown.read_text(encoding="utf-8")
     rows = table(text) if name == "p.csv" else [json.loads(line) for line in text.splitlines()]

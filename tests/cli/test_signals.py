@@ -2,30 +2,21 @@
 
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from clips import Actor, at, write_clip
 from mien.data.formats.npz import save_faces
+from processes import has_part, stop_mien
 from support import random_faces, run_mien, tiny_model
 
 pytestmark = pytest.mark.linux
 
 
-def stopped(folder: Path, number: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+def stopped(folder: Path, number: int, command: str) -> subprocess.CompletedProcess[str]:
     """Run a command in a folder, and send it a signal once it has begun to write a part."""
-    command = [sys.executable, "-c", "from mien.cli.main import main; main()", *arguments]
-    job = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not list(folder.glob("*.part")) and time.monotonic() < deadline:
-        assert job.poll() is None
-        time.sleep(0.01)
-    job.send_signal(number)
-    _, told = job.communicate(timeout=60)
-    return subprocess.CompletedProcess(command, job.returncode, "", told)
+    return stop_mien(lambda: has_part(folder), number, *command.split(), folder=folder)
 
 
 @pytest.fixture
@@ -46,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
     ],
 )
 def test_a_signal_to_end_leaves_nothing(folder: Path, number: int, command: str) -> None:
-    ended = stopped(folder, number, *command.split())
+    ended = stopped(folder, number, command)
     assert ended.returncode == 128 + number
     assert "Traceback" not in ended.stderr
     assert sorted(path.name for path in folder.iterdir()) == ["clip.mp4", "f.npz", "m.onnx"]
@@ -55,8 +46,9 @@ def test_a_signal_to_end_leaves_nothing(folder: Path, number: int, command: str)
 def test_what_a_killed_command_left_is_said_by_the_next(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     command = "data export f.npz --format folder -o out"
-    assert stopped(folder, signal.SIGKILL, *command.split()).returncode == -signal.SIGKILL
+    assert stopped(folder, signal.SIGKILL, command).returncode == -signal.SIGKILL
     (left,) = folder.glob("*.part")
     outcome = run_mien(*command.split())
     assert outcome.code == 0
+    assert len(list((folder / "out").rglob("*.png"))) == 6000
     assert f"{left.name} is of a command that was stopped, or that still runs" in outcome.err

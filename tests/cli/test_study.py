@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mien.data.formats.npz import save_faces
+from processes import hold_lock
 from support import python_of, run_mien, train_and_valid
 
 ONE = "# A small net.\n[net]\nwidths = [4, 8]\nblocks = 1\n[optim]\nepochs = 2\nbatch = 16\n"
@@ -92,15 +93,8 @@ def test_two_studies_in_one_folder(tmp_path: Path) -> None:
     one, _, faces = _study(tmp_path)
     (tmp_path / "s").mkdir()
     command = ("study", one, "--faces", faces, "-o", tmp_path / "s")
-    hold = "import sys\nfrom mien.train.run.run_dir import lock_folder\nfrom pathlib import Path\n"
-    hold += (
-        f"with lock_folder(Path({str(tmp_path / 's/study.lock')!r})):\n    print(flush=True)\n    sys.stdin.read()\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None
-        other.stdout.readline()
+    with hold_lock(tmp_path / "s/study.lock"):
         ended = run_mien(*command)
-        other.kill()
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.splitlines()[-1].startswith(f"mien: another process trains in {tmp_path / 's'}")
     assert [path.name for path in (tmp_path / "s").iterdir()] == ["study.lock"]

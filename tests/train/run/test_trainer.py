@@ -5,8 +5,6 @@ import errno
 import json
 import math
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +21,7 @@ from mien.train import Hardware, Recipe, Run, export, train
 from mien.train.recipe_toml import parse_recipe
 from mien.train.run.environment import library_versions
 from mien.types import FaceSet
+from processes import hold_lock
 from support import ONE_THREAD, fill_disk, train_and_valid
 
 SMALL = """
@@ -255,20 +254,13 @@ def test_a_checkpoint_without_its_run_goes_on_only_by_resume(faces: FaceSet, tmp
 
 def test_two_processes_do_not_train_in_one_folder(faces: FaceSet, tmp_path: Path) -> None:
     run = train(small(), faces, out=tmp_path, hardware=ONE_THREAD)
-    hold = "import sys\nfrom mien.train.run.run_dir import lock_folder\nfrom pathlib import Path\n"
-    hold += f"with lock_folder(Path({str(tmp_path / 'run.lock')!r})):\n"
-    hold += "    print('held', flush=True)\n    sys.stdin.read()\n"
-    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline().strip() == b"held"
+    with hold_lock(tmp_path / "run.lock"):
         with pytest.raises(RunError, match=r"another process trains in .*: wait for its end"):
             list(run)
         with pytest.raises(RunError, match=r"another process trains in .*: wait for its end"):
             train(small(), faces, out=tmp_path, resume=True, hardware=ONE_THREAD)
         assert not (tmp_path / "last.safetensors").exists()
-        other.kill()  # which lets go of it
-        other.wait()
-        assert len(list(run)) == 4
+    assert len(list(run)) == 4
 
 
 def test_a_run_that_has_gone_on_elsewhere_is_not_gone_on_with(faces: FaceSet, tmp_path: Path) -> None:
