@@ -205,7 +205,7 @@ def test_models_lists_what_ships() -> None:
     assert head.split("  ")[0] == "model"
     assert "test" not in head
     *carded, milliseconds = row.split()
-    assert " ".join(carded) == "swift 0.02 M 0.1 MB 62.5% (61.0 to 64.0%) 63.0% 0.021"
+    assert " ".join(carded) == "swift - 0.1 MB 62.5% (61.0 to 64.0%) 63.0% 0.021"
     assert float(milliseconds) > 0
 
 

@@ -9,10 +9,13 @@ from mien.cli.console import add_row, progress_bar, remark, say_json, stdout, ta
 from mien.cli.options import Json, Quiet
 from mien.evaluation import latency
 
+_ANSWERS = {"ferplus": "people", "fer2013": "FER2013"}  # by the question in a card
+
 
 def models(json: Json = False, _quiet: Quiet = False) -> None:
     """List the models that ship, how good they are and how fast here.
 
+    A model answers which expression people would name, or which label FER2013 would give; its accuracy is of that.
     The last column is the milliseconds that a face takes on this machine.
 
     Examples
@@ -36,17 +39,18 @@ def models(json: Json = False, _quiet: Quiet = False) -> None:
 
 def _show(loaded: dict[str, tuple[int, OnnxClassifier]], milliseconds: dict[str, float]) -> None:
     tested = any("test_accuracy" in model.card.scores for _, model in loaded.values())
-    shown = table("model", "params", "size", "valid (95%)", "mirrored", *["test"] * tested, "ECE", "ms")
+    shown = table("model", "answers", "size", "valid (95%)", "mirrored", *["test"] * tested, "ECE", "ms")
     for name, (size, model) in loaded.items():
         card = model.card
-        ece, mirrored = card.scores.get("valid_ece"), card.scores.get("valid_accuracy_mirrored")
+        people = card.question == "ferplus"  # whose figures by FER2013's labels say little
+        ece, mirrored = (None if people else card.scores.get(f"valid_{it}") for it in ("ece", "accuracy_mirrored"))
         cells = [
             name,
-            f"{card.parameters / 1e6:.2f} M",
+            _ANSWERS.get(card.question, "-"),
             f"{size / 1e6:.1f} MB",
-            _accuracy(card, "valid"),
+            _accuracy(card, "valid_people" if people else "valid"),
             "-" if mirrored is None else f"{mirrored:.1%}",
-            *[_accuracy(card, "test")] * tested,
+            *[_accuracy(card, "test_people" if people else "test")] * tested,
             "-" if ece is None else f"{ece:.3f}",
             f"{milliseconds[name]:.3f}",
         ]
