@@ -5,7 +5,8 @@ import struct
 import tempfile
 import threading
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
+from typing import Any
 
 import httpx
 import numpy as np
@@ -239,10 +240,21 @@ def test_nothing_is_written_to_disk(monkeypatch: pytest.MonkeyPatch, client: Cli
     assert client.post(files={"a": ("a.png", large)}).status_code == 200
 
 
-def test_no_variable_turns_telemetry_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_variable_turns_telemetry_on(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
-    assert Client(create_app("swift-nano", workers=1)).get("/healthz").status_code == 200
+    app = create_app("swift-nano", workers=1)
+    events, sent = iter(["lifespan.startup", "lifespan.shutdown"]), []
+
+    async def receive() -> dict[str, str]:
+        return {"type": next(events)}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message["type"])
+
+    asyncio.run(app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send))
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert "telemetry" not in caplog.text  # FastAPI would have tried to set it up
 
 
 def test_the_token_is_asked_for() -> None:
