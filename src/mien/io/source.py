@@ -13,6 +13,7 @@ from mien.errors import DataError
 from mien.io.atomic_write import exists, is_dir, is_file
 from mien.io.http_source import gives_picture, is_http, url_suffix
 from mien.io.image_format import PICTURE_SUFFIXES, UNREAD_SUFFIXES, starts_as_picture
+from mien.types.checks import count_of
 
 STDIN = "-"
 LIST = "@"  # what the name of a list of sources starts with
@@ -176,9 +177,8 @@ def _matching(pattern: str) -> Iterator[FoundSource]:
     matches = [name for name in sorted(_expand(pattern)) if is_file(name)]
     wanted = [name for name in matches if _is_picture(name) or is_video(name)]
     if not wanted:
-        raise DataError(
-            f"{display_name(pattern)} must match pictures or videos, got {len(matches)} files and none of them one"
-        )
+        got = count_of(len(matches), "other file")
+        raise DataError(f"{display_name(pattern)} must match pictures or videos, got {got}")
     yield from map(FoundSource, wanted)
 
 
