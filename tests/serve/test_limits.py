@@ -161,7 +161,7 @@ def test_overload_is_refused_at_once_and_passes() -> None:
     assert sorted(answer.status_code for answer in answers) == [200] * 2 + [503] * 6
     for answer in answers:
         if answer.status_code == 503:
-            assert_refused(answer, 503, "busy with 2 pictures")
+            assert_refused(answer, 503, "busy with 2 of 2 pictures")
             assert answer.headers["retry-after"] == "1"
     assert after.status_code == 200
 
@@ -200,7 +200,7 @@ def test_a_full_queue_refuses_before_the_body_is_read() -> None:
 
     first, second = Client(create_app("swift-nano", detector=detector, limits=Limits(queue=1), workers=1)).talk(late)
     assert first.status_code == 200
-    assert_refused(second, 503, "busy with 1 pictures")
+    assert_refused(second, 503, "busy with 1 of 1 pictures")
     assert not read.is_set()
 
 

@@ -1,5 +1,6 @@
 """The service as a process of its own: `mien serve`, slow clients, and how it ends."""
 
+import importlib.util
 import io
 import json
 import signal
@@ -139,6 +140,15 @@ def test_a_port_that_is_taken_is_said_in_a_line() -> None:
     assert (ended.code, ended.out) == (1, "")
     assert "cannot listen on 127.0.0.1:" in ended.err
     assert ended.err.endswith("choose another --port\n")
+
+
+def test_what_is_not_installed_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "uvicorn" else object())
+    for name in [name for name in sys.modules if name.startswith(("mien.serve", "mien.cli.serve"))]:
+        monkeypatch.delitem(sys.modules, name)
+    ended = run_mien("serve")
+    assert (ended.code, ended.out) == (1, "")
+    assert "mien serve needs more packages; install them with: " in ended.err
 
 
 def _rest(connection: socket.socket) -> bytes:

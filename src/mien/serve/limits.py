@@ -65,7 +65,7 @@ class Gate:
     def require_room(self, count: int) -> None:
         """Refuse a request where there is no room for so many pictures."""
         if self.pictures + count > self._limits.queue:
-            raise refusal(503, f"busy with {self.pictures} pictures; try again", retry=True)
+            raise refusal(503, f"busy with {self.pictures} of {self._limits.queue} pictures; try again", retry=True)
 
 
 class Admission:
