@@ -50,7 +50,7 @@ class VideoWriter:
 
     @property
     def begun(self) -> bool:
-        """Whether a frame was written."""
+        """True once a frame was written."""
         return self._stream is not None
 
     @property
