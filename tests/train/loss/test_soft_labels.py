@@ -1,9 +1,11 @@
 """The chance of each label, given a teacher and votes: better than either, and never from the face's own label."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
@@ -14,6 +16,15 @@ from mien.types import FaceSet
 from support import random_faces
 
 FACES = random_faces(1200, seed=3, split="train")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Fit with one thread: on a busy machine, threads that wait for one another take a hundred times as long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def hints(strength: float, *, seed: int) -> NDArray[np.float32]:
