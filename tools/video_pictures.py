@@ -54,8 +54,8 @@ def scenes() -> Iterator[tuple[float, NDArray[np.uint8]]]:
             image.paste(person, (round(place[0]), round(place[1])), person)
         dark = float(np.exp(-((seconds - 9.5) ** 2)))
         if dark > 0.02:
-            image = image.filter(ImageFilter.GaussianBlur(7 * dark)).point(
-                lambda value, dark=dark: value * (1 - 0.8 * dark)
+            image = image.filter(ImageFilter.GaussianBlur(4 * dark)).point(
+                lambda value, dark=dark: value * (1 - 0.6 * dark)
             )
         yield seconds, np.asarray(image)
 
