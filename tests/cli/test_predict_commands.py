@@ -275,7 +275,7 @@ def test_a_single_broken_picture_is_one_error_and_no_output(crops: Path, model: 
     [
         ("none.jpg", "none.jpg: there is no such file or folder"),
         ("x" * 300, "there is no such file or folder"),
-        ("*.none", "*.none must match pictures or videos, got 0 files"),
+        ("*.none", "*.none must match pictures or videos, got nothing"),
         ("empty", "empty must hold pictures"),
     ],
 )

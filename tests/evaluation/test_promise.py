@@ -13,7 +13,7 @@ def test_few_kept_answers_are_wrong_on_the_unused_half(fer2013: Path) -> None:
     """In 20 random halves but one at most, as a promise of 95% allows."""
     faces = mien.read_fer2013(fer2013 / "fer2013.csv")
     valid = faces[(faces.splits == "valid") & (faces.labels >= 0)]
-    probs = score_faces(mien.load("swift"), valid)
+    probs = score_faces(mien.load("swift-fer2013"), valid)
     right, confidence = probs.argmax(axis=1) == valid.labels, probs.max(axis=1)
     broken, coverages = 0, []
     for seed in range(20):

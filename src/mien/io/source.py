@@ -177,7 +177,7 @@ def _matching(pattern: str) -> Iterator[FoundSource]:
     matches = [name for name in sorted(_expand(pattern)) if is_file(name)]
     wanted = [name for name in matches if _is_picture(name) or is_video(name)]
     if not wanted:
-        got = count_of(len(matches), "other file")
+        got = count_of(len(matches), "other file") if matches else "nothing"
         raise DataError(f"{display_name(pattern)} must match pictures or videos, got {got}")
     yield from map(FoundSource, wanted)
 
