@@ -148,7 +148,23 @@ def main() -> None:
     """
     _prepare_output()
     with _remarks(), _exit_on_signals():
-        _run()
+        try:
+            _run()
+        except SystemExit as end:
+            _leave_process_group(end.code)
+            raise
+
+
+def _leave_process_group(code: object) -> None:
+    """Exit at once if this process trains with others: torch's threads abort some that are torn down."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return
+    distributed.destroy_process_group()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else 0)
 
 
 def _run() -> None:
