@@ -134,7 +134,7 @@ def test_a_list_without_an_end_is_refused() -> None:
     ("make", "message"),
     [
         (lambda folder: folder / "none.png", "none.png: there is no such file or folder"),
-        (lambda folder: folder / "*.bmp", "must match pictures or videos, got no other file"),
+        (lambda folder: folder / "*.bmp", "must match pictures or videos, got nothing"),
         (lambda folder: folder / "*.txt", "must match pictures or videos, got 1 other file"),
         (lambda folder: folder / ".git" / "empty", "must hold pictures"),
     ],
