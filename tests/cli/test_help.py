@@ -105,6 +105,14 @@ def test_a_picture_in_the_wrong_place_is_sent_to_predict(tmp_path: Path, monkeyp
     assert (said.code, said.err.endswith("are read by: mien predict photo.jpg\n")) == (1, True)
 
 
+def test_a_folder_named_like_a_group_is_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in ("data", "show"):
+        Path(command).mkdir()
+    said = run_mien("data", "show", "--help")
+    assert (said.code, said.err) == (0, "")
+
+
 def test_a_slip_in_a_recipes_name_is_put_right() -> None:
     said = run_mien("train", "plian", "--faces", "f.npz", "-o", "run")
     assert (said.code, said.err.endswith("got plian; did you mean plain?\n")) == (1, True)

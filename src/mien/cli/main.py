@@ -88,7 +88,7 @@ def _group(commands: tuple[Command, ...]) -> type[TyperGroup]:
 
     class Group(TyperGroup):
         def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-            if args[0] not in table and "predict" in table and exists(args[0]):
+            if args[0] not in self.commands and "predict" in table and exists(args[0]):
                 ctx.fail(f"{args[0]} is no command; did you mean: mien predict {args[0]}?")
             name, command, rest = super().resolve_command(ctx, args)
             return name, table[name].load() if name in table else command, rest

@@ -66,6 +66,12 @@ def test_several_models_are_averaged(tmp_path: Path) -> None:
     assert np.array_equal(model_named(files[0])(IMAGES).probs, mien.load(files[0])(IMAGES).probs)
 
 
+def test_a_model_teaches_by_the_prior_that_it_learnt() -> None:
+    learnt = mien.load("swift", prior="ferplus")(IMAGES[:8]).probs
+    np.testing.assert_array_equal(model_named("swift")(IMAGES[:8]).probs, learnt)
+    assert abs(learnt - mien.load("swift")(IMAGES[:8]).probs).max() > 0.01
+
+
 def test_which_teacher_it_was(tmp_path: Path) -> None:
     """By the file's content, wherever it lies; by what it says, where there is no file."""
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.classify.ensemble import Ensemble, base_classifiers, classifier_name
-from mien.classify.onnx import load, shipped
+from mien.classify.onnx import OnnxClassifier, load, shipped
 from mien.classify.tta import with_tta
 from mien.data.scores_file import FaceScores, load_scores
 from mien.errors import DataError, RunError
@@ -40,6 +40,8 @@ class TeacherProbs:
 def load_teacher(names: Sequence[str], *, threads: int = 0) -> Teacher:
     """Load the mean of one or several models, each by its name or file; or one file of scores (.npz).
 
+    A model that knows several priors teaches by the one that it learnt, since its student gets a prior of its own.
+
     Raises
     ------
     ModelError
@@ -54,8 +56,14 @@ def load_teacher(names: Sequence[str], *, threads: int = 0) -> Teacher:
             return load_scores(names[0])
         except DataError as error:
             raise RunError(f"{error}; held-out scores come from: mien train RECIPE --faces FACES --folds 4") from error
-    loaded = [load(name, threads=threads) for name in names]
+    loaded = [_load_as_learnt(name, threads=threads) for name in names]
     return loaded[0] if len(loaded) == 1 else Ensemble(*loaded)
+
+
+def _load_as_learnt(name: str, *, threads: int) -> OnnxClassifier:
+    model = load(name, threads=threads)
+    learnt = model.card.question
+    return load(name, threads=threads, prior=learnt) if learnt in model.card.priors else model
 
 
 def teacher_hashes(names: Sequence[str]) -> list[str]:
