@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mien.train.nets.backbone import Backbone, Dropout, NetSettings, Widths
 from mien.train.settings import Interval, require
@@ -36,6 +37,21 @@ class GlobalMean(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         return maps.mean(dim=(2, 3), keepdim=True)
+
+
+class AveragePool(nn.Module):
+    """(N, C, H, W) -> the means of squares; where a side is no multiple of theirs, the last ones are cut off.
+
+    ONNX Runtime has a fast kernel for whole squares only, so the graph asks for cut ones only where there are some.
+    """
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, maps: Tensor) -> Tensor:
+        cut = any(side % self.side for side in maps.shape[-2:])
+        return functional.avg_pool2d(maps, self.side, ceil_mode=cut)
 
 
 class SqueezeExcitation(nn.Module):
@@ -83,7 +99,7 @@ class Block(nn.Module):
         )
         self.shortcut = nn.Sequential()
         if stride > 1:
-            self.shortcut.append(nn.AvgPool2d(stride, ceil_mode=True))
+            self.shortcut.append(AveragePool(stride))
         if before != after:
             self.shortcut.extend((nn.Conv2d(before, after, 1, bias=False), nn.BatchNorm2d(after)))
         self.activation = ACTIVATIONS[net.activation]()
