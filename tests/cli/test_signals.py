@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,23 @@ def test_what_a_killed_command_left_is_said_by_the_next(folder: Path, monkeypatc
     assert outcome.code == 0
     assert len(list((folder / "out").rglob("*.png"))) == 6000
     assert f"{left.name} is of a command that was stopped, or that still runs" in outcome.err
+
+
+INTERRUPTED_WHILE_LOADING = """
+import sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "mien.cli.main":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupt())
+from mien.__main__ import main
+main()
+"""
+
+
+def test_an_interruption_while_modules_load_is_quiet() -> None:
+    command = [sys.executable, "-c", INTERRUPTED_WHILE_LOADING]
+    ended = subprocess.run(command, check=False, capture_output=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
