@@ -40,13 +40,26 @@ class Proportion:
     @property
     def interval(self) -> tuple[float, float]:
         """The lower and upper end of the 95% score interval (Wilson, 1927), in [0, 1]."""
-        z = NormalDist().inv_cdf(0.975)
+        return self.interval_at(0.95)
+
+    def interval_at(self, level: float) -> tuple[float, float]:
+        """Return the ends of the score interval at another level of confidence, between 0 and 1."""
+        z = NormalDist().inv_cdf((1 + level) / 2)
         p, weight = self.value, z * z / self.count
         centre = (p + weight / 2) / (1 + weight)
         half = z * math.sqrt(p * (1 - p) / self.count + weight / (4 * self.count)) / (1 + weight)
         low = 0.0 if self.right == 0 else centre - half
         high = 1.0 if self.right == self.count else centre + half
         return low, high
+
+
+def difference_interval(one: Proportion, other: Proportion, *, level: float = 0.95) -> tuple[float, float]:
+    """Return the interval of the first minus the second of two independent proportions (Newcombe, 1998, method 10)."""
+    (low, high), (other_low, other_high) = one.interval_at(level), other.interval_at(level)
+    difference = one.value - other.value
+    below = math.hypot(one.value - low, other_high - other.value)
+    above = math.hypot(high - one.value, other.value - other_low)
+    return difference - below, difference + above
 
 
 def accuracy(labels: NDArray[Any], predicted: NDArray[Any]) -> Proportion:

@@ -150,6 +150,27 @@ def test_two_models_are_compared_face_by_face(folder: Path, tmp_path: Path) -> N
     assert run_mien("evaluate", "tiny.onnx", "faces.npz", "--compare", "none.onnx").code == 1
 
 
+def test_groups_of_a_users_table_are_measured(folder: Path, tmp_path: Path) -> None:
+    faces = mien.load_faces(folder / "faces.npz")
+    valid = faces[faces.splits == "valid"]
+    right = mien.load(folder / "tiny.onnx")(valid.images).top == valid.labels
+    lines = [f"{name},{'hard' if not hit else 'easy'}" for name, hit in zip(valid.ids, right, strict=True)]
+    (tmp_path / "kinds.csv").write_text("\n".join(["id,kind", *lines]))
+    asked = ("tiny.onnx", "faces.npz", "--slices", tmp_path / "kinds.csv", "--against", "labels")
+    outcome = run_mien("evaluate", *asked, "-o", tmp_path / "r.json")
+    assert outcome.code == 0, outcome.err
+    assert "Groups are judged by the labels." in outcome.out
+    assert "Worse than the rest:\n  kind, hard (-100.0 points)\n" in outcome.out
+    found = json.loads((tmp_path / "r.json").read_text())["slices"]
+    (easy,) = (each for each in found["groups"] if each["group"] == "easy")
+    assert (easy["faces"], easy["accuracy"], easy["gap"], easy["verdict"]) == (right.sum(), 1, 1, "better")
+    assert found["worst"] == [{"slice": "kind", "group": "hard", "gap": -1}]
+    assert {each["slice"] for each in found["groups"]} >= {"brightness", "sharpness", "twin in training", "kind"}
+    voted = run_mien("evaluate", "tiny.onnx", "faces.npz", "--against", "votes")
+    assert "Groups are judged by people." in voted.out
+    assert "have too few faces" in voted.out
+
+
 def test_evaluate_takes_the_split_that_is_asked_for() -> None:
     train = run_mien("evaluate", "tiny.onnx", "faces.npz", "--split", "train").out
     assert "on 60 labelled faces of faces.npz (train)" in train

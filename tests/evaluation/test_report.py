@@ -22,6 +22,7 @@ from mien.classify.ensemble import Ensemble
 from mien.classify.tta import Mirrored
 from mien.errors import DataError, ModelError
 from mien.evaluation.evaluate import evaluate, make_report
+from mien.evaluation.twins import find_twins
 from mien.labels import EXPRESSIONS
 from mien.metrics import Proportion
 from mien.types import FaceSet, Scores
@@ -252,7 +253,7 @@ def test_perfect_on_train_twins_alone_is_seen() -> None:
     images = train.images.copy()
     images[:20] = valid.images[:20]
     probs = planted(valid.labels, np.arange(40) < 20, 0.9)
-    report = make_report(probs, valid, train_faces=replace(train, images=images))
+    report = make_report(probs, valid, twins=find_twins(valid, replace(train, images=images)))
     assert report.accuracy.value == 0.5
     assert (report.without_identical, report.without_near) == (Proportion(0, 20), Proportion(0, 20))
 

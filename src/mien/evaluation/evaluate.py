@@ -1,14 +1,19 @@
 """The evaluation of a classifier: its probabilities on labelled faces, and the report that they make."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mien import metrics
 from mien.classify.ensemble import base_classifiers, classifier_name
-from mien.data.audit.duplicates import has_near_duplicate
 from mien.errors import DataError, ModelError
 from mien.evaluation.ferplus import FerPlusReport, ferplus_report
 from mien.evaluation.report import Report
+from mien.evaluation.slice_columns import face_slices
+from mien.evaluation.slices import Slice, SliceReport, measure_slices
+from mien.evaluation.truth import Against, Truth, find_truth
+from mien.evaluation.twins import Twins, find_twins
 from mien.metrics import Proportion
 from mien.types import Classifier, FaceSet, Progress, Scores, batches
 
@@ -18,6 +23,8 @@ def evaluate(
     faces: FaceSet,
     *,
     train_faces: FaceSet | None = None,
+    slices: Sequence[Slice] = (),
+    against: Against = "auto",
     batch: int = 256,
     progress: Progress | None = None,
 ) -> Report:
@@ -32,6 +39,11 @@ def evaluate(
     train_faces
         The faces that it was trained on. Where they are given, the accuracy is also measured without the faces that
         have a twin among them.
+    slices
+        Divisions of these very faces, such as `mien.evaluation.slice_columns.read_slices` reads them, beside those that
+        the faces tell themselves (`mien.evaluation.slice_columns.face_slices`).
+    against
+        Judge the answers on slices by `labels`, `votes` or `auto`, as in `mien.evaluation.truth.find_truth`.
     batch
         How many faces the classifier gets at a time.
     progress
@@ -40,16 +52,21 @@ def evaluate(
     Raises
     ------
     DataError
-        Where no face is labelled, or `batch` is less than 1.
+        Where no face is labelled, `batch` is less than 1, or a slice is of other faces.
     ModelError
         Where the classifier has other classes than the faces.
     """
     labelled = labelled_faces(faces)
+    probs = score_faces(classifier, labelled, batch=batch, progress=progress)
+    twins = None if train_faces is None else find_twins(labelled, train_faces)
+    own = face_slices(labelled, twins=twins)
     return make_report(
-        score_faces(classifier, labelled, batch=batch, progress=progress),
+        probs,
         labelled,
         classifier,
-        train_faces=train_faces,
+        twins=twins,
+        slices=(*own, *(each.chosen(faces.labels >= 0) for each in slices)),
+        truth=find_truth(labelled, classifier, against),
     )
 
 
@@ -84,12 +101,16 @@ def make_report(
     faces: FaceSet,
     classifier: Classifier | None = None,
     *,
-    train_faces: FaceSet | None = None,
+    twins: Twins | None = None,
+    slices: Sequence[Slice] = (),
+    truth: Truth | None = None,
 ) -> Report:
-    """Make the report of probabilities, (N, K), on N labelled faces; the classifier gives it name and hashes."""
+    """Make the report of probabilities, (N, K), on N labelled faces; the classifier gives it name and hashes.
+
+    The answers on slices are judged by the truth, or else by the labels.
+    """
     labels, predicted = faces.labels, probs.argmax(axis=1)
     right = labels == predicted
-    identical, near = _twins(faces, train_faces)
     return Report(
         model=classifier_name(classifier) if classifier else "",
         model_hashes=tuple(str(getattr(part, "hash", "")) for part in base_classifiers(classifier))
@@ -102,20 +123,19 @@ def make_report(
         nll=metrics.nll(labels, probs),
         reliability=metrics.reliability(right, probs.max(axis=1)),
         classwise_ece=metrics.classwise_ece(labels, probs),
-        without_identical=_share(right, identical),
-        without_near=_share(right, near),
+        without_identical=_share(right, None if twins is None else twins.identical),
+        without_near=_share(right, None if twins is None else twins.near),
         ferplus=_ferplus(probs, faces),
         class_names=faces.class_names,
+        slices=_slices(predicted, slices, truth or Truth("labels", labels)),
     )
 
 
-def _twins(faces: FaceSet, train_faces: FaceSet | None) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
-    """Return which faces have an identical twin in training, and which an identical or a near one."""
-    if train_faces is None:
-        return None, None
-    known = {image.tobytes() for image in train_faces.images}
-    identical = np.array([image.tobytes() in known for image in faces.images], np.bool_)
-    return identical, identical | has_near_duplicate(faces.images, train_faces.images)
+def _slices(predicted: NDArray[np.int64], slices: Sequence[Slice], truth: Truth) -> SliceReport | None:
+    if not slices or not truth.known.any():
+        return None
+    right = predicted == truth.classes
+    return measure_slices(right[truth.known], [each.chosen(truth.known) for each in slices], truth=truth.name)
 
 
 def _share(right: NDArray[np.bool_], twins: NDArray[np.bool_] | None) -> Proportion | None:

@@ -32,6 +32,8 @@ class FerPlusReport:
         The accuracy where eight or more of ten votes go to one expression; None where no face is so.
     sure_confidence
         The mean confidence there; 0 where no face is so.
+    ece
+        The expected calibration error of the answers on the clear faces, in [0, 1].
     kl
         The mean Kullback-Leibler divergence, in nats, of the probabilities from the votes for the classes, on all
         faces that have such votes.
@@ -45,6 +47,7 @@ class FerPlusReport:
     confidence: float
     sure: Proportion | None
     sure_confidence: float
+    ece: float
     kl: float
     annotator: float
     new_panel: float
@@ -106,6 +109,7 @@ def ferplus_report(probs: NDArray[np.float32], faces: FaceSet) -> FerPlusReport:
         confidence=float(confidence[clear].mean()),
         sure=metrics.accuracy(named[sure], predicted[sure]) if sure.any() else None,
         sure_confidence=float(confidence[sure].mean()) if sure.any() else 0.0,
+        ece=metrics.ece(named[clear], probs[clear]),
         kl=_mean_kl(np.where(kinds >= 0, faces.votes[:, kinds], 0), probs),
         annotator=float(shares[clear, kinds[named[clear]]].mean()),
         new_panel=_new_panel_agreement(shares[clear], kinds[named[clear]]),

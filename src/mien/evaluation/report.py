@@ -11,6 +11,7 @@ from mien import metrics
 from mien._version import __version__
 from mien.errors import DataError
 from mien.evaluation.ferplus import FerPlusReport
+from mien.evaluation.slices import SliceReport
 from mien.labels import EXPRESSIONS
 from mien.metrics import Proportion, Reliability
 from mien.types.html_repr import table_html, titled_html
@@ -45,6 +46,8 @@ class Report:
         train faces; None where these are not known or no face is left.
     ferplus
         The answers beside the votes of FER+; None where there are no votes, or no face with a clear one.
+    slices
+        The accuracy on groups of faces; None where none were made.
     class_names
         The classes, in the order of the confusion matrix.
     version
@@ -68,6 +71,7 @@ class Report:
     without_identical: Proportion | None = None
     without_near: Proportion | None = None
     ferplus: FerPlusReport | None = None
+    slices: SliceReport | None = None
     class_names: tuple[str, ...] = EXPRESSIONS
     version: str = __version__
 
@@ -189,6 +193,7 @@ class Report:
             },
             "expressions": self.rows(),
             "confusion": self.confusion.tolist(),
+            "slices": None if self.slices is None else self.slices.to_dict(),
             "version": self.version,
         }
 
@@ -198,6 +203,7 @@ def _ferplus_json(ferplus: FerPlusReport) -> dict[str, Any]:
         "accuracy": _plain(ferplus.accuracy),
         "mean_recall": ferplus.mean_recall,
         "sure_accuracy": _plain(ferplus.sure),
+        "ece": ferplus.ece,
         "kl_nats": ferplus.kl,
         "one_annotator": ferplus.annotator,
         "ten_new_annotators": ferplus.new_panel,

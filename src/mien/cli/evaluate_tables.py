@@ -1,0 +1,124 @@
+"""The tables and sentences that `mien evaluate` prints."""
+
+from rich.table import Table
+
+from mien.cli.console import add_row, table
+from mien.evaluation.ferplus import FerPlusReport
+from mien.evaluation.paired import PairedComparison
+from mien.evaluation.report import Report
+from mien.evaluation.slices import ALIKE, BETTER, TOO_FEW, WORSE, Group, SliceReport
+from mien.metrics import Proportion
+
+_LONGEST_NAME = 24  # characters of a group
+_NAMED = 5  # groups that are worse
+_VERDICTS = {WORSE: "worse", BETTER: "better", ALIKE: "", TOO_FEW: "too few"}
+
+
+def summary_table(report: Report) -> Table:
+    """Return the figures of the whole, with what they mean."""
+    shown = table("", "", "")
+    shown.show_header = False
+    shown.columns[2].justify, shown.columns[2].no_wrap = "left", False
+    proportions = (
+        ("accuracy", report.accuracy, ""),
+        ("  without twins", report.without_identical, "with no twin in training"),
+        ("  nor near twins", report.without_near, "with no near twin there"),
+        ("  in the first two", report.top2, ""),
+    )
+    for name, proportion, which in proportions:
+        if proportion is not None:
+            _add_proportion(shown, name, proportion, which)
+    shown.add_row("balanced accuracy", f"{report.balanced_accuracy:.3f}", "mean recall of the expressions")
+    shown.add_row("macro F1", f"{report.macro_f1:.3f}", "mean over expressions")
+    shown.add_row("ECE", f"{report.ece:.3f}", "how far confidence is from accuracy; 0 is best")
+    shown.add_row("Brier score", f"{report.brier:.3f}", "0 to 2; lower is better")
+    shown.add_row("NLL", f"{report.nll:.3f}", "nats; lower is better")
+    if report.ferplus is not None:
+        _add_ferplus(shown, report.ferplus)
+    return shown
+
+
+def _add_proportion(shown: Table, name: str, proportion: Proportion, which: str) -> None:
+    of = f"of {proportion.count:,} {which}" if which else ""
+    shown.add_row(name, f"{proportion.value:.2%}", f"{_interval(proportion)} {of}")
+
+
+def _add_ferplus(shown: Table, ferplus: FerPlusReport) -> None:
+    _add_proportion(shown, "as people say", ferplus.accuracy, "with a clear FER+ vote")
+    if ferplus.sure is not None:
+        _add_proportion(shown, "  where they agree", ferplus.sure, "with 8 of 10 votes")
+    shown.add_row("  mean recall", f"{ferplus.mean_recall:.3f}", "of the expressions, by the votes")
+    shown.add_row("  ECE", f"{ferplus.ece:.3f}", "of confidence, by the votes")
+    shown.add_row("  KL", f"{ferplus.kl:.3f}", "nats from the votes; lower is better")
+    shown.add_row("  one annotator", f"{ferplus.annotator:.1%}", "a person, for comparison")
+    shown.add_row("  ten new annotators", f"{ferplus.new_panel:.1%}", "as good as votes can be told")
+
+
+def _interval(proportion: Proportion) -> str:
+    low, high = proportion.interval
+    return f"({low:.1%} to {high:.1%})"
+
+
+def expressions_table(report: Report) -> Table:
+    """Return the figures of each expression."""
+    shown = table("expression", "faces", "precision", "recall", "F1", "ECE")
+    for name, faces, *figures in (row.values() for row in report.rows()):
+        add_row(shown, [name, f"{faces:,}", *(f"{figure:.3f}" for figure in figures)])
+    return shown
+
+
+def comparison_text(model: str, other: str, paired: PairedComparison) -> str:
+    """Say which of two models is better."""
+    low, high = (100 * end for end in paired.interval)
+    told_apart = "differ" if paired.p_value < 0.05 else "are not told apart by these faces"
+    return (
+        f"{model} and {other} {told_apart}: {paired.first.value:.2%} and {paired.second.value:.2%},"
+        f" {100 * paired.difference:+.2f} points ({low:+.2f} to {high:+.2f}); only one of them is right on"
+        f" {paired.only_first:,} and {paired.only_second:,} faces; exact McNemar p = {paired.p_value:.2g}\n"
+    )
+
+
+def confusion_table(report: Report) -> Table:
+    """Return the counts of each label, by answer."""
+    shown = table("is, taken for:", *report.class_names)
+    for place, (name, row) in enumerate(zip(report.class_names, report.confusion.tolist(), strict=True)):
+        add_row(shown, [name, *(f"{count:,}" for count in row)], bold=place + 1)
+    return shown
+
+
+def slices_table(slices: SliceReport) -> Table:
+    """Return the accuracy on each group and its gap to the rest in points, both with 95% intervals."""
+    shown = table("slices", "faces", "accuracy", "points from the rest", "")
+    shown.columns[-1].justify = "left"
+    before = ""
+    for group in slices.groups:
+        if group.slice != before:
+            add_row(shown, (_shortened(group.slice), "", "", "", ""), bold=0)
+        before = group.slice
+        low, high = (f"{100 * end:.0f}" for end in group.accuracy.interval)
+        gap = f"{100 * group.gap:+.1f} ({100 * group.interval[0]:+.0f} to {100 * group.interval[1]:+.0f})"
+        accuracy = f"{group.accuracy.value:.1%} ({low} to {high})"
+        cells = (f"  {_shortened(group.name)}", f"{group.accuracy.count:,}", accuracy, gap, _VERDICTS[group.verdict])
+        add_row(shown, cells, bold=4)
+    return shown
+
+
+def worst_text(slices: SliceReport) -> str:
+    """Name the groups on which the model is worse than on the rest."""
+    lines = [f"Groups are judged by {'people' if slices.truth == 'votes' else 'the labels'}."]
+    small = sum(group.verdict == TOO_FEW for group in slices.groups)
+    if small:
+        lines.append(f"{small} of {len(slices.groups)} have too few faces: a gap of ten points could hide in them.")
+    named = [_told(group) for group in slices.worst[:_NAMED]]
+    if len(slices.worst) > _NAMED:
+        named.append(f"  and {len(slices.worst) - _NAMED} more")
+    lines += ["Worse than the rest:", *named] if named else ["None is worse than the rest beyond chance."]
+    return "\n".join(lines) + "\n"
+
+
+def _told(group: Group) -> str:
+    return f"  {group.slice}, {group.name} ({100 * group.gap:+.1f} points)"
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
