@@ -1,12 +1,16 @@
 # make demo: a first look. make test: the tests. make fuzz: damaged files. Each makes the environment it needs, from Python and pip alone.
+# make page, make web: build the two pages of `mien serve` from web/; these need Node and npm.
 PYTHON ?= python3
 
-.PHONY: demo test lint fuzz clean
+# The tests of the pages need their packages, too; without npm they are skipped.
+PAGES := $(if $(shell command -v npm),web/node_modules/made)
+
+.PHONY: demo test lint fuzz clean page web
 
 demo: .venv-demo/made
 	.venv-demo/bin/mien demo
 
-test: .venv/made
+test: .venv/made $(PAGES)
 	.venv/bin/python -m pytest --cov --cov-report=
 
 lint: .venv/made
@@ -18,7 +22,17 @@ lint: .venv/made
 	.venv/bin/coverage report  # of the last `make test`
 
 clean:
-	rm -rf .venv .venv-demo
+	rm -rf .venv .venv-demo web/node_modules web/dist
+
+page: web/node_modules/made
+	cd web && npm run --silent check && node build.mjs remote ../src/mien/serve/static
+
+web: web/node_modules/made
+	cd web && npm run --silent check && node build.mjs local dist
+
+web/node_modules/made: web/package.json web/package-lock.json
+	cd web && npm ci --silent
+	touch $@
 
 fuzz: .venv/made
 	PYTHONPATH=tests .venv/bin/python -m fuzz --seconds 60

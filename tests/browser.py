@@ -1,5 +1,6 @@
 """A headless Chromium for tests, driven by Selenium."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ def browsing(folder: Path, *flags: str) -> Iterator[webdriver.Chrome]:
     for flag in (*_FLAGS, *flags, f"user-data-dir={folder / 'profile'}"):
         options.add_argument(f"--{flag}")
     options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
     try:
         yield driver
@@ -47,3 +48,10 @@ def browsing(folder: Path, *flags: str) -> Iterator[webdriver.Chrome]:
 def console_errors(driver: webdriver.Chrome) -> list[str]:
     """Return the errors on the page's console so far."""
     return [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def requested(driver: webdriver.Chrome) -> list[tuple[str, str]]:
+    """Return the method and address of each request of the pages since this was last asked."""
+    messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    requests = [each["params"]["request"] for each in messages if each["method"] == "Network.requestWillBeSent"]
+    return [(request["method"], request["url"]) for request in requests]

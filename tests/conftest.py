@@ -1,8 +1,9 @@
 """The markers and fixtures that all tests share.
 
-Markers say what a test needs beside Python: `browser` (chromium and chromedriver), `fer2013` (the data set) and
-`linux` (/proc, signals or file names that other systems do not have). Where it is missing, the test is skipped and says
-so; with the variable MIEN_SKIP_NOTHING set, as in CI, a missing browser is a failure.
+Markers say what a test needs beside Python: `browser` (chromium and chromedriver), `node` (Node and the packages of
+web/), `fer2013` (the data set) and `linux` (/proc, signals or file names that other systems do not have). Where it is
+missing, the test is skipped and says so; with the variable MIEN_SKIP_NOTHING set, as in CI, a missing browser and a
+missing Node are failures.
 """
 
 import os
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import settings
 
 from browser import missing_programs
+from node import missing_packages
 
 settings.register_profile("mien", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("mien")
@@ -26,8 +28,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.fer2013)
         if item.get_closest_marker("linux") and sys.platform != "linux":
             item.add_marker(pytest.mark.skip(reason="needs Linux"))
-        if item.get_closest_marker("browser") and missing_programs() and "MIEN_SKIP_NOTHING" not in os.environ:
+        if "MIEN_SKIP_NOTHING" in os.environ:
+            continue
+        if item.get_closest_marker("browser") and missing_programs():
             item.add_marker(pytest.mark.skip(reason=missing_programs()))
+        if item.get_closest_marker("node") and missing_packages():
+            item.add_marker(pytest.mark.skip(reason=missing_packages()))
 
 
 @pytest.fixture(scope="session")

@@ -5,18 +5,16 @@ import io
 import json
 import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
-from serving import png, portrait
+from serving import png, portrait, serving
 from support import run_mien
 
 _IMPATIENT = """
@@ -34,23 +32,6 @@ with listen("127.0.0.1", 0) as listener:
     print(f"http://127.0.0.1:{listener.getsockname()[1]};", file=sys.stderr, flush=True)
     run(app, listener, limits)
 """
-
-
-@contextmanager
-def serving(*command: str) -> Iterator[tuple[subprocess.Popen[str], str, int]]:
-    """Run a service as a process, and give the process, its address and its port."""
-    process = subprocess.Popen([sys.executable, *command], stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stderr is not None
-        line = process.stderr.readline()
-        assert "http://" in line, line + process.stderr.read()
-        address = "http://" + line.partition("http://")[2].partition(";")[0]
-        yield process, address, int(address.rpartition(":")[2])
-    finally:
-        process.kill()
-        process.wait()
-        if process.stderr is not None:
-            process.stderr.close()
 
 
 def test_the_command_serves_until_it_is_told_to_end() -> None:
@@ -119,9 +100,9 @@ def test_damaged_requests_leave_the_service_alive() -> None:
     with serving("-c", _IMPATIENT, "30") as (process, address, port):
         for wrong in (
             b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
-            b"GET / HTTP/9.9\r\n\r\n",
+            b"GET /none HTTP/9.9\r\n\r\n",
             b"POST /v1/predict HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
-            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
+            b"POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
             b"POST /v1/predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
             b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
             b"GET /../../etc/passwd HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",

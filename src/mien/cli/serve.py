@@ -1,6 +1,7 @@
 """`mien serve`: the REST service."""
 
 import logging
+from pathlib import Path
 from typing import Annotated
 
 from mien.classify.session import providers_of
@@ -9,6 +10,7 @@ from mien.cli.options import DEFAULT_MODELS, HARDWARE, NETWORK, Device, Models, 
 from mien.detect.yunet import YuNet
 from mien.serve.app import create_app
 from mien.serve.limits import Limits
+from mien.serve.pages import find_local_page
 from mien.serve.server import listen, run
 
 _LOCAL = ("127.0.0.1", "::1", "localhost")
@@ -43,6 +45,17 @@ def serve(
         int, option("--workers", panel=HARDWARE, metavar="N", help="Threads that read pictures; 0: one a CPU.", min=0)
     ] = 0,
     device: Device = "auto",
+    web: Annotated[
+        Path | None,
+        option(
+            "--web",
+            panel=NETWORK,
+            metavar="DIR",
+            help="Offer at /local the page that uploads nothing, from this folder that `make web` built. Default: "
+            "web/dist of a checkout.",
+            show_default=False,
+        ),
+    ] = None,
     _quiet: Quiet = False,
 ) -> None:
     """Read the expressions of the faces in pictures that come over HTTP.
@@ -64,6 +77,7 @@ def serve(
         limits=limits,
         token=token,
         workers=workers,
+        web=find_local_page(web),
     )
     with listen(host, port) as listener:
         shown = f"[{host}]" if ":" in host else host

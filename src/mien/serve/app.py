@@ -22,6 +22,7 @@ from mien.serve.docs_page import CONTENT_SECURITY_POLICY, docs_page
 from mien.serve.guard import Guard
 from mien.serve.limits import Admission, Gate, LargestFaces, Limits, refusal
 from mien.serve.metrics import Metrics
+from mien.serve.pages import add_pages
 from mien.serve.schemas import Health, Model, Models, PictureAnswer, PredictAnswer, Refusal
 from mien.types import Classifier, Detector
 
@@ -93,6 +94,7 @@ def create_app(
     limits: Limits | None = None,
     token: str = "",
     workers: int = 0,
+    web: Path | None = None,
 ) -> FastAPI:
     """Make the application, which any ASGI server runs.
 
@@ -106,6 +108,8 @@ def create_app(
         The shared secret that requests must give; empty: none.
     workers
         Threads that read pictures; 0: as many as there are CPUs for this process.
+    web
+        The folder of the page that uploads nothing, as `make web` builds it; None: it is not offered.
     """
     limits = limits or Limits()
     predictor = Predictor(classifier, detector=LargestFaces(detector or YuNet(), limits.faces))
@@ -130,6 +134,7 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _wrong_query)
     _add_predict(app, service)
     _add_the_rest(app, service)
+    add_pages(app, web)
     return app
 
 

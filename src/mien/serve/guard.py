@@ -7,7 +7,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-OPEN = ("/healthz",)  # paths that need no token
+# Paths that need no token: the pages hold no secret, and ask for the token themselves.
+OPEN = ("/healthz", "/", "/page.css", "/page.js", "/local")
+_OPEN_FOLDER = "/local/"
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -64,7 +66,7 @@ class Guard:
             raise
 
     def _may_pass(self, scope: Scope) -> bool:
-        if not self._expected or scope["path"] in OPEN:
+        if not self._expected or scope["path"] in OPEN or scope["path"].startswith(_OPEN_FOLDER):
             return True
         given = Headers(scope=scope).get("authorization", "").encode("latin-1")
         return hmac.compare_digest(given, self._expected)
