@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import mien
 from mien.classify.card import ModelCard
 from mien.evaluation.paired import compare_predictions
+from mien.evaluation.robustness import CorruptionError, robustness
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet
 from support import python_of, random_faces, run_mien, tiny_model
@@ -295,3 +297,27 @@ def test_bench_says_how_fast_and_on_what(monkeypatch: pytest.MonkeyPatch) -> Non
     assert lines[:2] == ["tiny, 1 thread", bench.machine()]
     assert [line.split()[0] for line in lines[-2:]] == ["1", "64"]
     assert run_mien("bench", "tiny.onnx", "--threads", "-1").code == 2
+
+
+def test_robustness_is_said_written_and_drawn(tmp_path: Path) -> None:
+    words = ["evaluate", "tiny.onnx", "faces.npz", "--corrupt", "--corrupt-faces", "12", "--compare", "other.onnx"]
+    said = run_mien(*words, "-o", tmp_path / "r.json", "--draw", tmp_path / "r.png")
+    assert said.code == 0, said.err
+    content = json.loads((tmp_path / "r.json").read_text())["robustness"]
+    valid = (faces := mien.load_faces("faces.npz"))[faces.splits == "valid"]
+    wanted = robustness(mien.load("tiny.onnx"), valid, sample=12)
+    theirs = robustness(mien.load("other.onnx"), valid, sample=12)
+    compared = CorruptionError(wanted, theirs)
+    assert content == {**wanted.to_dict(), "compared_with": compared.to_dict()}
+    lines = [line.split() for line in said.out.splitlines()]
+    for name, row, error in zip(wanted.corruptions, wanted.accuracy, compared.each, strict=True):
+        figures = [f"{value:.1%}" for value in (*row, row.mean())]
+        assert [*name.split("_"), *figures, f"{error:.2f}"] in lines
+    assert f"mean corruption error: {compared.mean:.2f} times that of other" in said.out
+    with Image.open(tmp_path / "r.png") as picture:
+        assert picture.width > 1000
+    assert json.loads(run_mien(*words[:6], "--json").out)["robustness"] == wanted.to_dict()
+    assert run_mien(*words[:3], "--draw", "r.png").err.startswith(
+        "mien: Invalid value for --draw: draws the robustness"
+    )
+    assert "must end in .png, got r.jpg" in run_mien(*words[:6], "--draw", "r.jpg").err

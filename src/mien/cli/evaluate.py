@@ -19,6 +19,7 @@ from mien.cli.evaluate_tables import (
 )
 from mien.cli.options import (
     INPUT,
+    OUTPUT,
     Device,
     Json,
     PriorText,
@@ -26,15 +27,18 @@ from mien.cli.options import (
     Tta,
     argument,
     classifier_of,
+    flag,
     option,
     out,
 )
+from mien.cli.robustness_table import measure_robustness, require_drawing, show_robustness, write_robustness
 from mien.cli.show import holds_faces
 from mien.data.formats.npz import load_faces
 from mien.detect.yunet import YuNet
 from mien.errors import DataError
 from mien.evaluation.evaluate import labelled_faces, make_report, score_faces
 from mien.evaluation.paired import compare_predictions
+from mien.evaluation.robustness import SAMPLE
 from mien.evaluation.roll import roll_slice
 from mien.evaluation.slice_columns import face_slices, read_slices
 from mien.evaluation.truth import Against, find_truth
@@ -79,10 +83,23 @@ def evaluate(
             "--against",
             panel=INPUT,
             metavar="TRUTH",
-            help="Judge groups by labels or votes; auto: by votes, for a model that says what people would name.",
+            help="Judge groups and robustness by labels or votes; auto: by votes if the model says what people name.",
         ),
     ] = "auto",
+    corrupt: Annotated[
+        bool, flag("--corrupt", panel=INPUT, help="Measure the robustness too: on faces with 17 corruptions.")
+    ] = False,
+    corrupt_faces: Annotated[
+        int,
+        option(
+            "--corrupt-faces", panel=INPUT, metavar="N", help="Corrupt so many faces, drawn by a seed; 0: all.", min=0
+        ),
+    ] = SAMPLE,
     out: Annotated[Path | None, out("FILE", "Write the report to this file, as JSON.")] = None,
+    draw: Annotated[
+        Path | None,
+        option("--draw", panel=OUTPUT, metavar="FILE", help="Draw the robustness, as a PNG picture, with --corrupt."),
+    ] = None,
     json: Json = False,
     _quiet: Quiet = False,
 ) -> None:
@@ -93,9 +110,11 @@ def evaluate(
     mien evaluate swift faces.npz
     mien evaluate a.onnx b.onnx faces.npz --tta mirror -o report.json
     mien evaluate new.onnx faces.npz --compare old.onnx
+    mien evaluate swift faces.npz --corrupt --draw robustness.png
     """
     models, faces = _split_names(names)
-    require_writable(out, inputs=(faces, slices, *map(Path, models)))
+    require_writable(out, draw, inputs=(faces, slices, *map(Path, models)))
+    require_drawing(draw, corrupt=corrupt)
     if out is not None:
         require_suffix(out, (".json",), "a report")
     classifier = classifier_of(models, tta=tta, prior=prior, providers=providers_of(device))
@@ -111,13 +130,17 @@ def evaluate(
         roll = roll_slice(chosen, YuNet(threshold=_SEEN, turned=False), progress=progress)
     groups = (*face_slices(chosen, twins=twins), roll, *given)
     report = make_report(probs, chosen, classifier, twins=twins, slices=groups, truth=truth)
-    content, paired = report.to_dict(), None
+    content, paired, other = report.to_dict(), None, None
     if compare:
         other = classifier_of([compare], tta=tta, prior=prior, providers=providers_of(device))
         with progress_bar(f"Evaluating {compare}") as progress:
             theirs = score_faces(other, chosen, progress=progress)
         paired = compare_predictions(chosen.labels, probs.argmax(axis=1), theirs.argmax(axis=1))
         content["compared_with"] = {"model": classifier_name(other), **paired.to_dict()}
+    measured = None
+    if corrupt:
+        measured = measure_robustness(classifier, chosen, sample=corrupt_faces, against=against, other=other)
+        content["robustness"] = measured.to_dict()
     text = dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if json:
         say(text)
@@ -129,10 +152,13 @@ def evaluate(
         if report.slices is not None:
             stdout.print(slices_table(report.slices))
             say(worst_text(report.slices))
-        if paired is not None:
+        if paired is not None and other is not None:
             say(comparison_text(report.model, classifier_name(other), paired))
+        show_robustness(measured)
     if out is not None:
         write_result(out, text)
+    if measured is not None and draw is not None:
+        write_robustness(draw, measured)
 
 
 def _twins(chosen: FaceSet, every: FaceSet, split: str) -> Twins | None:
