@@ -70,7 +70,11 @@ def recipes(draw: st.DrawFn) -> Recipe:
         "normalise": settings(Normalise),
         "camera": settings(Camera),
         "loss": settings(
-            Loss, question=st.just("fer2013"), class_weights=st.sampled_from(["none", "sqrt", (0.0, 1.5, 2.0)])
+            Loss,
+            question=st.just("fer2013"),
+            class_weights=st.sampled_from(["none", "sqrt", (0.0, 1.5, 2.0)]),
+            label_posterior=st.just(False) if (views := draw(st.integers(0, 2))) else st.booleans(),
+            teacher_views=st.just(views),
         ),
         "augment": settings(Augment, crop=st.integers(16, 48)),
         "optim": settings(Optim, image_sizes=st.just(sizes)),
@@ -80,7 +84,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
     except RecipeError:  # parts that do not go together: let them
         whole |= {
             "head": dataclasses.replace(whole["head"], fuse=(), classifier="linear"),
-            "loss": dataclasses.replace(whole["loss"], kind="cross-entropy"),
+            "loss": dataclasses.replace(whole["loss"], kind="cross-entropy", teacher_views=0),
             "optim": dataclasses.replace(whole["optim"], image_sizes=((96, 1.0),)),
         }
         if whole["net"].min_side > 96:

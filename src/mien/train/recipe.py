@@ -40,6 +40,8 @@ class Recipe(Settings):
         )
         last = max(self.head.fuse, default=0)
         require(last < stages, f"head.fuse must count stages before the last of {stages}", self.head.fuse)
+        mixed = self.loss.teacher_views and self.augment.mix != "none"
+        require(not mixed, "loss.teacher_views needs augment.mix = none", self.augment.mix)
         linear = self.head.classifier == "linear"
         if self.loss.kind != "prototypical":
             message = "head.classifier other than linear needs loss.kind = prototypical"

@@ -37,7 +37,7 @@ RENAMED = {
     "optim.sizes": "optim.image_sizes",
     "optim.patience": "optim.early_stop_patience",
 }
-REMOVED = ("normalise.equalise", "loss.teacher_views", "augment.repeats", "optim.tail", "optim.sharpness")
+REMOVED = ("normalise.equalise", "augment.repeats", "optim.tail", "optim.sharpness")
 
 
 def load_recipe(recipe: Path | str, changes: Sequence[str] = ()) -> Recipe:

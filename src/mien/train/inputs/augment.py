@@ -40,11 +40,14 @@ class Augment(Settings, section="augment"):
         require(16 <= self.crop <= FACE_SIDE + 2 * self.pad, "augment.crop must be 16 to 48 + 2 x pad", self.crop)
 
 
-def augment_faces(images: Tensor, augment: Augment, *, side: int, generator: torch.Generator) -> Tensor:
+def augment_faces(
+    images: Tensor, augment: Augment, *, side: int, generator: torch.Generator, erase_grid: int = 0
+) -> Tensor:
     """(B, 48, 48) uint8 -> (B, 1, side, side) float32 in 0 to 255: mirrored, moved, re-lit and partly erased.
 
     Mirror, rotation, scale, shift, pad-and-crop and the change of size are one bilinear resampling, in this order. What
-    a motion leaves empty repeats the edge; padding is black.
+    a motion leaves empty repeats the edge; padding is black. Erased squares are placed on a grid of `side` x `side`, or
+    of `erase_grid`: with the same one, a generator in the same state draws the same changes at every side.
     """
     faces = _move(images.unsqueeze(1).float(), augment, side, generator)
     if augment.contrast or augment.brightness:
@@ -54,7 +57,7 @@ def augment_faces(images: Tensor, augment: Augment, *, side: int, generator: tor
         faces = ((faces - mean) * contrast + mean) * brightness
         faces = faces.clamp_(0, 255)
     if augment.erase_prob:
-        faces = _erase(faces, augment, generator)
+        faces = _erase(faces, augment, generator, erase_grid or side)
     return faces
 
 
@@ -123,12 +126,14 @@ def _inside(places: Tensor) -> Tensor:
     return (places + 1).clamp(0, 1) * (FACE_SIDE - places).clamp(0, 1)
 
 
-def _erase(faces: Tensor, augment: Augment, generator: torch.Generator) -> Tensor:
+def _erase(faces: Tensor, augment: Augment, generator: torch.Generator, grid: int) -> Tensor:
     count, side, device = len(faces), faces.shape[-1], generator.device
-    hole = max(1, round(augment.erase_side * side))
+    hole = max(1, round(augment.erase_side * grid))
     chosen = torch.rand(count, generator=generator, device=device) < augment.erase_prob
-    top, left = (torch.randint(0, side - hole + 1, (count, 1), generator=generator, device=device) for _ in range(2))
+    top, left = (torch.randint(0, grid - hole + 1, (count, 1), generator=generator, device=device) for _ in range(2))
     line = torch.arange(side, device=device)
+    if grid != side:
+        line = (line + 0.5) * (grid / side) - 0.5
     rows = (line >= top) & (line < top + hole) & chosen[:, None]
     columns = (line >= left) & (line < left + hole)
     mask = (rows[:, :, None] & columns[:, None, :]).unsqueeze(1)

@@ -1,5 +1,6 @@
 """The batch of one training step: faces of the train split, augmented and mixed as the recipe says."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -43,3 +44,32 @@ def make_batch(
     faces = photograph(faces, camera, generator)
     mix = draw_mix(len(rows), augment, side=side, generator=generator)
     return Batch(faces if mix is None else mix.apply(faces), rows, mix)
+
+
+def draw_batches(
+    images: Tensor,
+    order: Tensor,
+    augment: Augment,
+    *,
+    side: int,
+    generator: torch.Generator,
+    camera: Camera = NO_CAMERA,
+    steps_at_once: int = 1,
+) -> Iterator[Batch]:
+    """Make the batches of an epoch one by one.
+
+    images: (N, 48, 48) uint8, the train faces. order: (steps, B) int64, the rows of each step.
+
+    The faces of several steps may be augmented in one call, which saves a GPU launches; each batch is mixed by itself.
+    """
+    if steps_at_once == 1:
+        for rows in order:
+            yield make_batch(images, rows, augment, side=side, generator=generator, camera=camera)
+        return
+    for part in order.split(steps_at_once):
+        faces = photograph(
+            augment_faces(images[part.flatten()], augment, side=side, generator=generator), camera, generator
+        )
+        for rows, own in zip(part, faces.split(order.shape[1]), strict=True):
+            mix = draw_mix(len(rows), augment, side=side, generator=generator)
+            yield Batch(own if mix is None else mix.apply(own), rows, mix)

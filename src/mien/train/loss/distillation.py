@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +31,12 @@ class TeacherProbs:
     teacher
         Its name and the hashes of its files; where it has none, the hash of the probabilities.
     probs
-        (N, classes) float32; a classifier's are the mean of those for a face and for its mirror image.
+        (N, classes) float32; a classifier's are the mean of those for a face and for its mirror image. Or of V views of
+        each face: (V, N, classes) float16.
     """
 
     teacher: str
-    probs: NDArray[np.float32]
+    probs: NDArray[Any]
 
 
 def load_teacher(names: Sequence[str], *, threads: int = 0) -> Teacher:
@@ -94,17 +96,39 @@ def ask_teacher(
     probs = np.zeros((len(faces), len(class_names)), np.float32)
     both = with_tta(teacher, "mirror")
     for rows in batches(len(faces), _BATCH):
-        scores = both(faces.images[rows])
-        if sorted(scores.class_names) != sorted(class_names):
-            known = ", ".join(scores.class_names)
-            raise RunError(
-                f"the teacher {classifier_name(teacher)} must tell {', '.join(class_names)}, got one that tells {known}"
-            )
-        probs[rows] = scores.probs[:, [scores.class_names.index(name) for name in class_names]]
+        probs[rows] = class_probs(both, faces.images[rows], class_names, teacher=teacher)
         if progress is not None:
             progress(rows.stop, len(faces))
+    return TeacherProbs(_with_hashes(teacher, probs), probs)
+
+
+def class_probs(
+    classifier: Classifier, images: NDArray[np.uint8], class_names: Sequence[str], *, teacher: Classifier | None = None
+) -> NDArray[np.float32]:
+    """Ask a classifier about faces, (N, 48, 48) uint8 -> (N, classes), its columns in the order of `class_names`.
+
+    teacher: what to call the classifier by in the RunError that is raised where it knows other classes.
+    """
+    scores = classifier(images)
+    if sorted(scores.class_names) != sorted(class_names):
+        name, known = classifier_name(teacher or classifier), ", ".join(scores.class_names)
+        raise RunError(f"the teacher {name} must tell {', '.join(class_names)}, got one that tells {known}")
+    return scores.probs[:, [scores.class_names.index(name) for name in class_names]]
+
+
+def name_teacher(teacher: Classifier, faces: FaceSet) -> str:
+    """Return a teacher's name and the hashes of its files; where it has none, of its answers to some of the faces."""
+    return _with_hashes(teacher, None) or _with_hashes(teacher, teacher(faces.images[:_BATCH]).probs)
+
+
+def _with_hashes(teacher: Classifier, probs: NDArray[np.float32] | None) -> str:
+    """Return a teacher's name and the hashes of its files, or of its answers; empty where it has neither."""
     hashes = [str(getattr(part, "hash", "")) for part in base_classifiers(teacher)]
-    return TeacherProbs(" ".join((classifier_name(teacher), *(hashes if all(hashes) else [_hash(probs)]))), probs)
+    if not all(hashes):
+        if probs is None:
+            return ""
+        hashes = [_hash(probs)]
+    return " ".join((classifier_name(teacher), *hashes))
 
 
 def _hash(probs: NDArray[np.float32]) -> str:

@@ -49,6 +49,10 @@ class Targets:
         """The targets of some faces."""
         return self._each(lambda part: part[rows])
 
+    def to(self, device: torch.device) -> "Targets":
+        """The same targets on a device."""
+        return self._each(lambda part: part.to(device))
+
     def mix(self, partners: Tensor, lam: Tensor) -> "Targets":
         """Mix each face's target, by its weight lam, (N,) float32, with that of its partner, (N,) int64."""
         return self._each(lambda part: torch.lerp(part[partners], part, lam.reshape(-1, *[1] * (part.ndim - 1))))

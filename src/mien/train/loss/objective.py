@@ -1,10 +1,14 @@
 """The objective of a step: any faces and their cross entropy, or an episode and its prototypes."""
 
+from dataclasses import replace
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mien.train.inputs.batch import Batch
-from mien.train.loss.losses import Targets, compute_loss
+from mien.train.loss.losses import Targets, compute_loss, soften
 from mien.train.loss.prototypes import check_episodes, draw_episodes, episode_logits, prototype_layer, take_queries
 from mien.train.loss.settings import Loss
 from mien.train.nets import FaceNet
@@ -25,6 +29,8 @@ class Objective:
         The recipe's optim.batch.
     class_names
         In the order of the labels.
+    view_probs
+        (V, N, classes), a teacher's answers to the views of each face; None where the targets hold what it says.
 
     Raises
     ------
@@ -33,12 +39,34 @@ class Objective:
     """
 
     def __init__(
-        self, loss: Loss, *, labels: Tensor, targets: Targets, batch: int, class_names: tuple[str, ...]
+        self,
+        loss: Loss,
+        *,
+        labels: Tensor,
+        targets: Targets,
+        batch: int,
+        class_names: tuple[str, ...],
+        view_probs: NDArray[np.float16] | None = None,
     ) -> None:
         self.settings, self.labels, self.targets, self.class_names = loss, labels, targets, class_names
+        self.view_probs = view_probs
         self.size = faces_per_step(loss, batch=batch, classes=len(class_names))
         if loss.kind == "prototypical":
             check_episodes(labels, loss, class_names=class_names)
+
+    def to(self, device: torch.device) -> "Objective":
+        """Move the targets to a device; return the objective itself."""
+        self.targets = self.targets.to(device)
+        return self
+
+    def choose_view(self, epoch: int) -> int | None:
+        """Let the teacher's answers to the view of an epoch, counted from 0, be taught; return which view it is."""
+        if self.view_probs is None:
+            return None
+        view = epoch % len(self.view_probs)
+        probs = soften(self.view_probs[view].astype(np.float32), self.settings.distill_temperature)
+        self.targets = replace(self.targets, teacher_probs=probs.to(self.targets.class_target.device))
+        return view
 
     def draw_order(self, generator: torch.Generator) -> Tensor:
         """(steps, size) int64: the train faces of each step of an epoch."""

@@ -26,6 +26,8 @@ class Loss(Settings, section="loss"):
     teachers: tuple[str, ...] = ()  # models by name or file, whose mean teaches the net; or one file of scores
     distill_weight: Probability = 0.5  # share of the teachers' loss; the targets' has the rest
     distill_temperature: Annotated[float, Interval("(0, 100]")] = 1.0  # over 1 softens what teachers and net say
+    # Augmented versions of each face that teachers are asked about, once; epochs take turns. 0: the faces as they are.
+    teacher_views: Annotated[int, Interval("[0, 1000]")] = 0
     label_posterior: bool = False  # teach each label's chance, given the FER+ votes and what teachers say
     support: Count = 5  # prototypical: faces of each class that make its prototype
     queries: Count = 10  # prototypical: faces of each class that are classified; a batch is all of these
@@ -34,5 +36,7 @@ class Loss(Settings, section="loss"):
         super().__post_init__()
         if isinstance(self.class_weights, tuple):
             require(any(self.class_weights), "one of loss.class_weights must be over 0", self.class_weights)
+        views = self.teacher_views
+        require(not (views and self.label_posterior), "loss.label_posterior needs loss.teacher_views = 0", views)
         votes = self.question == "fer2013" or self.aux_ferplus_weight > 0
         require(votes, "loss.question = ferplus needs loss.aux_ferplus_weight over 0", self.aux_ferplus_weight)

@@ -5,6 +5,7 @@ run.json            what the run is of, and each environment that computed it
 run.lock            held by the process that trains in the folder
 last.safetensors    all that is needed to go on: weights, their average, optimizer state, the epochs so far
 best.safetensors    the averaged weights of the epoch with the highest validation accuracy
+teacher-views.npz   the answers of its teachers to views of the train faces (`loss.teacher_views`)
 metrics.csv, curve.png   the epochs, for people; beside them TensorBoard's, where it is installed
 """
 
@@ -28,7 +29,8 @@ from mien.train.run.plots import RunPlots
 _NO_LOCKS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)  # what some network disks answer
 _IDENTIFYING = ("run.json", "last.safetensors")  # a folder with one of these is a run's
 _REPLACED = ("recipe.toml", "metrics.csv", "curve.png", "best.safetensors")
-RUN_FILES = (*_IDENTIFYING, *_REPLACED, "run.lock")
+TEACHER_VIEWS = "teacher-views.npz"  # may lie in a new run's folder, as another run wrote it
+RUN_FILES = (*_IDENTIFYING, *_REPLACED, "run.lock", TEACHER_VIEWS)
 
 Environment = dict[str, str | int]  # versions of packages, the device, and so on, by name
 
@@ -101,16 +103,14 @@ class RunDir:
 
     def _remove_parts(self) -> None:
         """Remove what a process that was killed in this folder had begun to write: no other process writes here."""
-        for name in ("last.safetensors", "best.safetensors", "metrics.csv", "curve.png", "run.json", "recipe.toml"):
+        for name in (*_IDENTIFYING, *_REPLACED, TEACHER_VIEWS):
             for part in find_parts(self.path / name):
                 part.unlink(missing_ok=True)
 
-    def save(self, saved: Checkpoint) -> None:
-        """Write a finished epoch: as the best, where it is, and as the last. Raises OutputError."""
-        *before, newest = (epoch.valid_accuracy for epoch in saved.epochs)
-        if newest > max(before, default=-1.0):
-            average = {name: tensor for name, tensor in saved.tensors.items() if name.startswith("average.")}
-            save_checkpoint(self.path / "best.safetensors", saved._replace(tensors=average))
+    def save(self, saved: Checkpoint, *, best: Checkpoint | None) -> None:
+        """Write a finished epoch as the last, and before it the best one, where that is new. Raises OutputError."""
+        if best:
+            save_checkpoint(self.path / "best.safetensors", best)
         save_checkpoint(self.path / "last.safetensors", saved)
 
     def plot(self, epochs: Sequence[Epoch]) -> None:
