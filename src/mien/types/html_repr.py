@@ -18,15 +18,10 @@ Box = Sequence[float]  # left, top, right, bottom in pixels of the picture
 
 def thumbnail_html(picture: NDArray[np.uint8], boxes: Iterable[Box], faces: Iterable[tuple[str, float]]) -> str:
     """Return a small copy of a picture, (H, W, 3) uint8 RGB, with a box, a class and its probability for each face."""
-    from PIL import Image  # a notebook alone needs it here, and values load without Pillow
-
     height, width = picture.shape[:2]
     scale = min(1.0, _LONGEST / max(height, width))
-    small = Image.fromarray(np.ascontiguousarray(picture))
-    small.thumbnail((_LONGEST, _LONGEST))
-    file = io.BytesIO()
-    small.save(file, "JPEG", quality=80)
-    shapes = [f'<image width="{small.width}" height="{small.height}" href="{_data_uri(file.getvalue(), "jpeg")}"/>']
+    (small_width, small_height), uri = _encoded(picture, "jpeg", quality=80)
+    shapes = [f'<image width="{small_width}" height="{small_height}" href="{uri}"/>']
     for box, (name, prob) in zip(boxes, faces, strict=True):
         left, top, right, bottom = (value * scale for value in box)
         colour = "rgb({},{},{})".format(*COLOURS.get(name, _OTHER))
@@ -36,20 +31,16 @@ def thumbnail_html(picture: NDArray[np.uint8], boxes: Iterable[Box], faces: Iter
             f'<text x="{left:.1f}" y="{max(top - 4, 11):.1f}" font-size="12" font-family="sans-serif" fill="{colour}"'
             f' stroke="black" stroke-width="3" paint-order="stroke">{escape(name)} {prob:.0%}</text>'
         )
-    return f'<svg width="{small.width}" height="{small.height}">{"".join(shapes)}</svg>'
+    return f'<svg width="{small_width}" height="{small_height}">{"".join(shapes)}</svg>'
 
 
 def sheet_html(images: NDArray[np.uint8], captions: Iterable[str]) -> str:
     """Return grey pictures, (N, H, W) uint8, side by side, each over its caption."""
-    from PIL import Image  # as above
-
     shown = []
     for image, caption in zip(images, captions, strict=True):
-        file = io.BytesIO()
-        Image.fromarray(image).save(file, "PNG")
         shown.append(
             '<figure style="display:inline-block;margin:2px;text-align:center">'
-            f'<img src="{_data_uri(file.getvalue(), "png")}"><figcaption>{escape(caption)}</figcaption></figure>'
+            f'<img src="{_encoded(image, "png")[1]}"><figcaption>{escape(caption)}</figcaption></figure>'
         )
     return "".join(shown)
 
@@ -66,5 +57,12 @@ def titled_html(title: str, body: str) -> str:
     return f"<div><b>{escape(title.strip('<>'))}</b><br>{body}</div>"
 
 
-def _data_uri(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+def _encoded(picture: NDArray[np.uint8], kind: str, **options: int) -> tuple[tuple[int, int], str]:
+    """Encode a picture, at most 320 pixels wide and high; return its width and height, and it as a data URI."""
+    from PIL import Image  # a notebook alone needs it here, and values load without Pillow
+
+    small = Image.fromarray(np.ascontiguousarray(picture))
+    small.thumbnail((_LONGEST, _LONGEST))
+    file = io.BytesIO()
+    small.save(file, kind, **options)
+    return small.size, f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -46,7 +46,7 @@ def show_faces(
             "--first",
             panel=OUTPUT,
             metavar="N",
-            help="How many faces to draw. Default: 100, or 8 with --recipe.",
+            help="How many faces to draw. Default: 100, or 8 with --recipe, or 8 of each class with --prototypes.",
             min=1,
         ),
     ] = None,
@@ -58,6 +58,15 @@ def show_faces(
             "--recipe", panel=OUTPUT, metavar="RECIPE", help="Draw labelled train faces as this recipe changes them."
         ),
     ] = None,
+    prototypes: Annotated[
+        Path | None,
+        option(
+            "--prototypes",
+            panel=OUTPUT,
+            metavar="RUN",
+            help="Draw the faces that are typical of each class by the net of a run, and a map of its features.",
+        ),
+    ] = None,
     changes: Changes = None,
 ) -> None:
     """Count the faces by expression and split, and look at them.
@@ -66,10 +75,13 @@ def show_faces(
     --------
     mien data show faces.npz
     mien data show faces.npz --split test --expression fear --draw fear.png
+    mien data show faces.npz --split train --prototypes runs/final-18 --draw prototypes.png
     """
-    for name, value in (("--recipe", recipe), ("--first", first)):
+    for name, value in (("--recipe", recipe), ("--first", first), ("--prototypes", prototypes)):
         if value is not None and draw is None:
             raise typer.BadParameter("needs --draw sheet.png", param_hint=name)
+    if recipe is not None and prototypes is not None:
+        raise typer.BadParameter("does not go with --recipe", param_hint="--prototypes")
     if changes and recipe is None:
         raise typer.BadParameter("needs --recipe", param_hint="--set")
     require_writable(draw, inputs=(faces, recipe))
@@ -77,7 +89,9 @@ def show_faces(
         require_suffix(draw, (".png",), "a picture")
     loaded = None if recipe is None else _load_recipe(recipe, changes or ())
     chosen = show_counts(faces, split=split, expression=expression, as_json=json)
-    if draw is not None and loaded is not None:
+    if draw is not None and prototypes is not None:
+        _draw_prototypes(prototypes, chosen, draw, nearest=first or 8)
+    elif draw is not None and loaded is not None:
         trained_on = chosen[(chosen.labels >= 0) & ((split is not None) | (chosen.splits == "train"))][: first or 8]
         _draw(_training_sheet(trained_on, loaded), draw)
         remark(f"what training sees of {len(trained_on)} faces is drawn in {draw}")
@@ -155,6 +169,15 @@ def _load_recipe(path: Path, changes: Sequence[str]) -> "Recipe":
     from mien.train import load_recipe  # the extra `train`, and only --recipe needs it
 
     return load_recipe(path, changes)
+
+
+def _draw_prototypes(run: Path, faces: FaceSet, path: Path, *, nearest: int) -> None:
+    from mien.train.studies.prototypes import map_features, plot_features  # torch, and only --prototypes needs it
+
+    with progress_bar("Reading features") as progress:
+        features = map_features(run, faces, nearest=nearest, progress=progress)
+    plot_features(path, features)
+    remark(f"the faces nearest to each class's prototype, and a map of {len(features.faces):,}, are drawn in {path}")
 
 
 def _training_sheet(faces: FaceSet, recipe: "Recipe") -> NDArray[np.uint8]:
