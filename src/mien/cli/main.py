@@ -59,6 +59,7 @@ class Command:
 
 COMMANDS = (
     Command("predict", "predict", "Read the expressions of the faces in pictures and videos.", _LOOK),
+    Command("batch", "batch", "Read the expressions in very many pictures and videos into Parquet files.", _LOOK),
     Command("demo", "demo", "Read the expression of a portrait that ships, and draw what was seen.", _LOOK),
     Command("models", "models", "List the models that ship, how good they are and how fast here.", _LOOK),
     Command("serve", "serve", "Read the expressions of the faces in pictures that come over HTTP.", _LOOK),

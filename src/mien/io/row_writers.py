@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from itertools import accumulate, islice
+from itertools import accumulate
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO, TextIO
 
 from mien.errors import ExtraError, OutputError, explain_write_errors
 from mien.io.atomic_write import atomic_write, create_part, is_dir, is_stream, resolve_link
+from mien.io.parquet_rows import parquet_rows
 from mien.labels import EXPRESSIONS
 from mien.types import COLUMNS
 
@@ -23,7 +24,6 @@ TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
 Row = dict[str, str | int | float]
 WriteRows = Callable[[Sequence[Row]], None]
 
-_GROUP = 16_384  # rows of a Parquet row group
 _TEXT = ("source", "quality", "expression")
 _WHOLE_NUMBERS = ("track", "face")
 _OF_VIDEOS = ("seconds", "track")
@@ -269,15 +269,10 @@ def _require_table(path: Path) -> None:
 
 def _write_parquet(lines: Path, path: Path, schema: RowSchema) -> None:
     """Make a Parquet file of JSON Lines."""
-    import pyarrow as pa  # heavy, and an extra, which only Parquet needs
-    from pyarrow import parquet  # as above
-
-    kinds = {str: pa.string(), int: pa.int32(), float: pa.float32()}
-    exact = {"seconds": pa.float64()}  # of hours, 32 bits leave milliseconds
-    columns = pa.schema([(name, exact.get(name, kinds[kind])) for name, kind in schema.types.items()])
-    with lines.open(encoding="utf-8") as file, atomic_write(path) as target:
-        rows = map(json.loads, file)
-        with parquet.ParquetWriter(target, columns) as writer:
-            writer.write_table(pa.Table.from_pylist(list(islice(rows, _GROUP)), columns))
-            while group := list(islice(rows, _GROUP)):
-                writer.write_table(pa.Table.from_pylist(group, columns))
+    with (
+        lines.open(encoding="utf-8") as file,
+        atomic_write(path) as target,
+        parquet_rows(target, schema.types) as table,
+    ):
+        for line in file:
+            table.add([json.loads(line)])

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from mien.data.formats.claimed_size import require_plausible_size
 from mien.data.formats.parquet import read_parquet, write_parquet
-from mien.data.formats.parquet_schema import import_pyarrow
 from mien.errors import DataError, OutputError, explain_read_errors
 from mien.io.atomic_write import atomic_write, is_dir, is_stream, require_writable
+from mien.io.parquet_rows import import_pyarrow
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet, Progress
 

@@ -18,13 +18,13 @@ from mien.data.formats.parquet_schema import (
     OTHER_COLUMNS,
     find_class_names,
     find_own_classes,
-    import_pyarrow,
     make_schema,
     open_parquet,
 )
 from mien.data.formats.paths import id_from_path, parse_split
 from mien.errors import DataError, explain_read_errors
 from mien.io.atomic_write import atomic_write
+from mien.io.parquet_rows import import_pyarrow
 from mien.io.source import walk_files
 from mien.labels import EXPRESSIONS, VOTES
 from mien.types import FaceSet, Progress, batches, require_class_names

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.data.formats.claimed_size import require_plausible_size
-from mien.errors import ExtraError
+from mien.io.parquet_rows import import_pyarrow
 from mien.labels import EXPRESSIONS, VOTES
 from mien.types import FACE_SIDE
 
@@ -19,16 +19,6 @@ LABEL_COLUMNS = ("label", "labels", "emotion")
 OTHER_COLUMNS = ("split", "id", "votes")  # that `write_parquet` adds
 
 _BYTES_A_VALUE = 4
-
-
-def import_pyarrow() -> tuple[Any, Any]:
-    """Return the modules pyarrow and pyarrow.parquet. Raises ExtraError where they are not installed."""
-    try:
-        import pyarrow as pa  # an extra, which only Parquet needs
-        import pyarrow.parquet as pq  # as above
-    except ImportError as error:
-        raise ExtraError("Parquet", extra="parquet") from error
-    return pa, pq
 
 
 def open_parquet(path: Path) -> Any:

@@ -1,0 +1,221 @@
+"""`mien batch`: the rows of `mien predict`, whatever is lost on the way, and errors that end nothing."""
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from clips import Actor, at, write_clip
+from deadly import Deadly, grey_pictures
+from mien import Predictor
+from mien.batch.run import Batch, Engine
+from mien.detect.whole_image import whole_image
+from processes import stop_mien
+from support import run_mien, tiny_model
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with 40 pictures of a face each, and a model."""
+    monkeypatch.chdir(tmp_path)
+    grey_pictures(tmp_path / "photos", 40)
+    tiny_model(tmp_path / "m.onnx")
+    return tmp_path
+
+
+def manifest(out: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads((out / "manifest.json").read_text())
+    return facts
+
+
+def rows(out: Path) -> list[dict[str, Any]]:
+    """All rows, in the order of the manifest."""
+    files = [out / each["file"] for each in manifest(out)["partitions"]]
+    assert sorted(files) == sorted((out / "rows").iterdir())
+    return [row for file in files for row in parquet.read_table(file).to_pylist()]
+
+
+def assert_same_rows(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
+    pd.testing.assert_frame_equal(pd.DataFrame(ours), pd.DataFrame(theirs), rtol=1e-5, atol=1e-6)
+
+
+def errors(out: Path) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = parquet.read_table(out / "errors.parquet").to_pylist()
+    return found
+
+
+def predicted(*words: str) -> list[dict[str, Any]]:
+    run_mien("predict", *words, "-o", "expected.parquet")
+    expected: list[dict[str, Any]] = parquet.read_table("expected.parquet").to_pylist()
+    return expected
+
+
+def batch(*words: str, options: tuple[str, ...] = ("--cropped", "-m", "m.onnx", "--workers", "2")) -> str:
+    ended = run_mien("batch", *words, *options)
+    assert ended.code == 0, ended.err
+    return ended.out + ended.err
+
+
+def test_the_rows_are_those_of_predict(desk: Path) -> None:
+    said = batch("photos", "-o", "out")
+    assert "out: 40 faces in 40 pictures, " in said
+    expected = predicted("photos", "--cropped", "-m", "m.onnx")
+    assert_same_rows(rows(desk / "out"), expected)
+    assert errors(desk / "out") == []
+    assert manifest(desk / "out")["pictures"] == 40
+
+
+def test_what_cannot_be_read_is_an_error_and_no_end(desk: Path) -> None:
+    (desk / "photos" / "0003.png").write_bytes(b"no picture")
+    (desk / "photos" / "0004.png").write_bytes((desk / "photos" / "0005.png").read_bytes()[:99])
+    (desk / "list.txt").write_text("photos\nnone.png\n")
+    assert "3 errors in out/errors.parquet" in batch("@list.txt", "-o", "out")
+    assert [each["source"] for each in errors(desk / "out")] == ["none.png", "photos/0003.png", "photos/0004.png"]
+    assert all(each["source"] in each["error"] and "\n" not in each["error"] for each in errors(desk / "out"))
+    assert len(rows(desk / "out")) == 38
+    assert manifest(desk / "out")["errors"] == 3
+
+
+def test_where_nothing_can_be_read_the_command_fails(desk: Path) -> None:
+    (desk / "bad.jpg").write_bytes(b"no picture")
+    ended = run_mien("batch", "bad.jpg", "-o", "out", "-m", "m.onnx")
+    assert ended.code == 1
+    assert "none of 1 inputs could be read; errors.parquet says why" in ended.err
+
+
+def test_a_finished_batch_is_not_done_again(desk: Path) -> None:
+    batch("photos", "-o", "out")
+    before = {path: path.stat().st_mtime_ns for path in (desk / "out" / "rows").iterdir()}
+    batch("photos", "-o", "out")
+    assert {path: path.stat().st_mtime_ns for path in (desk / "out" / "rows").iterdir()} == before
+
+
+def test_a_damaged_or_lost_partition_is_done_again(desk: Path) -> None:
+    batch("photos", "-o", "out")
+    expected = rows(desk / "out")
+    first, second, *_ = sorted((desk / "out" / "rows").iterdir())
+    first.write_bytes(first.read_bytes()[:-9])
+    second.unlink()
+    batch("photos", "-o", "out")
+    assert rows(desk / "out") == expected
+
+
+def test_rows_of_other_inputs_are_replaced_only_when_asked(desk: Path) -> None:
+    batch("photos", "-o", "out")
+    (desk / "photos" / "0007.png").unlink()
+    ended = run_mien("batch", "photos", "-o", "out", "--cropped", "-m", "m.onnx")
+    assert ended.code == 1
+    assert "of other inputs, another model or other settings" in ended.err
+    assert len(rows(desk / "out")) == 40
+    batch("photos", "-o", "out", "--update")
+    assert [row["source"][7:11] for row in rows(desk / "out")] == [f"{n:04d}" for n in range(40) if n != 7]
+
+
+def test_pictures_from_parquet_and_videos_with_tracks(desk: Path) -> None:
+    contents = [path.read_bytes() for path in sorted((desk / "photos").iterdir())[:3]]
+    table = pa.table({"blob": [*contents, b"no picture", None], "who": list("abcde")})
+    parquet.write_table(table, desk / "shard.parquet", row_group_size=2)
+    write_clip(desk / "party.mp4", [Actor(at(160, 120))], duration=0.4)
+    columns = ("--bytes-column", "blob", "--id-column", "who")
+    batch("shard.parquet", "party.mp4", "-o", "out", *columns, options=("-m", "m.onnx", "--workers", "1"))
+    found = rows(desk / "out")
+    expected = predicted("party.mp4", "-m", "m.onnx")
+    assert len(expected) == 10
+    assert_same_rows([row for row in found if row["source"] == "party.mp4"], expected)
+    assert [each["source"] for each in errors(desk / "out")] == ["d", "e"]
+    assert manifest(desk / "out")["frames"] == 10
+    assert manifest(desk / "out")["pictures"] == 3
+
+
+def test_addresses_are_read_and_written(desk: Path) -> None:
+    batch("photos", "-o", "plain")
+    batch(f"file://{desk}/photos", "-o", f"file://{desk}/out")
+    expected = [{**row, "source": f"file://{desk}/{row['source']}"} for row in rows(desk / "plain")]
+    found = sorted(rows(desk / "out"), key=lambda row: str(row["source"]))
+    assert_same_rows(found, expected)
+
+
+@pytest.mark.parametrize("words", [["photos", "-o", "photos/out"], ["photos", "-o", "photos/0001.png"]])
+def test_an_output_among_the_inputs_is_refused(desk: Path, words: list[str]) -> None:
+    ended = run_mien("batch", *words, "-m", "m.onnx")
+    assert (ended.code, ended.err.count("\n")) == (1, 1)
+    assert len(list((desk / "photos").iterdir())) == 40
+
+
+def test_without_pyarrow_the_extra_is_named(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    ended = run_mien("batch", "photos", "-o", "out", "-m", "m.onnx")
+    assert (ended.code, ended.err.count("\n")) == (1, 1)
+    assert "Parquet needs more packages; install them with" in ended.err
+    assert not (desk / "out").exists()
+
+
+def test_progress_shows_a_rate_and_the_time_left(desk: Path) -> None:
+    assert len(list((desk / "photos").iterdir())) == 40
+    ended = run_mien("batch", "photos", "-o", "out", "--cropped", "-m", "m.onnx", watched=True)
+    assert "/s" in ended.err
+    assert "40/40" in ended.err
+    assert "left" in ended.err
+
+
+def deadly_batch(out: Path, photos: Path, classifier: Deadly, *, workers: int = 1) -> Batch:
+    predictor = Predictor(classifier, detector=whole_image)
+    job = Batch([str(photos)], str(out), predictor=predictor, settings={}, partition=16)
+    job.run(Engine(workers=workers))
+    return job
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize("deaths", [1, 2, 3])
+def test_killed_workers_lose_and_double_nothing(tmp_path: Path, deaths: int) -> None:
+    photos = tmp_path / "photos"
+    grey_pictures(photos, 60, fatal=(5, 33))
+    lives = tmp_path / "lives"
+    lives.mkdir()
+    deadly_batch(tmp_path / "whole", photos, Deadly(lives))
+    for number in range(deaths):
+        (lives / str(number)).touch()
+    deadly_batch(tmp_path / "out", photos, Deadly(lives), workers=2)
+    assert not list(lives.iterdir())
+    assert rows(tmp_path / "out") == rows(tmp_path / "whole")
+    assert len(rows(tmp_path / "out")) == 60
+
+
+@pytest.mark.linux
+def test_a_picture_that_ends_its_readers_is_left_out(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    paths = grey_pictures(photos, 20, fatal=(11,))
+    deadly_batch(tmp_path / "out", photos, Deadly())
+    assert [each["source"] for each in errors(tmp_path / "out")] == [str(paths[11])]
+    assert "all workers that read it ended" in errors(tmp_path / "out")[0]["error"]
+    assert [row["source"] for row in rows(tmp_path / "out")] == [str(path) for path in paths if path != paths[11]]
+
+
+def partitions_in(out: Path, count: int) -> Callable[[], bool]:
+    return lambda: len(list(out.glob("rows/*.parquet"))) >= count
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_batch_that_was_stopped_goes_on(desk: Path, number: int) -> None:
+    grey_pictures(desk / "many", 300)
+    words = ("batch", "many", "--cropped", "-m", "m.onnx", "--partition", "16", "--workers", "2")
+    assert run_mien(*words, "-o", "whole").code == 0
+    ended = stop_mien(partitions_in(desk / "out", 2), number, *words, "-o", "out", folder=desk)
+    assert ended.returncode in (-number, 128 + number)
+    assert not (desk / "out" / "manifest.json").exists()
+    if number != signal.SIGKILL:
+        assert "partitions are done; the same command goes on" in ended.stderr
+        assert not list((desk / "out" / "rows").glob("*.part"))
+    done = {path.name: path.stat().st_mtime_ns for path in (desk / "out" / "rows").glob("*.parquet")}
+    assert run_mien(*words, "-o", "out").code == 0
+    assert {name: (desk / "out" / "rows" / name).stat().st_mtime_ns for name in done} == done
+    assert rows(desk / "out") == rows(desk / "whole")
+    assert (desk / "out" / "errors.parquet").read_bytes() == (desk / "whole" / "errors.parquet").read_bytes()
+    assert (desk / "out" / "manifest.json").read_bytes() == (desk / "whole" / "manifest.json").read_bytes()

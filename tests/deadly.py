@@ -1,0 +1,54 @@
+"""A classifier that ends its process, as the system does when memory is out, and pictures that it ends at."""
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mien.types import Scores
+
+SIDE = 48
+FATAL = 255  # grey
+
+
+@dataclass(frozen=True)
+class Deadly:
+    """Calls a face as happy as it is bright, and kills its process at a white one.
+
+    left: a folder; each death takes a file of it, and without one no more process dies. None: all die.
+    """
+
+    left: Path | None = None
+
+    def __call__(self, images: NDArray[np.uint8]) -> Scores:
+        """Classify (N, 48, 48) uint8 faces."""
+        bright = images.mean(axis=(1, 2)) / 255
+        if (bright > 0.99).any() and self._may_die():
+            os.kill(os.getpid(), signal.SIGKILL)
+        probs = np.zeros((len(images), 7), np.float32)
+        probs[:, 3], probs[:, 6] = bright, 1 - bright
+        return Scores(probs)
+
+    def _may_die(self) -> bool:
+        if self.left is None:
+            return True
+        lives = sorted(self.left.iterdir())
+        if lives:
+            lives[0].unlink()
+        return bool(lives)
+
+
+def grey_pictures(folder: Path, count: int, *, fatal: tuple[int, ...] = ()) -> list[Path]:
+    """Write pictures of noise, no two alike, those at some places white, and return their paths."""
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(count)
+    paths = [folder / f"{place:04d}.png" for place in range(count)]
+    for place, path in enumerate(paths):
+        noise = rng.integers(0, 200, (SIDE, SIDE), dtype=np.uint8)
+        pixels = np.full((SIDE, SIDE), FATAL, np.uint8) if place in fatal else noise
+        Image.fromarray(pixels).save(path, compress_level=1)
+    return paths
