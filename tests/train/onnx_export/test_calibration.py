@@ -26,6 +26,16 @@ def test_finds_the_temperature_and_biases_back() -> None:
     np.testing.assert_allclose(found.prior, np.bincount(labels.numpy()) / len(labels))
 
 
+def test_a_face_of_weight_two_counts_as_two_faces() -> None:
+    _, labels, logits = spoilt(500)
+    weights = torch.arange(500) % 2 + 1
+    found = fit_calibration(logits, labels, weights)
+    repeated = fit_calibration(logits.repeat_interleave(weights, dim=0), labels.repeat_interleave(weights))
+    assert found.temperature == pytest.approx(repeated.temperature, rel=1e-4)
+    np.testing.assert_allclose(found.bias, repeated.bias, atol=1e-4)
+    np.testing.assert_allclose(found.prior, repeated.prior)
+
+
 def test_the_mean_answer_is_the_share_of_each_class() -> None:
     _, labels, logits = spoilt()
     found = fit_calibration(logits, labels)

@@ -25,8 +25,8 @@ _PENALTY = 1e-3  # times the biases' squares, beside the mean loss: keeps a clas
 class Calibration:
     """The calibration of a net: its logits are divided by `temperature`, then `bias`, (K,) float32, is added.
 
-    prior: (K,) float64, how often each class occurs in the faces that it was fitted on, which is what the calibrated
-    probabilities assume.
+    prior: (K,) float64, how often each class occurs in the faces that it was fitted on, by their weights, which is what
+    the calibrated probabilities assume.
     """
 
     temperature: float
@@ -34,13 +34,16 @@ class Calibration:
     prior: NDArray[np.float64]
 
 
-def fit_calibration(logits: Tensor, labels: Tensor) -> Calibration:
+def fit_calibration(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Calibration:
     """Fit the temperature and biases under which (N, K) logits give N labels the highest likelihood.
 
-    That is the vector scaling of Guo et al. (2017) with one scale for all classes. Raises RunError where a class has no
-    face, since no bias would be right for it.
+    That is the vector scaling of Guo et al. (2017) with one scale for all classes. weights: (N,), how much each face
+    counts; evenly, unless they are given. Raises RunError where a class has no face, since no bias would be right for
+    it.
     """
-    counts = torch.bincount(labels, minlength=logits.shape[1]).double()
+    weights = torch.ones(len(labels)) if weights is None else weights
+    weights = weights.double()
+    counts = torch.bincount(labels, weights, minlength=logits.shape[1])
     if not counts.all():
         raise RunError("a calibration needs one or more held-back faces of each class: hold more back")
     logits = logits.double()
@@ -50,8 +53,8 @@ def fit_calibration(logits: Tensor, labels: Tensor) -> Calibration:
 
     def loss() -> float:
         solver.zero_grad()
-        misfit = functional.cross_entropy(logits * log_scale.exp() + bias, labels)
-        cost: Tensor = misfit + _PENALTY * bias.square().sum()
+        misfit = functional.cross_entropy(logits * log_scale.exp() + bias, labels, reduction="none")
+        cost: Tensor = (weights * misfit).sum() / weights.sum() + _PENALTY * bias.square().sum()
         cost.backward()
         return float(cost.detach())
 
@@ -85,14 +88,17 @@ def calibrate(layer: nn.Linear, first: int, calibration: Calibration, prior: NDA
 def calibrate_model(net: FaceNet, card: ModelCard, recipe: Recipe, faces: FaceSet, *, side: int) -> ModelCard:
     """Calibrate a net by the train faces that its run held back, and give it a prior; return the card that says so.
 
-    A model of people's answers assumes the prior `everyday`, one of FER2013's labels that of these. Raises RunError
-    where an expression has no face among those held back.
+    A model of people's answers assumes the prior `everyday`, one of FER2013's labels that of these. Of people's answers
+    a face counts by the share of its annotators who give the answer: where they differ, one answer is no truth, and a
+    fit to it would make the model too unsure of clear faces. Raises RunError where an expression has no face among
+    those held back.
     """
     question: Question = "ferplus" if card.question == "ferplus" else "fer2013"
     classes = len(card.class_names)
     held = hold_out(faces, recipe.optim.hold_out, seed=recipe.seed)
     judged = faces_with_answers(held[held.splits == "valid"], question)
-    fitted = fit_calibration(_logits(net, judged, side=side), torch.from_numpy(judged.labels.copy()))
+    weights = None if judged.votes is None or question != "ferplus" else torch.from_numpy(_agreement(judged.votes))
+    fitted = fit_calibration(_logits(net, judged, side=side), torch.from_numpy(judged.labels.copy()), weights)
     counts = np.bincount(held.labels, minlength=classes)
     priors = {"uniform": np.full(classes, 1 / classes), "fer2013": counts / counts.sum(), question: fitted.prior}
     if question == "ferplus":
@@ -104,6 +110,11 @@ def calibrate_model(net: FaceNet, card: ModelCard, recipe: Recipe, faces: FaceSe
     calibrate(layer, answer_columns(question, classes=classes).start or 0, fitted, priors[prior])
     numbers = {name: tuple(float(share) for share in shares) for name, shares in priors.items()}
     return replace(card, temperature=fitted.temperature, prior=prior, priors=numbers)
+
+
+def _agreement(votes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, 10) votes -> (N,), the share of those for the answer."""
+    return np.asarray(votes.max(axis=1) / votes.sum(axis=1), np.float32)
 
 
 @torch.no_grad()
