@@ -65,6 +65,7 @@ COMMANDS = (
     Command("serve", "serve", "Read the expressions of the faces in pictures that come over HTTP.", _LOOK),
     Command("show", "show", "Say what a file is and what it holds: a model, faces or a recipe.", _LOOK),
     Command("evaluate", "evaluate", "Measure how good a model is on labelled faces.", _LOOK),
+    Command("explain", "explain", "Show which areas of a face speak for its expression.", _LOOK),
     Command("bench", "bench", "Measure how fast a model is on this machine.", _LOOK),
     Command("train", "train", "Train a net by a recipe.", _TRAIN),
     Command("export", "export", "Write a run as one self-describing ONNX file.", _TRAIN),

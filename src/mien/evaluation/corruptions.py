@@ -59,15 +59,7 @@ def corrupt(images: NDArray[np.uint8], name: str, severity: int, *, seed: int = 
 
 def gaussian_blur(faces: Faces, severity: int, _rng: np.random.Generator) -> Faces:
     """Blur faces as a lens out of focus does: a Gaussian of 0.6 to 2.6 pixels."""
-    deviation = (0.6, 1.0, 1.4, 1.9, 2.6)[severity]
-    reach = math.ceil(3 * deviation)
-    offsets = np.arange(-reach, reach + 1)
-    weights = np.exp(-0.5 * (offsets / deviation) ** 2)
-    blur = np.zeros((FACE_SIDE, FACE_SIDE), np.float32)
-    for offset, weight in zip(offsets.tolist(), (weights / weights.sum()).tolist(), strict=True):
-        sources = (np.arange(FACE_SIDE) + offset).clip(0, FACE_SIDE - 1)
-        np.add.at(blur, (np.arange(FACE_SIDE), sources), weight)
-    return blur @ faces @ blur.T
+    return blurred(faces, (0.6, 1.0, 1.4, 1.9, 2.6)[severity])
 
 
 def motion_blur(faces: Faces, severity: int, rng: np.random.Generator) -> Faces:
@@ -186,6 +178,18 @@ CORRUPTIONS: dict[str, Corruption] = {
     "mask": put_on_mask,
     "hand": lay_hand,
 }
+
+
+def blurred(faces: Faces, deviation: float) -> Faces:
+    """Blur faces by a Gaussian whose deviation is in pixels."""
+    reach = math.ceil(3 * deviation)
+    offsets = np.arange(-reach, reach + 1)
+    weights = np.exp(-0.5 * (offsets / deviation) ** 2)
+    blur = np.zeros((FACE_SIDE, FACE_SIDE), np.float32)
+    for offset, weight in zip(offsets.tolist(), (weights / weights.sum()).tolist(), strict=True):
+        sources = (np.arange(FACE_SIDE) + offset).clip(0, FACE_SIDE - 1)
+        np.add.at(blur, (np.arange(FACE_SIDE), sources), weight)
+    return blur @ faces @ blur.T
 
 
 def sample(faces: Faces, right: NDArray[np.floating], down: NDArray[np.floating]) -> Faces:
