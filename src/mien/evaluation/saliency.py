@@ -91,7 +91,7 @@ class Saliency:
 
     @property
     def is_meaningful(self) -> bool:
-        """Whether the map does better than the centred blob and than random maps."""
+        """Tell whether the map does better than the centred blob and than random maps."""
         return self.faithfulness.gain > max(self.of_blob.gain, self.of_random.gain)
 
     @property
