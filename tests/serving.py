@@ -4,6 +4,7 @@ import asyncio
 import io
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from PIL import Image
 
 from mien.serve.app import create_app
 from mien.serve.limits import Limits
+from mien.types import Detections
 
 T = TypeVar("T")
 
@@ -49,6 +51,35 @@ class Client:
     def post(self, path: str = "/v1/predict", **more: Any) -> httpx.Response:
         """POST to a path."""
         return self.talk(lambda client: client.post(path, **more))
+
+
+async def finish(http: httpx.AsyncClient, url: str) -> dict[str, Any]:
+    """Ask for a job until it has ended, and return its answer."""
+    async with asyncio.timeout(60):
+        while (answer := (await http.get(url)).raise_for_status().json())["state"] in ("queued", "running"):
+            await asyncio.sleep(0.01)
+    return dict(answer)
+
+
+@dataclass
+class Doorkeeper:
+    """A detector that finds nothing, and waits at each picture until it is opened."""
+
+    begun: threading.Event = field(default_factory=threading.Event)
+    opened: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, _picture: NDArray[np.uint8], /) -> Detections:
+        self.begun.set()
+        assert self.opened.wait(60)
+        return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+
+def assert_refused(answer: httpx.Response, status: int, words: str) -> None:
+    """Require that the answer refuses in one line that says this."""
+    assert answer.status_code == status, answer.text
+    detail = answer.json()["detail"]
+    assert words in detail
+    assert "\n" not in detail
 
 
 def portrait() -> bytes:

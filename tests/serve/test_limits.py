@@ -1,11 +1,13 @@
 """What the service refuses: each limit, hostile bodies, and requests without the token; in one line, and at once."""
 
 import asyncio
+import re
 import struct
 import tempfile
 import threading
 import zlib
 from collections.abc import AsyncIterator, MutableMapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,23 +16,15 @@ import pytest
 from numpy.typing import NDArray
 
 from mien.serve.app import create_app
-from mien.serve.limits import Limits
+from mien.serve.limits import Limits, client_of
 from mien.types import Detections
-from serving import Client, limited, png, portrait
+from serving import Client, Doorkeeper, assert_refused, limited, png, portrait
 
 
 @pytest.fixture(scope="module")
 def client() -> Client:
     """A service with the limits that it has by itself."""
     return Client(create_app("swift-nano", workers=1))
-
-
-def assert_refused(answer: httpx.Response, status: int, words: str) -> None:
-    """Require that the answer refuses in one line that says this."""
-    assert answer.status_code == status, answer.text
-    detail = answer.json()["detail"]
-    assert words in detail
-    assert "\n" not in detail
 
 
 def bomb() -> bytes:
@@ -202,6 +196,61 @@ def test_a_full_queue_refuses_before_the_body_is_read() -> None:
     assert first.status_code == 200
     assert_refused(second, 503, "busy with 1 of 1 pictures")
     assert not read.is_set()
+
+
+def test_one_client_leaves_room_for_others() -> None:
+    door = Doorkeeper()
+    app = create_app(
+        "swift-nano", detector=door, limits=Limits(queue=3, client_queue=2, client_bytes=150_000), workers=1
+    )
+
+    async def crowd(http: httpx.AsyncClient) -> None:
+        def send(host: str, content: bytes = png(np.zeros((20, 20, 3), np.uint8))) -> asyncio.Task[httpx.Response]:
+            other = httpx.AsyncClient(transport=httpx.ASGITransport(app, client=(host, 1)), base_url="http://mien")
+            return asyncio.create_task(other.post("/v1/predict", content=content))
+
+        inside = [send("10.0.0.1"), send("10.0.0.1")]
+        assert await asyncio.to_thread(door.begun.wait, 30)
+        async with asyncio.timeout(30):
+            while "mien_pictures_inside 2.0" not in (await http.get("/metrics")).text:
+                await asyncio.sleep(0)
+        third = await send("10.0.0.1")
+        assert_refused(third, 429, "your address has 2 of its 2 pictures inside")
+        assert third.headers["retry-after"] == "1"
+        inside.append(send("10.0.0.2"))
+        async with asyncio.timeout(30):
+            while "mien_pictures_inside 3.0" not in (await http.get("/metrics")).text:
+                await asyncio.sleep(0)
+        assert_refused(await send("10.0.0.3"), 503, "busy with 3 of 3 pictures")
+        door.opened.set()
+        assert [(await one).status_code for one in inside] == [200] * 3
+        assert_refused(await send("10.0.0.1", bytes(150_001)), 429, "your address has 0 of its 150,000 bytes inside")
+        assert (await send("10.0.0.1")).status_code == 200
+
+    Client(app).talk(crowd)
+
+
+@pytest.mark.parametrize(
+    ("host", "client"),
+    [
+        ("10.0.0.1", "10.0.0.1"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("2001:db8:0:0:9:9:9:9", "2001:db8::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        (None, ""),
+        ("a name", "a name"),
+    ],
+)
+def test_addresses_of_one_client_count_together(host: str | None, client: str) -> None:
+    assert client_of(host) == client
+
+
+def test_each_limit_stands_in_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `(\w+)` \| [^|]* \| ([\d,]+) \|", page, flags=re.MULTILINE)
+    assert {(name, float(number.replace(",", ""))) for name, number in told} == set(Limits().model_dump().items())
 
 
 def test_pictures_beyond_the_queue_are_refused() -> None:

@@ -102,7 +102,15 @@ def test_the_openapi_document_describes_the_answers(client: Client) -> None:
     predict = document["paths"]["/v1/predict"]["post"]
     assert set(predict["requestBody"]["content"]) == {"application/octet-stream", "image/*", "multipart/form-data"}
     assert set(predict["responses"]["200"]["content"]) == {"application/json", "image/jpeg"}
-    assert {"400", "401", "408", "413", "422", "503"} <= set(predict["responses"])
+    assert set(predict["responses"]) == {"200", "400", "401", "408", "413", "422", "429", "503"}
+    video = document["paths"]["/v1/video"]["post"]
+    assert set(video["requestBody"]["content"]) == {"application/octet-stream", "video/*", "multipart/form-data"}
+    assert set(video["responses"]) == {"202", "400", "401", "408", "413", "422", "429", "503"}
+    job = document["paths"]["/v1/jobs/{identifier}"]
+    assert [set(job[method]["responses"]) for method in ("get", "delete")] == [
+        {"200", "401", "404", "422"},
+        {"204", "401", "404", "422"},
+    ]
 
 
 def test_the_page_of_the_addresses_loads_nothing(client: Client) -> None:

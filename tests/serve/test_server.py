@@ -7,14 +7,14 @@ import signal
 import socket
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
-from serving import png, portrait, serving
+from serving import assert_refused, png, portrait, serving
 from support import run_mien
 
 _IMPATIENT = """
@@ -25,7 +25,8 @@ from mien.serve.limits import Limits
 from mien.serve.server import listen, run
 from mien.types import Detections
 
-limits = Limits(receive_seconds=float(sys.argv[1]), send_seconds=0.3)
+more = dict(zip(sys.argv[2::2], map(int, sys.argv[3::2])))
+limits = Limits(receive_seconds=float(sys.argv[1]), send_seconds=0.3, **more)
 faceless = lambda picture: Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 app = create_app("swift-nano", detector=faceless, limits=limits, workers=1)
 with listen("127.0.0.1", 0) as listener:
@@ -44,9 +45,11 @@ def test_the_command_serves_until_it_is_told_to_end() -> None:
             answer = client.post("/v1/predict", files={"a": ("photo.jpg", portrait())})
             black = client.post("/v1/predict", files={"a": ("dark.png", png(np.zeros((64, 64, 3), np.uint8)))})
             broken = client.post("/v1/predict", content=portrait()[:999])
+            form = {"Content-Type": "multipart/form-data; boundary=x"}
+            damaged = client.post("/v1/predict", content=b"damaged", headers=form)
         assert answer.json()["pictures"][0]["rows"][0]["expression"] == "happy"
         assert "server" not in answer.headers
-        assert (black.status_code, broken.status_code) == (200, 422)
+        assert [each.status_code for each in (black, broken, damaged)] == [200, 422, 400]
         assert httpx.get(f"{address}/v1/models").status_code == 401
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 143
@@ -94,6 +97,28 @@ def _has_connection(process: int, client: socket.socket) -> bool:
         with suppress(OSError):  # it was closed meanwhile
             held.add(str(file.readlink()))
     return bool(inodes & held)
+
+
+@pytest.mark.parametrize(
+    ("limits", "status", "words"),
+    [
+        (("connections", "3"), 503, "busy with 3 connections"),
+        (("client_connections", "3"), 429, "your address has its 3 connections open"),
+    ],
+)
+def test_too_many_connections_are_told_so(limits: tuple[str, str], status: int, words: str) -> None:
+    with serving("-c", _IMPATIENT, "30", *limits) as (_, address, port), ExitStack() as stack:
+        idle = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30)) for _ in range(3)]
+        for _ in range(2):
+            answer = httpx.post(f"{address}/v1/predict", content=portrait())
+            assert_refused(answer, status, words)
+            assert (answer.headers["retry-after"], answer.headers["connection"]) == ("1", "close")
+            assert answer.headers["x-content-type-options"] == "nosniff"
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as silent:
+            assert _rest(silent) == b""  # long before the 30 seconds that others have
+        for one in idle:
+            one.close()
+        assert httpx.get(f"{address}/healthz").status_code == 200
 
 
 def test_damaged_requests_leave_the_service_alive() -> None:

@@ -62,7 +62,7 @@ COMMANDS = (
     Command("batch", "batch", "Read the expressions in very many pictures and videos into Parquet files.", _LOOK),
     Command("demo", "demo", "Read the expression of a portrait that ships, and draw what was seen.", _LOOK),
     Command("models", "models", "List the models that ship, how good they are and how fast here.", _LOOK),
-    Command("serve", "serve", "Read the expressions of the faces in pictures that come over HTTP.", _LOOK),
+    Command("serve", "serve", "Read the expressions of the faces in pictures and clips that come over HTTP.", _LOOK),
     Command("show", "show", "Say what a file is and what it holds: a model, faces or a recipe.", _LOOK),
     Command("evaluate", "evaluate", "Measure how good a model is on labelled faces.", _LOOK),
     Command("explain", "explain", "Show which areas of a face speak for its expression.", _LOOK),

@@ -56,12 +56,22 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    job_seconds: Annotated[
+        float,
+        option(
+            "--job-seconds",
+            panel=NETWORK,
+            metavar="SECONDS",
+            help="Keep the answer for a clip so long, unless it is fetched before.",
+            min=1,
+        ),
+    ] = Limits().job_seconds,
     _quiet: Quiet = False,
 ) -> None:
-    """Read the expressions of the faces in pictures that come over HTTP.
+    """Read the expressions of the faces in pictures and clips that come over HTTP.
 
     Ctrl-C ends it, after what has come in is answered. Pictures are kept in memory until they are answered, and nowhere
-    else.
+    else. A clip lies in a private folder for temporary files until it is read; the folder goes when the service ends.
 
     Examples
     --------
@@ -69,7 +79,7 @@ def serve(
     mien serve --port 9000 -m swift-nano
     MIEN_TOKEN=sesame mien serve --host 0.0.0.0
     """
-    limits = Limits()
+    limits = Limits(job_seconds=job_seconds)
     providers = providers_of(device)
     app = create_app(
         classifier_of(model, tta=tta, threads=1, providers=providers),

@@ -111,6 +111,33 @@ class FrameSelection:
 ALL_FRAMES = FrameSelection()
 
 
+@dataclass(frozen=True)
+class VideoFacts:
+    """The size and length that a video file claims to have.
+
+    Attributes
+    ----------
+    width, height
+        Pixels, as they are stored.
+    seconds
+        How long its pictures last; None where the file does not say.
+    rate
+        Frames a second, on average; None where the file does not say.
+    """
+
+    width: int
+    height: int
+    seconds: float | None
+    rate: float | None
+
+    def count(self, selection: FrameSelection = ALL_FRAMES) -> int:
+        """Estimate how many frames of a selection there are; 0 where that is not known."""
+        if self.seconds is None or not self.rate:
+            return 0
+        seconds = max(0.0, min(self.seconds, selection.end or self.seconds) - selection.start)
+        return round(seconds * (self.rate if selection.every is None else min(self.rate, 1 / selection.every)))
+
+
 def apply_display_matrix(picture: NDArray[np.uint8], matrix: bytes | None) -> NDArray[np.uint8]:
     """Turn and mirror a picture, (H, W, 3) uint8, as its display matrix says, to the nearest quarter turn.
 

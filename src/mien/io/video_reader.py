@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError, ExtraError, MienError
-from mien.io.frame import ALL_FRAMES, CLOSE, Frame, FrameSelection, apply_display_matrix
+from mien.io.frame import ALL_FRAMES, CLOSE, Frame, FrameSelection, VideoFacts, apply_display_matrix
 from mien.io.source import CAMERA, display_name, is_live
 from mien.io.video_clock import VideoClock, with_arrivals
 
@@ -19,6 +19,14 @@ MOST_PIXELS = 8192 * 4352  # of a frame: the most that the levels of H.264, HEVC
 _PATIENCE = 10.0  # seconds: how long a stream may take to open, and to send something
 _FURTHEST = 2.0**62  # ticks: FFmpeg counts no further
 _SLACK = 0.5  # seconds: by how much a video may be shorter than it says
+
+# A file may make FFmpeg read nothing but itself: playlists and lists of pictures, which name other files and addresses,
+# are not among these formats.
+_ONE_FILE = {
+    "protocol_whitelist": "file",
+    "format_whitelist": "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,obu,ivf,asf,flv,ogg,yuv4mpegpipe,"
+    "gif,apng,mjpeg,mxf,mxg,dv,rm,nut,nsv,wtv,gxf,swf,vc1,vvc,avif,webp",
+}
 
 
 def read_video(name: str, *, selection: FrameSelection = ALL_FRAMES) -> Iterator[Frame]:
@@ -50,18 +58,17 @@ def read_video(name: str, *, selection: FrameSelection = ALL_FRAMES) -> Iterator
         reading.require_whole()
 
 
-def count_frames(name: str, *, selection: FrameSelection = ALL_FRAMES) -> int:
-    """Estimate how many frames of a video file `read_video` gives; 0 if that is not known. Raises as it does."""
-    if is_live(name):
-        return 0
+def describe_video(name: str) -> VideoFacts:
+    """Say how large and how long a video file claims to be, without decoding it. Raises as `read_video` does."""
     with _explain_errors(name), open_video(name) as container:
         stream = picture_stream(name, container)
-        length = _length(container, stream)
-        if length is None or not stream.average_rate:
-            return 0
-        seconds = max(0.0, min(length, selection.end or length) - selection.start)
-        rate = float(stream.average_rate)
-        return round(seconds * (rate if selection.every is None else min(rate, 1 / selection.every)))
+        context, rate = stream.codec_context, stream.average_rate
+        return VideoFacts(context.width, context.height, _length(container, stream), float(rate) if rate else None)
+
+
+def count_frames(name: str, *, selection: FrameSelection = ALL_FRAMES) -> int:
+    """Estimate how many frames of a video file `read_video` gives; 0 if that is not known. Raises as it does."""
+    return 0 if is_live(name) else describe_video(name).count(selection)
 
 
 @contextmanager
@@ -104,7 +111,7 @@ def _open(name: str) -> Any:
     if is_live(name):
         options = {"rtsp_transport": "tcp"} if name.lower().startswith("rtsp") else {}
         return av.open(name, options=options, timeout=_PATIENCE)
-    return av.open(f"file:{name}")
+    return av.open(f"file:{name}", options=_ONE_FILE)
 
 
 def _camera(which: str) -> tuple[str, str, dict[str, str]]:

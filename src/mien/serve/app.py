@@ -1,6 +1,5 @@
 """The application: its addresses, and what each of them answers."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,77 +13,32 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from mien._version import __version__
 from mien.classify.session import cpu_count
 from mien.detect.yunet import YuNet
-from mien.errors import DataError
+from mien.errors import DataError, ExtraError, OutputError
 from mien.pipeline.predictor import Predictor
-from mien.serve.batching import Answer, Batcher, Job
-from mien.serve.body import receive_body, split_body
 from mien.serve.docs_page import CONTENT_SECURITY_POLICY, docs_page
 from mien.serve.guard import Guard
-from mien.serve.limits import Admission, Gate, LargestFaces, Limits, refusal
-from mien.serve.metrics import Metrics
+from mien.serve.limits import LargestFaces, Limits
+from mien.serve.openapi import FILE, file_body, refusals
 from mien.serve.pages import add_pages
-from mien.serve.schemas import Health, Model, Models, PictureAnswer, PredictAnswer, Refusal
+from mien.serve.schemas import Health, Models, PictureAnswer, PredictAnswer
+from mien.serve.service import Service
+from mien.serve.video.jobs import RETRY_SECONDS
+from mien.serve.video_routes import video_routes
 from mien.types import Classifier, Detector
 
-_DESCRIPTION = "Reads the expressions of the faces in pictures. Nothing that is sent here is kept or written to disk."
-_PICTURE = {"type": "string", "format": "binary"}
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "One picture as it is, or one or many as the files of a form, under any names.",
-        "content": {
-            "application/octet-stream": {"schema": _PICTURE},
-            "image/*": {"schema": _PICTURE},
-            "multipart/form-data": {
-                "schema": {"type": "object", "properties": {"picture": {"type": "array", "items": _PICTURE}}}
-            },
-        },
-    }
-}
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Refusal, "description": "The body is empty, or a damaged form."},
-    401: {"model": Refusal, "description": "The token is missing or wrong."},
-    408: {"model": Refusal, "description": "The body came too slowly."},
-    413: {"model": Refusal, "description": "Too many bytes or pictures."},
-    422: {"model": Refusal, "description": "A picture cannot be read, or the query is wrong."},
-    503: {"model": Refusal, "description": "The service is busy; try again after the seconds of Retry-After."},
-}
+_DESCRIPTION = (
+    "Reads the expressions of the faces in pictures and short clips. Pictures stay in memory until they are answered. "
+    "A clip lies in a private folder until it is read."
+)
+_BODY = file_body(
+    "picture",
+    media="image/*",
+    many=True,
+    description="One picture as it is, or one or many as the files of a form, under any names.",
+)
 _ANNOTATED: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"image/jpeg": {"schema": _PICTURE}}, "description": "The rows; or the drawn picture."}
+    200: {"content": {"image/jpeg": {"schema": FILE}}, "description": "The rows; or the drawn picture."}
 }
-
-
-class Service:
-    """The parts that the addresses of one application share."""
-
-    def __init__(self, predictor: Predictor, limits: Limits, workers: int) -> None:
-        self.limits = limits
-        self.gate = Gate(limits)
-        self.metrics = Metrics(self.gate)
-        self.model = Model.of(predictor)
-        self.batcher = Batcher(predictor, limits, workers=workers, on_batch=self.metrics.batch.observe)
-
-    async def predict(self, request: Request, *, annotate: bool) -> list[Answer]:
-        """Read the pictures of a request. Raises HTTPException and MienError."""
-        with self.metrics.seconds.time(), self.gate.enter() as admission:
-            files = await self._receive(request, admission)
-            if annotate and len(files) != 1:
-                raise refusal(422, f"draw=1 takes one picture a request, got {len(files)}")
-            admission.add_pictures(len(files))
-            answers = await self.batcher.read([Job(content, source, annotate) for source, content in files])
-        self.metrics.pictures.inc(len(answers))
-        self.metrics.faces.inc(sum(len(answer.prediction.faces) for answer in answers))
-        return answers
-
-    async def _receive(self, request: Request, admission: Admission) -> list[tuple[str, bytes]]:
-        """Return the names and contents of the pictures; the body as a whole is not kept."""
-        body = await receive_body(request, admission, self.limits)
-        content_type = request.headers.get("content-type", "")
-        return await asyncio.to_thread(split_body, content_type, body, most=self.limits.pictures)
-
-    def count_response(self, status: int) -> None:
-        """Count a response."""
-        self.metrics.responses.labels(str(status)).inc()
 
 
 def create_app(
@@ -117,7 +71,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with service.batcher:
+        async with service.running():
             yield
 
     app = FastAPI(
@@ -131,8 +85,11 @@ def create_app(
     )
     app.add_middleware(Guard, token=token, on_response=service.count_response)
     app.add_exception_handler(DataError, _unreadable)
+    app.add_exception_handler(OutputError, _without_room)
+    app.add_exception_handler(ExtraError, _not_installed)
     app.add_exception_handler(RequestValidationError, _wrong_query)
     _add_predict(app, service)
+    app.include_router(video_routes(service))
     _add_the_rest(app, service)
     add_pages(app, web)
     return app
@@ -142,7 +99,7 @@ def _add_predict(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/predict",
         response_model=PredictAnswer,
-        responses={**_REFUSALS, **_ANNOTATED},
+        responses={**refusals(400, 401, 408, 413, 422, 429, 503), **_ANNOTATED},
         openapi_extra=_BODY,
         summary="Read the expressions of the faces in pictures",
     )
@@ -178,6 +135,14 @@ def _add_the_rest(app: FastAPI, service: Service) -> None:
     @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
     async def docs() -> HTMLResponse:
         return HTMLResponse(docs_page(app.openapi()), headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
+
+
+async def _without_room(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 503, {"Retry-After": str(RETRY_SECONDS)})
+
+
+async def _not_installed(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 503)  # to try again is of no use
 
 
 async def _unreadable(_request: Request, error: Exception) -> JSONResponse:

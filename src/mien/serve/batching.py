@@ -16,7 +16,7 @@ from PIL import Image
 from mien.errors import DataError
 from mien.io.image import read_picture
 from mien.pipeline.predictor import Predictor
-from mien.serve.limits import Limits, refusal
+from mien.serve.limits import RETRY_SECONDS, Limits, refusal
 from mien.types import Prediction
 from mien.visualize.annotate import draw
 
@@ -26,7 +26,7 @@ _DECODED_BYTES = 1 << 25  # that wait decoded for others of their batch
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class SentPicture:
     """A picture to read: the bytes of its file and its name; annotate: whether a drawn copy is wanted."""
 
     content: bytes = field(repr=False)
@@ -44,7 +44,7 @@ class Answer:
     annotated: bytes | None = field(default=None, repr=False)
 
 
-_Place = tuple[Job, "asyncio.Future[Answer]"]
+_Place = tuple[SentPicture, "asyncio.Future[Answer]"]
 
 
 class Batcher:
@@ -89,8 +89,8 @@ class Batcher:
             self._queue.get_nowait()[1].cancel()
         await asyncio.to_thread(self._pool.shutdown)
 
-    async def read(self, jobs: Sequence[Job]) -> list[Answer]:
-        """Return an answer for each job.
+    async def read(self, sent: Sequence[SentPicture]) -> list[Answer]:
+        """Return an answer for each picture.
 
         Raises
         ------
@@ -100,15 +100,15 @@ class Batcher:
             Where the answer takes too long.
         """
         loop = asyncio.get_running_loop()
-        futures: list[asyncio.Future[Answer]] = [loop.create_future() for _ in jobs]
-        for place in zip(jobs, futures, strict=True):
+        futures: list[asyncio.Future[Answer]] = [loop.create_future() for _ in sent]
+        for place in zip(sent, futures, strict=True):
             self._queue.put_nowait(place)
         try:
             async with asyncio.timeout(self._limits.answer_seconds):
                 return await asyncio.gather(*futures)
         except TimeoutError as error:
             seconds = self._limits.answer_seconds
-            raise refusal(503, f"no answer within {seconds:g} seconds; try again", retry=True) from error
+            raise refusal(503, f"no answer within {seconds:g} seconds; try again", retry=RETRY_SECONDS) from error
         finally:
             for future in futures:
                 future.cancel()  # so that nobody works on what nobody waits for
@@ -119,7 +119,7 @@ class Batcher:
             places = await self._batch()
             self._on_batch(len(places))
             try:
-                outcomes = await loop.run_in_executor(self._pool, self._outcomes, [job for job, _ in places])
+                outcomes = await loop.run_in_executor(self._pool, self._outcomes, [picture for picture, _ in places])
             except Exception as error:  # noqa: BLE001  # a fault of ours is told to those who wait, and the worker goes on
                 outcomes = [error] * len(places)
             except asyncio.CancelledError:
@@ -147,27 +147,27 @@ class Batcher:
                         places.append(place)
         return places
 
-    def _outcomes(self, jobs: Sequence[Job]) -> list[Answer | Exception]:
+    def _outcomes(self, sent: Sequence[SentPicture]) -> list[Answer | Exception]:
         """Return the answer of each picture, or the error of one that cannot be read."""
         outcomes: dict[int, Answer | Exception] = {}
-        for group in self._groups(jobs, outcomes):
+        for group in self._groups(sent, outcomes):
             pictures = [picture for _, picture in group]
-            predictions = self._predictor.predict_batch(pictures, sources=[jobs[place].source for place, _ in group])
+            predictions = self._predictor.predict_batch(pictures, sources=[sent[place].source for place, _ in group])
             for (place, picture), prediction in zip(group, predictions, strict=True):
-                annotated = _jpeg(draw(picture, prediction)) if jobs[place].annotate else None
+                annotated = _jpeg(draw(picture, prediction)) if sent[place].annotate else None
                 outcomes[place] = Answer(prediction, picture.shape[1], picture.shape[0], annotated)
-        return [outcomes[place] for place in range(len(jobs))]
+        return [outcomes[place] for place in range(len(sent))]
 
     def _groups(
-        self, jobs: Sequence[Job], outcomes: dict[int, Answer | Exception]
+        self, sent: Sequence[SentPicture], outcomes: dict[int, Answer | Exception]
     ) -> Iterator[list[tuple[int, NDArray[np.uint8]]]]:
         """Decode the pictures, and yield them in groups that fit in memory; what cannot be read is an outcome."""
         group: list[tuple[int, NDArray[np.uint8]]] = []
-        for place, job in enumerate(jobs):
+        for place, one in enumerate(sent):
             try:
-                group.append((place, read_picture(job.content, max_pixels=self._limits.pixels)))
+                group.append((place, read_picture(one.content, max_pixels=self._limits.pixels)))
             except DataError as error:
-                outcomes[place] = DataError(str(error).replace("the picture", job.source, 1))
+                outcomes[place] = DataError(str(error).replace("the picture", one.source, 1))
             if sum(picture.nbytes for _, picture in group) >= _DECODED_BYTES:
                 yield group
                 group = []

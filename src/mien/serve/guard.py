@@ -7,15 +7,19 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mien.serve.limits import RETRY_SECONDS
+
 # Paths that need no token: the pages hold no secret, and ask for the token themselves.
 OPEN = ("/healthz", "/", "/page.css", "/page.js", "/local")
 _OPEN_FOLDER = "/local/"
+REFUSAL = "mien.refusal"  # in a scope: the status and the line by which the server wants a request refused
 
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), display-capture=(), geolocation=(), microphone=()",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -58,6 +62,9 @@ class Guard:
             await send(message)
 
         app = self._app if self._may_pass(scope) else _UNAUTHORISED
+        if REFUSAL in scope:
+            status, detail = scope[REFUSAL]
+            app = JSONResponse({"detail": detail}, status, {"Connection": "close", "Retry-After": str(RETRY_SECONDS)})
         try:
             await app(scope, receive, send_guarded)
         except Exception:  # the server logs it

@@ -1,5 +1,7 @@
 """The answers of the service, as its OpenAPI document describes them."""
 
+from typing import Annotated, Literal
+
 from pydantic import BaseModel, Field
 
 from mien.classify.ensemble import classifier_name
@@ -33,6 +35,27 @@ class PredictAnswer(BaseModel):
 
     model: str = Field(examples=["swift"])
     pictures: list[PictureAnswer]
+
+
+class JobAnswer(BaseModel):
+    """A job: a clip that waits to be read (queued), is read (running), was read (done), or cannot be read (failed).
+
+    A row has the columns of `mien predict` for videos: those of a picture's rows, and seconds and track, which is the
+    number of a face over time. There is one for each face of each frame, in the order of time.
+    """
+
+    id: Annotated[str, Field(description="Whoever knows it may fetch or delete the job. Nobody can guess it.")]
+    state: Literal["queued", "running", "done", "failed"]
+    url: Annotated[str, Field(description="The address to ask for the job.", examples=["/v1/jobs/3q2-7w"])]
+    model: Annotated[str, Field(examples=["swift"])]
+    source: Annotated[str, Field(examples=["clip.mp4"])]
+    progress: Annotated[float, Field(description="The share of the work that is done, 0 to 1; 0 where unknown.")] = 0.0
+    frames: Annotated[int, Field(description="Frames that were read.")] = 0
+    expected: Annotated[int | None, Field(description="About how many there are, where the clip says that.")] = None
+    seconds: Annotated[float, Field(description="The time of the last frame that was read, from the start.")] = 0.0
+    rows: Annotated[list[dict[str, str | int | float]] | None, Field(description="Once the job is done.")] = None
+    warning: Annotated[str | None, Field(description="Once it is done: what of the clip could not be read.")] = None
+    error: Annotated[str | None, Field(description="Why the job failed, in one line.")] = None
 
 
 class Model(BaseModel):
