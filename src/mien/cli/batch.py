@@ -199,6 +199,7 @@ def batch(
     classifier = classifier_of(model, tta=tta, prior=prior, threads=1, providers=providers)
     predictor = Predictor(
         classifier,
+        threads=1,  # the processes are as many as there is room for
         detector=whole_image if cropped else None,
         min_face=min_face,
         min_detection=min_detection,

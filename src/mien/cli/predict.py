@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from mien.classify.abstain import Abstaining
-from mien.classify.ensemble import class_names_of
 from mien.classify.session import providers_of
 from mien.cli.annotated_copies import annotated_copies
 from mien.cli.options import (
@@ -22,6 +21,7 @@ from mien.cli.options import (
     Models,
     PriorText,
     Quiet,
+    Threads,
     Tta,
     argument,
     classifier_of,
@@ -122,6 +122,7 @@ def predict(
     tta: Tta = "none",
     prior: PriorText = "",
     device: Device = "auto",
+    threads: Threads = 0,
     every: Annotated[
         float | None,
         option(
@@ -204,14 +205,14 @@ def predict(
     detector = whole_image if cropped else None
     providers = providers_of(device)
     classifier = classifier_of(model, tta=tta, prior=prior, threads=threads_beside(detector), providers=providers)
-    classifier = classifier if max_error is None else Abstaining(classifier, max_error=max_error)
     predictor = Predictor(
-        classifier,
+        classifier if max_error is None else Abstaining(classifier, max_error=max_error),
         detector=detector,
         min_face=min_face,
         min_detection=min_detection,
         min_confidence=min_confidence,
         smooth=smooth,
+        threads=threads,
         providers=providers,
     )
     moving = any(map(is_video, names))
@@ -230,7 +231,7 @@ def predict(
     if summary:
         outputs.append(summary_sink(as_json=json))
     if not summary or out is not None:  # the last, so that the table is whole whatever happens to the others
-        outputs.append(table_sink(out, names, moving=moving, class_names=class_names_of(classifier), as_json=json))
+        outputs.append(table_sink(out, names, moving=moving, class_names=predictor.class_names, as_json=json))
     with ExitStack() as stack:
         sinks = [stats.add, *map(stack.enter_context, outputs)]
         stack.enter_context(stats.progress_bar())
@@ -257,10 +258,10 @@ def _find(sources: Sequence[str]) -> tuple[list[str], list[DataError]]:
             names += find_sources(source)
         except DataError as error:
             missing.append(error)
+    if missing and not names and len(missing) > 1:
+        raise DataError(f"none of the {len(missing)} sources is there: {missing[0]}")
     if missing and not names:
-        raise (
-            missing[0] if len(missing) == 1 else DataError(f"none of the {len(missing)} sources is there: {missing[0]}")
-        )
+        raise missing[0]
     return names, missing
 
 
@@ -270,8 +271,7 @@ def _check_outputs(*outputs: Path | None, inputs: Sequence[str], as_json: bool) 
         raise typer.BadParameter("goes without --out: it prints the table", param_hint="--json")
     if outputs[2] is not None:
         require_suffix(outputs[2], (".csv",), "the list of --faceless")
-    files = [None if path == STDOUT else path for path in outputs]
-    require_writable(*files, inputs=map(Path, inputs))
+    require_writable(*(None if path == STDOUT else path for path in outputs), inputs=map(Path, inputs))
 
 
 def _expected(names: Sequence[str], selection: FrameSelection) -> int:

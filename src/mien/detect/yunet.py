@@ -95,13 +95,14 @@ class YuNet:
     def _search(self, view: View) -> Found:
         """Return the scores (M,), boxes (M, 4) and landmarks (M, 5, 2) of what may be faces, in the whole picture."""
         ((scores, boxes, landmarks),) = self._run(view.pixels[None])
+        chosen = scores >= min(self.threshold, _HINT)  # first, since it leaves few of many thousands
+        scores, boxes, landmarks = scores[chosen], boxes[chosen], landmarks[chosen]
         place = np.array([view.left, view.top], np.float32)
         boxes = boxes * np.float32(view.scale) + np.tile(place, 2)
         landmarks = landmarks * np.float32(view.scale) + place
         left, top, right, bottom = view.edges
-        chosen = (scores >= min(self.threshold, _HINT)) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        chosen = (boxes[:, 2:] > boxes[:, :2]).all(axis=1) & (boxes[:, 2] - boxes[:, 0] <= view.widest)
         chosen &= ((boxes[:, :2] > (left, top)) & (boxes[:, 2:] < (right, bottom))).all(axis=1)
-        chosen &= boxes[:, 2] - boxes[:, 0] <= view.widest
         return scores[chosen], boxes[chosen], landmarks[chosen]
 
     def _search_tiles(self, picture: NDArray[np.uint8], found: Found, scale: float) -> list[Found]:
@@ -118,9 +119,8 @@ class YuNet:
 
     def _run(self, views: NDArray[np.uint8]) -> list[Found]:
         """Run the network on views (N, H, W, 3); for each the scores, boxes and landmarks of every cell."""
-        count, height, width = views.shape[:3]
-        padded = np.zeros((count, -(-height // _STEP) * _STEP, -(-width // _STEP) * _STEP, 3), np.uint8)
-        padded[:, :height, :width] = views
+        beyond = [(0, -side % _STEP) for side in views.shape[1:3]]
+        padded = np.pad(views, ((0, 0), *beyond, (0, 0))) if np.any(beyond) else np.ascontiguousarray(views)
         outputs = _session(self.threads, self.providers, os.getpid()).run(None, {"pictures": padded})
         return list(zip(*outputs, strict=True))
 

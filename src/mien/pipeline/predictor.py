@@ -1,6 +1,7 @@
 """Pictures and videos in, predictions out: find faces, crop them as the classifier knows them, classify in batches."""
 
 from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import cache
 from os import PathLike
@@ -10,7 +11,7 @@ import numpy as np
 
 from mien.classify.ensemble import class_names_of, classifier_name
 from mien.classify.onnx import load
-from mien.classify.session import CPU
+from mien.classify.session import CPU, cpu_count
 from mien.detect.whole_image import whole_image
 from mien.detect.yunet import YuNet
 from mien.errors import DataError
@@ -18,7 +19,7 @@ from mien.io.any_picture import AnyPicture, as_picture
 from mien.io.frame import Frame, FrameSelection
 from mien.io.source import OnError, Sources, display_name, log_error
 from mien.pipeline.preview import preview_of
-from mien.pipeline.stages import Stages
+from mien.pipeline.stages import PendingFrame, Stages
 from mien.pipeline.streaming import stream_sources
 from mien.track.smoothing import SMOOTHING_SECONDS
 from mien.track.video_detector import STRIDE
@@ -52,6 +53,9 @@ class Predictor:
         Seconds: over about this time the probabilities of a face in a video are averaged; 0: as they come.
     stride
         Frames of a video: faces are searched for at least on each such frame; see `VideoFaceDetector`.
+    threads
+        Pictures that are read and searched at a time, each in a thread of its own. 0: as many as there are CPUs for
+        this process where the detector is made here; a detector of your own is called by one thread at a time.
     providers
         Of ONNX Runtime, best first, for the model and the detector where these are made here; None: the CPU.
 
@@ -72,16 +76,19 @@ class Predictor:
         batch: int = 64,
         smooth: float = SMOOTHING_SECONDS,
         stride: int = STRIDE,
+        threads: int = 0,
         providers: Sequence[str] | None = None,
     ) -> None:
         for name, share in (("min_detection", min_detection), ("min_confidence", min_confidence)):
             if share is not None and not 0 <= share <= 1:
                 raise DataError(f"{name} must be 0 to 1, got {share}")
-        for name, least, value in (("batch", 1, batch), ("stride", 1, stride), ("smooth", 0, smooth)):
+        counts = {"batch": (1, batch), "stride": (1, stride), "smooth": (0, smooth), "threads": (0, threads)}
+        for name, (least, value) in counts.items():
             if not value >= least:
                 raise DataError(f"{name} must be {least} or more, got {value}")
         if classifier is None or isinstance(classifier, (str, Path)):
             classifier = load(classifier or DEFAULT_MODEL, threads=threads_beside(detector), providers=providers)
+        given = detector is not None
         if detector is None:
             threshold = YuNet.threshold if min_detection is None else max(min_detection, 0.01)
             detector = YuNet(min_face=min_face, threshold=threshold, providers=tuple(providers or CPU))
@@ -93,6 +100,7 @@ class Predictor:
             min_detection=min_detection or 0.0,
             min_confidence=min_confidence,
             batch=batch,
+            threads=threads or (1 if given else cpu_count()),
         )
         self._smooth = smooth
         self._stride = stride
@@ -171,8 +179,15 @@ class Predictor:
         names = [_name_of(picture) for picture in pictures] if sources is None else list(sources)
         if len(names) != len(pictures):
             raise DataError(f"sources must be {len(pictures)}, one a picture, got {len(names)}")
-        frames = (Frame(name, 0.0, as_picture(each, bgr=bgr)) for each, name in zip(pictures, names, strict=True))
-        return list(self._stages.classify([self._stages.detect(frame, keep=False) for frame in frames]))
+
+        def search(picture: AnyPicture, name: str) -> PendingFrame:
+            return self._stages.detect(Frame(name, 0.0, as_picture(picture, bgr=bgr)), keep=False)
+
+        threads = min(self._stages.threads, len(pictures))
+        if threads < 2:
+            return list(self._stages.classify([*map(search, pictures, names)]))
+        with ThreadPoolExecutor(threads, thread_name_prefix="mien-ahead") as pool:
+            return list(self._stages.classify([*pool.map(search, pictures, names)]))
 
     def stream(
         self,

@@ -41,6 +41,7 @@ class Stages:
     min_detection: float
     min_confidence: float
     batch: int
+    threads: int
 
     def detect(self, frame: Frame, *, keep: bool = True, preview: Preview | None = None) -> PendingFrame:
         """Find the faces of a picture."""

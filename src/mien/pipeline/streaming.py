@@ -1,4 +1,4 @@
-"""Predictions of any number of sources, lazily: pictures in batches, videos decoded and searched ahead in threads."""
+"""Predictions of any number of sources, lazily: pictures and videos are decoded and searched ahead in threads."""
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -7,6 +7,7 @@ from mien.errors import DataError
 from mien.io.frame import Frame, FrameSelection
 from mien.io.reader import read_frames
 from mien.io.source import OnError, Sources, find_sources, is_video
+from mien.pipeline.ahead import Ahead
 from mien.pipeline.prefetch import prefetch
 from mien.pipeline.stages import PendingFrame, Stages
 from mien.track.smoothing import Smoother
@@ -31,29 +32,70 @@ def stream_sources(
 
     keep: whether frames keep their pictures until they are yielded.
     """
-    pending: list[PendingFrame] = []
     names = find_sources(sources)
-    while True:
-        try:
-            name = next(names, None)
-        except DataError:  # what could be read before comes first
-            yield from stages.pair_with_frames(pending)
-            raise
-        if name is None:
-            break
-        try:
-            if is_video(name):
-                yield from stages.pair_with_frames(pending)
-                pending = []
-                yield from _stream_video(stages, name, selection, smooth=smooth, stride=stride, keep=keep)
+
+    def search(name: str) -> list[PendingFrame]:
+        return [stages.detect(frame, keep=keep) for frame in read_frames(name, selection=selection)]
+
+    with Ahead(search, threads=stages.threads, nbytes=_nbytes) as pictures:
+        batch = _Batch(stages, pictures, on_error)
+        while True:
+            try:
+                name = next(names, None)
+            except DataError:  # what could be read before comes first
+                yield from batch.rest()
+                raise
+            if name is None:
+                break
+            try:
+                video = is_video(name)
+                if not video:
+                    pictures.put(name)
+            except DataError as error:
+                yield from batch.rest()
+                on_error(name, error)
                 continue
-            pending += [stages.detect(frame, keep=keep) for frame in read_frames(name, selection=selection)]
+            if video:
+                yield from batch.rest()
+                try:
+                    yield from _stream_video(stages, name, selection, smooth=smooth, stride=stride, keep=keep)
+                except DataError as error:
+                    on_error(name, error)
+            while pictures.is_full:
+                yield from batch.add()
+        yield from batch.rest()
+
+
+class _Batch:
+    """The pictures whose faces wait to be classified together."""
+
+    def __init__(self, stages: Stages, pictures: Ahead[str, list[PendingFrame]], on_error: OnError) -> None:
+        self._stages, self._pictures, self._on_error = stages, pictures, on_error
+        self._pending: list[PendingFrame] = []
+
+    def add(self) -> Iterator[tuple[Frame, Prediction]]:
+        """Take the next picture that was searched in; where that fills the batch, yield its predictions."""
+        name, result = self._pictures.take()
+        try:
+            self._pending += result()
         except DataError as error:
-            on_error(name, error)
-        if stages.is_full(pending, stages.batch):
-            yield from stages.pair_with_frames(pending)
-            pending = []
-    yield from stages.pair_with_frames(pending)
+            self._on_error(name, error)
+        if self._stages.is_full(self._pending, self._stages.batch):
+            yield from self._flush()
+
+    def rest(self) -> Iterator[tuple[Frame, Prediction]]:
+        """Take in all pictures that are searched, and yield all predictions that are left."""
+        while self._pictures:
+            yield from self.add()
+        yield from self._flush()
+
+    def _flush(self) -> Iterator[tuple[Frame, Prediction]]:
+        pending, self._pending = self._pending, []
+        yield from self._stages.pair_with_frames(pending)
+
+
+def _nbytes(frames: list[PendingFrame]) -> int:
+    return sum(one.frame.picture.nbytes for one in frames)
 
 
 def _stream_video(
