@@ -171,6 +171,26 @@ def test_groups_of_a_users_table_are_measured(folder: Path, tmp_path: Path) -> N
     voted = run_mien("evaluate", "tiny.onnx", "faces.npz", "--against", "votes")
     assert "Groups are judged by people." in voted.out
     assert "have too few faces" in voted.out
+    compared = run_mien("evaluate", "tiny.onnx", "faces.npz", "--against", "votes", "--compare", "other.onnx", "--json")
+    by_votes = json.loads(compared.out)["compared_with"]["by_votes"]
+    clear = valid[valid.plurality >= 0]
+    tiny, other = (mien.load(folder / name)(clear.images).top for name in ("tiny.onnx", "other.onnx"))
+    assert by_votes == compare_predictions(clear.plurality, tiny, other).to_dict()
+
+
+def test_a_page_is_written_of_one_model_and_of_two(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    outcome = run_mien("evaluate", "tiny.onnx", "faces.npz", "--html", page)
+    assert (outcome.code, outcome.err) == (0, f"wrote {page}\n")
+    alone = page.read_text(encoding="utf-8")
+    assert "<h1>How good is tiny?</h1>" in alone
+    assert "Measured on 40 faces of faces.npz (valid)." in alone
+    assert run_mien("evaluate", "tiny.onnx", "faces.npz", "--html", page, "-q").code == 0
+    assert page.read_text(encoding="utf-8") == alone
+    assert run_mien("evaluate", "tiny.onnx", "faces.npz", "--compare", "other.onnx", "--html", page).code == 0
+    assert "<h1>Which is better, tiny or other?</h1>" in page.read_text(encoding="utf-8")
+    refused = run_mien("evaluate", "tiny.onnx", "faces.npz", "--html", tmp_path / "photo.jpg")
+    assert (refused.code, "a page" in refused.err) == (1, True)
 
 
 def test_evaluate_takes_the_split_that_is_asked_for() -> None:

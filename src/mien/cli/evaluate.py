@@ -31,17 +31,20 @@ from mien.cli.options import (
     option,
     out,
 )
-from mien.cli.robustness_table import measure_robustness, require_drawing, show_robustness, write_robustness
+from mien.cli.robustness_table import Measured, measure_robustness, require_drawing, show_robustness, write_robustness
 from mien.cli.show import holds_faces
 from mien.data.formats.npz import load_faces
+from mien.data.formats.paths import id_from_path
 from mien.detect.yunet import YuNet
 from mien.errors import DataError
 from mien.evaluation.evaluate import labelled_faces, make_report, score_faces
-from mien.evaluation.paired import compare_predictions
+from mien.evaluation.page.page import Evaluated, evaluation_page
+from mien.evaluation.paired import PairedComparison, compare_predictions
 from mien.evaluation.robustness import SAMPLE
 from mien.evaluation.roll import roll_slice
 from mien.evaluation.slice_columns import face_slices, read_slices
-from mien.evaluation.truth import Against, find_truth
+from mien.evaluation.slices import Slice
+from mien.evaluation.truth import Against, Truth, find_truth
 from mien.evaluation.twins import Twins, find_twins
 from mien.io.atomic_write import require_suffix, require_writable
 from mien.labels import SPLITS
@@ -95,6 +98,15 @@ def evaluate(
             "--corrupt-faces", panel=INPUT, metavar="N", help="Corrupt so many faces, drawn by a seed; 0: all.", min=0
         ),
     ] = SAMPLE,
+    html: Annotated[
+        Path | None,
+        option(
+            "--html",
+            panel=OUTPUT,
+            metavar="FILE",
+            help="Write a page with charts, groups and faces to this file, which any browser shows.",
+        ),
+    ] = None,
     out: Annotated[Path | None, out("FILE", "Write the report to this file, as JSON.")] = None,
     draw: Annotated[
         Path | None,
@@ -110,55 +122,86 @@ def evaluate(
     mien evaluate swift faces.npz
     mien evaluate a.onnx b.onnx faces.npz --tta mirror -o report.json
     mien evaluate new.onnx faces.npz --compare old.onnx
+    mien evaluate swift faces.npz --html report.html --slices ages.csv
     mien evaluate swift faces.npz --corrupt --draw robustness.png
     """
     models, faces = _split_names(names)
-    require_writable(out, draw, inputs=(faces, slices, *map(Path, models)))
+    require_writable(out, html, draw, inputs=(faces, slices, *map(Path, models)))
     require_drawing(draw, corrupt=corrupt)
     if out is not None:
         require_suffix(out, (".json",), "a report")
+    if html is not None:
+        require_suffix(html, (".html",), "a page")
     classifier = classifier_of(models, tta=tta, prior=prior, providers=providers_of(device))
     with progress_bar(f"Reading {faces}") as progress:
         every = load_faces(faces, progress=progress)
     chosen = labelled_faces(_split(every, split, faces))
     given = () if slices is None else read_slices(slices, chosen)
+    other = classifier_of([compare], tta=tta, prior=prior, providers=providers_of(device)) if compare else None
     truth = find_truth(chosen, classifier, against)
-    with progress_bar("Evaluating") as progress:
-        probs = score_faces(classifier, chosen, progress=progress)
     twins = _twins(chosen, every, split)
-    with progress_bar("Looking for eyes") as progress:
-        roll = roll_slice(chosen, YuNet(threshold=_SEEN, turned=False), progress=progress)
-    groups = (*face_slices(chosen, twins=twins), roll, *given)
-    report = make_report(probs, chosen, classifier, twins=twins, slices=groups, truth=truth)
-    content, paired, other = report.to_dict(), None, None
-    if compare:
-        other = classifier_of([compare], tta=tta, prior=prior, providers=providers_of(device))
-        with progress_bar(f"Evaluating {compare}") as progress:
-            theirs = score_faces(other, chosen, progress=progress)
-        paired = compare_predictions(chosen.labels, probs.argmax(axis=1), theirs.argmax(axis=1))
-        content["compared_with"] = {"model": classifier_name(other), **paired.to_dict()}
-    measured = None
+    groups = (*face_slices(chosen, twins=twins), _roll(chosen), *given)
+    evaluated: Evaluated = []
+    for each in (classifier,) if other is None else (classifier, other):
+        with progress_bar(f"Evaluating {classifier_name(each)}") as progress:
+            probs = score_faces(each, chosen, progress=progress)
+        evaluated.append((make_report(probs, chosen, each, twins=twins, slices=groups, truth=truth), probs))
+    comparisons = _comparisons(evaluated, chosen, truth) if compare else {}
+    robust = None
     if corrupt:
-        measured = measure_robustness(classifier, chosen, sample=corrupt_faces, against=against, other=other)
-        content["robustness"] = measured.to_dict()
-    text = dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        robust = measure_robustness(classifier, chosen, sample=corrupt_faces, against=against, other=other)
+    text = _as_json(evaluated, comparisons, robust)
     if json:
         say(text)
     else:
-        say(f"{report.model} on {report.count:,} labelled faces of {faces} ({split})\n")
-        for shown in (summary_table(report), expressions_table(report), confusion_table(report)):
-            stdout.print(shown)
-            stdout.print()
-        if report.slices is not None:
-            stdout.print(slices_table(report.slices))
-            say(worst_text(report.slices))
-        if paired is not None and other is not None:
-            say(comparison_text(report.model, classifier_name(other), paired))
-        show_robustness(measured)
+        say(f"{evaluated[0][0].model} on {evaluated[0][0].count:,} labelled faces of {faces} ({split})\n")
+        _show(evaluated, comparisons)
+        show_robustness(robust)
     if out is not None:
         write_result(out, text)
-    if measured is not None and draw is not None:
-        write_robustness(draw, measured)
+    if html is not None:
+        title = f"{id_from_path(faces.name)} ({split})"
+        write_result(html, evaluation_page(evaluated, chosen, truth, title=title))
+    if robust is not None and draw is not None:
+        write_robustness(draw, robust)
+
+
+def _comparisons(evaluated: Evaluated, faces: FaceSet, truth: Truth) -> dict[str, PairedComparison]:
+    """Compare two models by the labels and, where the truth is another, by that too."""
+    one, other = (probs.argmax(axis=1) for _, probs in evaluated)
+    truths = {"labels": faces.labels, truth.name: truth.classes}
+    return {
+        name: compare_predictions(classes[classes >= 0], one[classes >= 0], other[classes >= 0])
+        for name, classes in truths.items()
+    }
+
+
+def _as_json(evaluated: Evaluated, comparisons: dict[str, PairedComparison], robust: Measured | None) -> str:
+    content = evaluated[0][0].to_dict()
+    if comparisons:
+        content["compared_with"] = {"model": evaluated[1][0].model, **comparisons["labels"].to_dict()}
+        if "votes" in comparisons:
+            content["compared_with"]["by_votes"] = comparisons["votes"].to_dict()
+    if robust is not None:
+        content["robustness"] = robust.to_dict()
+    return dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _show(evaluated: Evaluated, comparisons: dict[str, PairedComparison]) -> None:
+    report = evaluated[0][0]
+    for shown in (summary_table(report), expressions_table(report), confusion_table(report)):
+        stdout.print(shown)
+        stdout.print()
+    if report.slices is not None:
+        stdout.print(slices_table(report.slices))
+        say(worst_text(report.slices))
+    for name, paired in comparisons.items():
+        say(comparison_text(report.model, evaluated[1][0].model, paired, truth=name))
+
+
+def _roll(faces: FaceSet) -> Slice:
+    with progress_bar("Looking for eyes") as progress:
+        return roll_slice(faces, YuNet(threshold=_SEEN, turned=False), progress=progress)
 
 
 def _twins(chosen: FaceSet, every: FaceSet, split: str) -> Twins | None:

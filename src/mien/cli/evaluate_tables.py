@@ -67,12 +67,13 @@ def expressions_table(report: Report) -> Table:
     return shown
 
 
-def comparison_text(model: str, other: str, paired: PairedComparison) -> str:
-    """Say which of two models is better."""
+def comparison_text(model: str, other: str, paired: PairedComparison, *, truth: str) -> str:
+    """Say which of two models is better, by the labels or by the votes."""
     low, high = (100 * end for end in paired.interval)
     told_apart = "differ" if paired.p_value < 0.05 else "are not told apart by these faces"
+    judged = "by people's votes, " if truth == "votes" else ""
     return (
-        f"{model} and {other} {told_apart}: {paired.first.value:.2%} and {paired.second.value:.2%},"
+        f"{judged}{model} and {other} {told_apart}: {paired.first.value:.2%} and {paired.second.value:.2%},"
         f" {100 * paired.difference:+.2f} points ({low:+.2f} to {high:+.2f}); only one of them is right on"
         f" {paired.only_first:,} and {paired.only_second:,} faces; exact McNemar p = {paired.p_value:.2g}\n"
     )
