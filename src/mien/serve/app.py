@@ -36,6 +36,7 @@ _BODY = file_body(
     many=True,
     description="One picture as it is, or one or many as the files of a form, under any names.",
 )
+_ANYWHERE = refusals(401, 429, 503)
 _ANNOTATED: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/jpeg": {"schema": FILE}}, "description": "The rows; or the drawn picture."}
 }
@@ -116,11 +117,11 @@ def _add_predict(app: FastAPI, service: Service) -> None:
 
 
 def _add_the_rest(app: FastAPI, service: Service) -> None:
-    @app.get("/v1/models", summary="Say which model answers")
+    @app.get("/v1/models", responses=_ANYWHERE, summary="Say which model answers")
     async def models() -> Models:
         return Models(models=[service.model])
 
-    @app.get("/v1/limits", summary="Say what is refused")
+    @app.get("/v1/limits", responses=_ANYWHERE, summary="Say what is refused")
     async def limits() -> Limits:
         return service.limits
 
@@ -128,7 +129,9 @@ def _add_the_rest(app: FastAPI, service: Service) -> None:
     async def healthz() -> Health:
         return Health(version=__version__)
 
-    @app.get("/metrics", response_class=Response, summary="Give the counts of the service to Prometheus")
+    @app.get(
+        "/metrics", responses=_ANYWHERE, response_class=Response, summary="Give the counts of the service to Prometheus"
+    )
     async def metrics() -> Response:
         return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 

@@ -36,7 +36,7 @@ def video_routes(service: Service) -> APIRouter:
     @routes.get(
         "/v1/jobs/{identifier}",
         response_model=JobAnswer,
-        responses=refusals(401, 404, 422),
+        responses=refusals(401, 404, 422, 429, 503),
         summary="Say how a job stands; fetch its answer once it has ended, and delete it with that",
     )
     async def job(identifier: _Identifier) -> Response:
@@ -48,7 +48,7 @@ def video_routes(service: Service) -> APIRouter:
     @routes.delete(
         "/v1/jobs/{identifier}",
         status_code=204,
-        responses=refusals(401, 404, 422),
+        responses=refusals(401, 404, 422, 429, 503),
         summary="Cancel a job, and delete what there is of it",
     )
     async def cancel(identifier: _Identifier) -> None:
