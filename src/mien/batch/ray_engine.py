@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import traceback
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ ACTOR_CPUS = 0.5
 
 _MOST_BLOCKS = 20_000  # of the data set that the partitions are: Ray keeps an object of each
 _STORE_BYTES = 200_000_000  # of shared memory, on this machine: only the names of files go through it
+_PATIENCE = 10.0  # seconds: how long a cluster may take to answer
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray would send how it is used to its makers
     "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
@@ -81,8 +83,10 @@ def run_ray(
 
 def _connect(ray: Any, address: str) -> None:
     """Start Ray on this machine, or reach a cluster. Raises RunError."""
+    where = f"reach Ray at {address}" if address else "start Ray on this machine"
     local = {} if address else {"object_store_memory": _STORE_BYTES, "include_dashboard": False}
     try:
+        _require_answer(address)
         ray.init(
             address=address or "local",
             logging_level=logging.ERROR,
@@ -90,13 +94,19 @@ def _connect(ray: Any, address: str) -> None:
             **local,
         )
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        where = f"reach Ray at {address}" if address else "start Ray on this machine"
         raise RunError(f"cannot {where}: {_last_line(error)}") from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _require_answer(address: str) -> None:
+    """Ask whether somebody listens at `HOST:PORT`; Ray itself would ask for minutes. Raises OSError."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
 
 
 def _most_workers(ray: Any, gpus: float) -> int:
