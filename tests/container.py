@@ -2,9 +2,9 @@
 
     unshare --net --mount python tests/container.py ROOT QUESTIONS...
 
-The tests run it as root. The scratch root borrows this system's programs and this Python, all read-only, where the image
-has those of `python:3.13-slim`. Packages come from this Python, too, since there is no network: pip finds each there in
-the version that constraints.txt asks for. Everything else is as in the image: the copied files, the commands, the
+The tests run it as root. The scratch root borrows this system's programs and this Python, all read-only; the image has
+those of `python:3.13-slim` there. Packages come from this Python, too, since there is no network: pip finds each there
+in the version that constraints.txt asks for. Everything else is as in the image: the copied files, the commands, the
 variables and no others, the user, and a root file system that nobody may write to, with a small /tmp in memory.
 """
 
@@ -68,7 +68,7 @@ def build(image: Image, root: Path) -> None:
             for source in sources:
                 _copy(CHECKOUT / source, _inside(root, folder) / target, whole=source.rstrip("/"))
         elif key == "RUN":
-            command = [_CHROOT, root, "sh", "-ec", f"cd {folder} && {value}"]
+            command: list[str | Path] = [_CHROOT, root, "sh", "-ec", f"cd {folder} && {value}"]
             path = f"{sys.base_prefix}/bin:/usr/bin:/bin"
             subprocess.run(command, check=True, env={"PATH": path, **_OFFLINE}, stdout=sys.stderr)
             for packages in (root / "opt/mien/lib").glob("python*/site-packages"):
