@@ -68,6 +68,7 @@ COMMANDS = (
     Command("explain", "explain", "Show which areas of a face speak for its expression.", _LOOK),
     Command("bench", "bench", "Measure how fast a model is on this machine.", _LOOK),
     Command("train", "train", "Train a net by a recipe.", _TRAIN),
+    Command("bench train", "bench_train", "Measure how fast a recipe trains on this machine.", _TRAIN),
     Command("export", "export", "Write a run as one self-describing ONNX file.", _TRAIN),
     Command("join", "join", "Write several models as one, which gives the mean of their probabilities.", _TRAIN),
     Command("calibrate", "calibrate", "Write a copy of a model whose confidence is its accuracy.", _TRAIN),
@@ -92,6 +93,9 @@ def _group(commands: tuple[Command, ...]) -> type[TyperGroup]:
         def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
             if args[0] not in self.commands and "predict" in table and exists(args[0]):
                 ctx.fail(f"{args[0]} is no command; did you mean: mien predict {args[0]}?")
+            pair = " ".join(args[:2])
+            if pair in table:  # a command of two words
+                return pair, table[pair].load(), args[2:]
             name, command, rest = super().resolve_command(ctx, args)
             return name, table[name].load() if name in table else command, rest
 

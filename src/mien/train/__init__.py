@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mien.train.onnx_export.recalibrate import recalibrate
     from mien.train.recipe import Recipe
     from mien.train.recipe_toml import load_recipe
+    from mien.train.run.bench import TrainingPace, bench
     from mien.train.run.checkpoint import Epoch
     from mien.train.run.hardware import Hardware
     from mien.train.run.trainer import Run, train
@@ -29,7 +30,9 @@ _HOME: dict[str, str] = {
     "Hardware": "run.hardware",
     "Recipe": "recipe",
     "Run": "run.trainer",
+    "TrainingPace": "run.bench",
     "Trial": "studies.trials",
+    "bench": "run.bench",
     "export": "onnx_export.export",
     "fold_runs": "studies.cross_validation",
     "held_out_scores": "studies.cross_validation",
@@ -47,7 +50,9 @@ __all__ = [
     "Hardware",
     "Recipe",
     "Run",
+    "TrainingPace",
     "Trial",
+    "bench",
     "export",
     "fold_runs",
     "held_out_scores",

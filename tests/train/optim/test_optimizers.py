@@ -14,7 +14,7 @@ from torch.optim import lr_scheduler
 from mien.train.optim.optimizers import make_optimizer, optimizer_state, restore_optimizer_state
 from mien.train.optim.schedules import SCHEDULES, learning_rate, side_at, stops_early
 from mien.train.optim.settings import Optim
-from mien.train.optim.weight_average import average_decay, update_average
+from mien.train.optim.weight_average import WeightAverage, average_decay
 
 STEPS = 7  # in an epoch
 PLAIN = Optim(epochs=20, lr=0.3, warmup=0.0, step_epochs=4, restart_epochs=4, plateau_patience=4, gamma=0.4)
@@ -206,7 +206,7 @@ def test_average() -> None:
     counted = net[1].num_batches_tracked
     assert isinstance(counted, torch.Tensor)
     counted.fill_(7)
-    update_average(average, net, 0.9)
+    WeightAverage(average, net).update(0.9)
     for name, value in average.state_dict().items():
         if name == "1.num_batches_tracked":
             assert value == 7
@@ -216,7 +216,7 @@ def test_average() -> None:
 
 def test_no_average_is_the_weights_to_the_bit() -> None:
     net, average = small_net(0), small_net(1)
-    update_average(average, net, 0.0)
+    WeightAverage(average, net).update(0.0)
     for name, value in average.state_dict().items():
         assert torch.equal(value, net.state_dict()[name])
 

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -17,11 +18,11 @@ GROUPS = 3  # faces far away share a side in groups, since a batch is resized at
 JPEG_QUALITY = 8.0, 50.0
 ROUGHNESS = 20.0  # the largest deviation of what covers a face, in grey levels
 # The luminance table of the JPEG standard (ITU-T T.81, table K.1), at quality 50.
-_LUMINANCE = torch.tensor([
+_LUMINANCE = (
     [16, 11, 10, 16, 24, 40, 51, 61], [12, 12, 14, 19, 26, 58, 60, 55], [14, 13, 16, 24, 40, 57, 69, 56],
     [14, 17, 22, 29, 51, 87, 80, 62], [18, 22, 37, 56, 68, 109, 103, 77], [24, 35, 55, 64, 81, 104, 113, 92],
     [49, 64, 78, 87, 103, 121, 120, 101], [72, 92, 95, 98, 112, 100, 103, 99],
-], dtype=torch.float32)  # fmt: skip
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,8 @@ def jpeg(faces: Tensor, quality: Tensor) -> Tensor:
     count = blocks.shape[-1] // 8
     blocks = blocks.reshape(-1, count, 8, count, 8).transpose(2, 3)
     transform = _cosines(faces.device)
-    steps = (_LUMINANCE.to(faces.device) * (50 / quality)[:, None, None]).clamp(min=1)[:, None, None]
+    luminance = torch.tensor(_LUMINANCE, dtype=torch.float32, device=faces.device)
+    steps = (luminance * (50 / quality)[:, None, None]).clamp(min=1)[:, None, None]
     rounded = (transform @ blocks @ transform.T / steps).round() * steps
     blocks = (transform.T @ rounded @ transform).transpose(2, 3).reshape(-1, 1, 8 * count, 8 * count)
     return (blocks[..., :side, :side] + 128).clamp(0, 255)
@@ -152,9 +154,19 @@ def _cosines(device: torch.device) -> Tensor:
 
 
 def _chosen(count: int, probability: float, generator: torch.Generator) -> Tensor:
-    """Draw the faces of a batch that something happens to, each with this probability: (B',) int64."""
+    """Draw the faces of a batch that something happens to, each with this probability: (B',) int64.
+
+    A GPU would be waited for to learn how many these are; so there it is always this share of the batch.
+    """
+    if generator.device.type != "cpu":
+        return torch.randperm(count, generator=generator, device=generator.device)[: round(count * probability)]
     return torch.nonzero(torch.rand(count, generator=generator, device=generator.device) < probability)[:, 0]
 
 
 def _between(ends: tuple[float, float], generator: torch.Generator) -> float:
-    return ends[0] + (ends[1] - ends[0]) * torch.rand((), generator=generator, device=generator.device).item()
+    """Draw a number evenly; beside a GPU's generator on the processor, from the place where that one stands."""
+    if generator.device.type == "cpu":
+        share = torch.rand((), generator=generator).item()
+    else:
+        share = np.random.default_rng((generator.initial_seed(), generator.get_offset())).random()
+    return ends[0] + (ends[1] - ends[0]) * share

@@ -31,6 +31,18 @@ def augment_alike(images: Tensor, augment: Augment, camera: Camera, *, side: int
     return functional.interpolate(faces, size=(side, side), mode="bilinear", align_corners=False)
 
 
+def augment_pair(
+    images: Tensor, augment: Augment, camera: Camera, *, side: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """(B, 48, 48) uint8 -> the same view of them at the student's side, and at 48 pixels for a teacher."""
+    before = generator.get_state()
+    whole = augment_alike(images, augment, camera, side=FACE_SIDE, generator=generator)
+    if side == FACE_SIDE:
+        return whole, whole
+    generator.set_state(before)
+    return augment_alike(images, augment, camera, side=side, generator=generator), whole
+
+
 def iterate_view(
     images: Tensor, augment: Augment, camera: Camera, *, seed: int, view: int, side: int
 ) -> Iterator[tuple[slice, Tensor]]:

@@ -14,7 +14,8 @@ from mien.classify.onnx import OnnxClassifier, load, shipped
 from mien.classify.tta import with_tta
 from mien.data.scores_file import FaceScores, load_scores
 from mien.errors import DataError, RunError
-from mien.io.atomic_write import is_file
+from mien.io.atomic_write import is_dir, is_file
+from mien.train.inputs.batch import BatchTeacher
 from mien.types import Classifier, FaceSet, Progress, batches
 
 Teacher = Classifier | FaceScores
@@ -30,6 +31,8 @@ class TeacherProbs:
     ----------
     teacher
         Its name and the hashes of its files; where it has none, the hash of the probabilities.
+    of_batches
+        Answers in each step about the very batch, instead of before; `probs` has no columns then.
     probs
         (N, classes) float32; a classifier's are the mean of those for a face and for its mirror image. Or of V views of
         each face: (V, N, classes) float16.
@@ -37,6 +40,7 @@ class TeacherProbs:
 
     teacher: str
     probs: NDArray[Any]
+    of_batches: BatchTeacher | None = None
 
 
 def load_teacher(names: Sequence[str], *, threads: int = 0) -> Teacher:
@@ -72,10 +76,15 @@ def teacher_hashes(names: Sequence[str]) -> list[str]:
     """SHA-256 (hex) of the file behind each name that `load_teacher` takes. Raises as that does where one is none."""
     ships = shipped()
     for name in names:
-        if name not in ships and not is_file(name):
+        if name not in ships and not is_file(_file_of(name)):
             load_teacher([name])  # says what is wrong
-    files = [ships[name] if name in ships else Path(name) for name in names]
+    files = [ships[name] if name in ships else _file_of(name) for name in names]
     return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+
+
+def _file_of(name: str) -> Path:
+    """Return a teacher's file: of the folder of a run, its best epoch."""
+    return Path(name) / "best.safetensors" if is_dir(name) else Path(name)
 
 
 def ask_teacher(

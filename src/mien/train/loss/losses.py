@@ -47,19 +47,24 @@ class Targets:
 
     def __getitem__(self, rows: Tensor) -> "Targets":
         """The targets of some faces."""
-        return self._each(lambda part: part[rows])
+        return self.map(lambda part: part[rows])
 
     def to(self, device: torch.device) -> "Targets":
         """The same targets on a device."""
-        return self._each(lambda part: part.to(device))
+        return self.map(lambda part: part.to(device))
 
     def mix(self, partners: Tensor, lam: Tensor) -> "Targets":
         """Mix each face's target, by its weight lam, (N,) float32, with that of its partner, (N,) int64."""
-        return self._each(lambda part: torch.lerp(part[partners], part, lam.reshape(-1, *[1] * (part.ndim - 1))))
+        return self.map(lambda part: torch.lerp(part[partners], part, lam.reshape(-1, *[1] * (part.ndim - 1))))
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Targets":
-        parts = (self.class_target, self.sample_weight, self.teacher_probs, self.vote_target)
-        return Targets(self.loss, *map(change, parts))
+    @property
+    def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Their tensors, in the order of the fields."""
+        return self.class_target, self.sample_weight, self.teacher_probs, self.vote_target
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Targets":
+        """The targets with each tensor replaced by what a function makes of it."""
+        return Targets(self.loss, *map(change, self.parts))
 
 
 def make_targets(
@@ -102,7 +107,9 @@ def make_targets(
         known = _require_votes(faces, key="label_posterior")
         teacher_probs = label_posterior(faces, votes=known, teacher_probs=teacher_probs, classes=classes)
     weights = class_weights(loss, faces, classes=classes)
-    taught = torch.zeros(len(faces), 0) if teacher_probs is None else soften(teacher_probs, loss.distill_temperature)
+    taught = torch.zeros(len(faces), 0)
+    if teacher_probs is not None:
+        taught = soften(torch.from_numpy(teacher_probs.copy()), loss.distill_temperature)
     return Targets(
         loss,
         class_target=smooth * weights,
@@ -186,6 +193,6 @@ def _normalised(votes: Tensor, *, instead: Tensor) -> Tensor:
     return torch.where(total > 0, votes / torch.where(total > 0, total, 1), instead)
 
 
-def soften(probs: NDArray[np.float32], temperature: float) -> Tensor:
+def soften(probs: Tensor, temperature: float) -> Tensor:
     """(N, K) -> (N, K): the softmax of the logits behind these probabilities, each logit divided by the temperature."""
-    return torch.softmax(torch.from_numpy(probs.copy()).clamp(min=1e-12).log() / temperature, dim=1)
+    return torch.softmax(probs.clamp(min=1e-12).log() / temperature, dim=1)

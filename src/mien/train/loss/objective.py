@@ -64,7 +64,7 @@ class Objective:
         if self.view_probs is None:
             return None
         view = epoch % len(self.view_probs)
-        probs = soften(self.view_probs[view].astype(np.float32), self.settings.distill_temperature)
+        probs = soften(torch.from_numpy(self.view_probs[view].astype(np.float32)), self.settings.distill_temperature)
         self.targets = replace(self.targets, teacher_probs=probs.to(self.targets.class_target.device))
         return view
 
@@ -75,11 +75,17 @@ class Objective:
         order = torch.randperm(len(self.labels), generator=generator)
         return order[: len(order) // self.size * self.size].reshape(-1, self.size)  # the rest: another time
 
-    def loss(self, outputs: Tensor, batch: Batch, net: FaceNet) -> Tensor:
-        """The loss of what the net says of a whole batch, in nats."""
+    def batch_targets(self, batch: Batch) -> Targets:
+        """Return the targets of a batch, mixed as its faces are."""
         targets = self.targets[batch.rows]
         if batch.mix is not None:
             targets = targets.mix(batch.mix.partners, batch.mix.lam)
+        if batch.teacher_probs is not None:
+            targets = replace(targets, teacher_probs=soften(batch.teacher_probs, self.settings.distill_temperature))
+        return targets
+
+    def loss(self, outputs: Tensor, targets: Targets, net: FaceNet) -> Tensor:
+        """The loss of what the net says of a whole batch, in nats."""
         if self.settings.kind == "prototypical":
             queries = take_queries(torch.arange(len(outputs), device=outputs.device), self.settings)
             return compute_loss(episode_logits(outputs, prototype_layer(net), self.settings), targets[queries])

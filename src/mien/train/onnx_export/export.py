@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 from onnx import ModelProto
@@ -19,17 +18,15 @@ from mien.metrics import Proportion
 from mien.train.inputs.augment import resize
 from mien.train.loss.prototypes import Kind, use_prototypes
 from mien.train.nets import FaceNet, Question
-from mien.train.nets.facenet import FaceNet29
 from mien.train.onnx_export.calibration import calibrate_model
 from mien.train.onnx_export.onnx_graph import model_bytes, to_onnx
 from mien.train.recipe import Recipe
 from mien.train.recipe_toml import parse_recipe
-from mien.train.run.checkpoint import Checkpoint, damaged, load_checkpoint, select_prefix
+from mien.train.run.checkpoint import Checkpoint
 from mien.train.run.run_dir import RUN_FILES
+from mien.train.run.trained_net import WhichEpoch, load_trained_net
 from mien.train.run.trainer import Run
 from mien.types import FaceSet
-
-WhichEpoch = Literal["best", "last"]
 
 
 class InferenceModel(nn.Module):
@@ -130,32 +127,21 @@ def load_inference_model(
 
     Raises RunError where the folder holds no finished epoch, or a damaged one.
     """
-    folder = _folder_of(run)
-    path = folder / f"{epoch}.safetensors"
-    if not path.exists():
-        raise RunError(f"{folder} holds no run with a finished epoch; make one with: mien train RECIPE -o {folder}")
-    saved = load_checkpoint(path)
-    recipe = parse_recipe(saved.facts.recipe, where=f"the recipe in {path}")
-    question = question or recipe.loss.question
-    recipe = replace(recipe, loss=replace(recipe.loss, question=question))
-    if isinstance(recipe.net, FaceNet29):  # the file that its training began with need not be there any more
-        recipe = replace(recipe, net=replace(recipe.net, weights=""))
-    net = recipe.build_net(classes=len(saved.facts.class_names))
-    with damaged(path):
-        net.load_state_dict(select_prefix("average.", saved.tensors))
+    trained = load_trained_net(_folder_of(run), epoch=epoch, question=question)
+    net, saved = trained.net, trained.saved
     card = ModelCard(
         name=name,
         class_names=saved.facts.class_names,
-        question=question,
+        question=trained.recipe.loss.question,
         parameters=sum(weight.numel() for weight in net.parameters()),
         recipe=saved.facts.recipe,
         faces_hash=saved.facts.faces_hash,
         commit=saved.facts.commit,
         version=__version__,
         note=note,
-        scores=_card_scores(saved, recipe),
+        scores=_card_scores(saved, trained.recipe),
     )
-    return InferenceModel(net, side=saved.epochs[-1].image_size).eval(), card
+    return InferenceModel(net, side=trained.side).eval(), card
 
 
 def _folder_of(run: Run | Path | str) -> Path:

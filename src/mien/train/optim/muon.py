@@ -62,9 +62,9 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_add_(steps, 1)  # they stay on the processor, so that reading them waits for no device
         torch._foreach_lerp_(means, gradients, 1 - momentum)
         torch._foreach_lerp_(squares, torch._foreach_mul(gradients, gradients), 1 - 0.999)
-        roots = torch._foreach_sqrt(torch._foreach_div(squares, [(1 - 0.999**step).item() for step in steps]))
+        roots = torch._foreach_sqrt(torch._foreach_div(squares, _bias_corrections(0.999, steps)))
         torch._foreach_add_(roots, 1e-8)
-        updates = torch._foreach_div(means, [(1 - momentum**step).item() for step in steps])
+        updates = torch._foreach_div(means, _bias_corrections(momentum, steps))
         return list(torch._foreach_div(updates, roots))
 
     def _gradients(self, weights: list[Tensor]) -> list[Tensor]:
@@ -77,6 +77,16 @@ class Muon(torch.optim.Optimizer):
                 if name not in self.state[weight]:
                     self.state[weight][name] = torch.zeros_like(weight)
         return [[self.state[weight][name] for weight in weights] for name in names]
+
+
+def _bias_corrections(beta: float, steps: list[Tensor]) -> list[float]:
+    """Return 1 - beta^step for each weight; most have taken as many steps, so that it is computed once."""
+    known: dict[float, float] = {}
+    numbers = [step.item() for step in steps]
+    for number, step in zip(numbers, steps, strict=True):
+        if number not in known:
+            known[number] = (1 - beta**step).item()
+    return [known[number] for number in numbers]
 
 
 def split_alike(weights: list[Tensor]) -> list[list[Tensor]]:

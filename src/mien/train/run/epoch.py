@@ -10,13 +10,15 @@ from torch.nn import functional
 
 from mien.errors import RunError
 from mien.train.inputs.augment import resize
-from mien.train.inputs.batch import Batch, draw_batches
+from mien.train.inputs.batch import Batch, BatchTeacher, draw_batches
 from mien.train.inputs.views import make_view
+from mien.train.loss.losses import Targets
 from mien.train.loss.objective import Objective
 from mien.train.loss.prototypes import set_centres
 from mien.train.optim.schedules import learning_rate
 from mien.train.optim.weight_average import average_decay
 from mien.train.recipe import Recipe
+from mien.train.run.cuda_graph import GraphedStep
 from mien.train.run.device_plan import DevicePlan
 from mien.train.run.distributed import all_gather, rank_slice
 from mien.train.run.faces import RunFaces
@@ -46,14 +48,25 @@ class EpochTrainer:
         What is minimised.
     plan
         Where all this is.
+    teacher
+        Is asked about the faces of each batch.
     """
 
     def __init__(
-        self, recipe: Recipe, faces: RunFaces, state: TrainingState, objective: Objective, plan: DevicePlan
+        self,
+        recipe: Recipe,
+        faces: RunFaces,
+        state: TrainingState,
+        objective: Objective,
+        plan: DevicePlan,
+        *,
+        teacher: BatchTeacher | None = None,
     ) -> None:
         self.recipe, self.faces, self.state, self.plan = recipe, faces, state, plan
         self.fabric, self.objective = state.fabric, objective.to(plan.inputs)
         self.images = torch.from_numpy(faces.train.images.copy()).to(plan.inputs)
+        self.teacher = teacher
+        self._compute = GraphedStep(self._compute_step, state.net) if plan.graph else self._compute_step
         self.stopwatch: Stopwatch = NO_STOPWATCH
 
     def train(
@@ -96,6 +109,7 @@ class EpochTrainer:
                 generator=generator,
                 camera=recipe.camera,
                 steps_at_once=self.plan.steps_at_once,
+                teacher=self.teacher,
             )
             return order, made
         images = torch.from_numpy(self.faces.train.images.copy())
@@ -139,8 +153,13 @@ class EpochTrainer:
         """Give each weight its gradient for a batch; return the loss."""
         own = rank_slice(self.fabric, len(batch.rows))
         inputs = batch.faces[own].to(self.fabric.device).contiguous(memory_format=torch.channels_last)
-        outputs = all_gather(self.fabric, self.state.forward(inputs).float(), len(batch.rows)).to(self.plan.inputs)
-        loss = self.objective.loss(outputs, batch, self.state.net)
+        return self._compute(inputs, self.objective.batch_targets(batch))
+
+    def _compute_step(self, inputs: Tensor, targets: Targets) -> Tensor:
+        """Compute forward, loss and backward, of this process's faces and all faces' targets; return the loss."""
+        count = len(targets.sample_weight)
+        outputs = all_gather(self.fabric, self.state.forward(inputs).float(), count).to(self.plan.inputs)
+        loss = self.objective.loss(outputs, targets, self.state.net)
         self.fabric.backward(loss * self.fabric.world_size)  # gradients are averaged over processes, not summed
         return loss.detach()
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mien.train.nets import FaceNet
 from mien.train.optim.optimizers import make_optimizer, optimizer_state, restore_optimizer_state
-from mien.train.optim.weight_average import update_average
+from mien.train.optim.weight_average import WeightAverage
 from mien.train.recipe import Recipe
 from mien.train.run.checkpoint import Checkpoint, damaged, select_prefix
 from mien.train.run.distributed import convert_sync_batchnorm
@@ -54,9 +54,10 @@ class TrainingState:
     def distribute(self) -> None:
         """Share the net and the optimizer with all processes; from then on they can be stepped."""
         self.forward, self._optimizer = self.fabric.setup(self.net, self.optimizer)
+        self._averaging = WeightAverage(self.average, self.net)
 
     def step(self, lr: float, decay: float) -> None:
-        """Move the weights along their gradients, then the average after them, as `update_average` does."""
+        """Move the weights along their gradients, then the average after them, as `WeightAverage` does."""
         if self.max_grad_norm:
             # 16-mixed lets gradients be infinite until it has found its scale; elsewhere the loss tells of them.
             self.fabric.clip_gradients(
@@ -67,7 +68,7 @@ class TrainingState:
         self._optimizer.step()
         self._optimizer.zero_grad()
         if self.fabric.is_global_zero:
-            update_average(self.average, self.net, decay)
+            self._averaging.update(decay)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all numbers of the state by name, as `restore` takes them."""

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from mien.data.scores_file import FaceScores
 from mien.errors import RunError
-from mien.io.atomic_write import make_folder
+from mien.io.atomic_write import is_dir, make_folder
 from mien.train.loss.distillation import Teacher, TeacherProbs, ask_teacher, load_teacher
 from mien.train.loss.losses import make_targets
 from mien.train.loss.objective import Objective
@@ -16,6 +17,7 @@ from mien.train.recipe import Recipe
 from mien.train.run.distributed import on_rank_zero
 from mien.train.run.hardware import Hardware
 from mien.train.run.run_dir import TEACHER_VIEWS, lock_folder
+from mien.train.run.trained_net import TorchTeachers, load_torch_teachers
 from mien.types import FaceSet, Progress
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 def hear_teacher(
     recipe: Recipe,
-    teacher: Teacher | None,
+    teacher: Teacher | TorchTeachers | None,
     faces: FaceSet,
     *,
     fabric: "Fabric",
@@ -54,15 +56,32 @@ def hear_teacher(
     RunError
         Where there are two teachers, or one that cannot be asked, or the folder holds answers of another.
     """
-    if recipe.loss.teachers:
-        if teacher is not None:
-            raise RunError("a teacher must be given by loss.teachers or to train(), got both")
+    if recipe.loss.teachers and teacher is not None:
+        raise RunError("a teacher must be given by loss.teachers or to train(), got both")
+    if any(map(is_dir, recipe.loss.teachers)):
+        teacher = load_torch_teachers(
+            _run_folders(recipe), class_names=faces.class_names, device=fabric.device, autocast=fabric.autocast
+        )
+    elif recipe.loss.teachers:
         teacher = load_teacher(recipe.loss.teachers, threads=hardware.threads)
     if teacher is None:
         return None
+    if isinstance(teacher, TorchTeachers):
+        for key in ("teacher_views", "label_posterior"):
+            if getattr(recipe.loss, key):
+                raise RunError(f"loss.{key} needs models as teachers; nets of runs are asked about each batch")
+        return TeacherProbs(teacher.name, np.zeros((len(faces), 0), np.float32), of_batches=teacher)
     if recipe.loss.teacher_views:
         return _ask_about_views(recipe, teacher, faces, fabric=fabric, out=out, progress=progress)
     return ask_teacher(teacher, faces, class_names=faces.class_names, progress=progress)
+
+
+def _run_folders(recipe: Recipe) -> list[Path]:
+    """Return the teachers of a recipe, which must all be folders of runs."""
+    for name in recipe.loss.teachers:
+        if not is_dir(name):
+            raise RunError(f"loss.teachers must be models alone or folders of runs alone, got {name} among folders")
+    return [Path(name) for name in recipe.loss.teachers]
 
 
 def _ask_about_views(
@@ -88,7 +107,7 @@ def _ask_about_views(
 
 def make_objective(recipe: Recipe, faces: FaceSet, taught: TeacherProbs | None) -> Objective:
     """Make the objective of a run from the labels and votes of its train faces and from what a teacher says."""
-    probs = taught.probs if taught else None
+    probs = taught.probs if taught and not taught.of_batches else None
     of_views = probs is not None and probs.ndim == 3  # else of the faces as they are
     targets = make_targets(
         recipe.loss, faces, classes=len(faces.class_names), teacher_probs=None if of_views else probs

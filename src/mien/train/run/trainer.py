@@ -23,6 +23,7 @@ from mien.train.run.run_dir import RunDir, require_vacant
 from mien.train.run.state import TrainingState
 from mien.train.run.teaching import hear_teacher, make_objective
 from mien.train.run.time_limit import TimeLimit, expected_seconds
+from mien.train.run.trained_net import TorchTeachers
 from mien.types import FaceSet, Progress
 
 
@@ -34,7 +35,7 @@ def train(
     resume: bool = False,
     minutes: float = 0.0,
     hardware: Hardware = DEFAULT_HARDWARE,
-    teacher: Teacher | None = None,
+    teacher: Teacher | TorchTeachers | None = None,
     progress: Progress | None = None,
     on_step: OnStep | None = None,
 ) -> "Run":
@@ -58,7 +59,8 @@ def train(
     hardware
         What it computes on; this settles the precision "auto".
     teacher
-        A classifier, or scores of the train faces, where the recipe's `loss.teachers` names none.
+        A classifier, scores of the train faces, or nets that are asked about each batch, where the recipe's
+        `loss.teachers` names none.
     progress
         Is told how many of the train faces the teacher has scored, before the training begins.
     on_step
@@ -100,7 +102,9 @@ def train(
     if saved:
         state.restore(saved, run_dir.path / "last.safetensors")
     state.distribute()
-    run = Run(recipe, chosen, run_dir, state, EpochTrainer(recipe, chosen, state, objective, plan_for(fabric)))
+    plan = plan_for(fabric, cuda_graph=hardware.cuda_graph)
+    trainer = EpochTrainer(recipe, chosen, state, objective, plan, teacher=taught.of_batches if taught else None)
+    run = Run(recipe, chosen, run_dir, state, trainer)
     run.epochs = saved.epochs if saved else []
     run.time_limit, run.on_step, run.remark = TimeLimit(minutes), on_step, remark
     return run
