@@ -270,9 +270,13 @@ def test_show_a_model_by_path_or_name(folder: Path) -> None:
         ("classes", ", ".join(EXPRESSIONS)),
         ("parameters", "16,128"),
         ("hash", mien.load(folder / "tiny.onnx").hash),
-        ("note", "[not] markup"),
     ):
         assert [name, value] in shown
+    assert "\n[not] markup\n" in by_path
+    assert "accuracy, by the labels 62.5% 61.0 to 64.0" in [" ".join(line.split()) for line in by_path.splitlines()]
+    page = run_mien("show", "tiny.onnx", "--markdown").out
+    assert page.startswith("# tiny\n")
+    assert "| accuracy, by the labels | 62.5% | 61.0 to 64.0 |" in page
     assert "lr = 0.1" in by_path
 
 

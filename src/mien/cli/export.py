@@ -5,11 +5,13 @@ from typing import Annotated, Literal
 
 from mien import train
 from mien.classify.card import ModelCard
-from mien.cli.console import number, progress_bar, say
-from mien.cli.options import MODEL, CardName, MeasuredFaces, Note, Quiet, argument, option, out
+from mien.cli.console import number, progress_bar, remark, say
+from mien.cli.options import INPUT, MODEL, CardName, MeasuredFaces, Note, Quiet, argument, flag, option, out
 from mien.data.formats.npz import load_faces
 from mien.errors import RunError
 from mien.io.atomic_write import is_dir, require_writable
+
+_DETAILS = ("_recall_", "_corrupted_")  # figures that there are many of
 
 
 def export(
@@ -38,6 +40,9 @@ def export(
     name: CardName = "",
     note: Note = "",
     faces: MeasuredFaces = None,
+    corrupt: Annotated[
+        bool, flag("--corrupt", panel=INPUT, help="Measure its robustness, too, on 1,000 of these faces.")
+    ] = False,
     prototypes: Annotated[
         Literal["euclidean", "cosine"] | None,
         option(
@@ -62,7 +67,15 @@ def export(
     loaded = load_faces(faces) if faces else None
     with progress_bar("Exporting"):
         card = train.export(
-            run, out, epoch=epoch, name=name, note=note, faces=loaded, prototypes=prototypes, question=question
+            run,
+            out,
+            epoch=epoch,
+            name=name,
+            note=note,
+            faces=loaded,
+            prototypes=prototypes,
+            question=question,
+            corrupt=corrupt,
         )
     show_card(card, out)
 
@@ -71,4 +84,6 @@ def show_card(card: ModelCard, out: Path) -> None:
     """Say what was written."""
     say(f"{out}: {card.name}, {card.parameters:,} parameters, {out.stat().st_size / 1e6:.1f} MB")
     for figure, value in card.scores.items():
-        say(f"{figure.replace('_', ' '):<30} {number(value)}")
+        if not any(part in figure for part in _DETAILS):
+            say(f"{figure.replace('_', ' '):<30} {number(value)}")
+    remark(f"the whole card: mien show {out}")

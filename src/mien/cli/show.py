@@ -5,10 +5,11 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
+from mien.classify.card_page import card_markdown, card_text
 from mien.classify.onnx import OnnxClassifier, load
-from mien.cli.console import number, say, say_json
+from mien.cli.console import say, say_json
 from mien.cli.data.show_faces import show_counts
-from mien.cli.options import Json, Quiet, argument
+from mien.cli.options import OUTPUT, Json, Quiet, argument, flag
 from mien.errors import DataError, RecipeError
 from mien.io.atomic_write import is_file
 from mien.io.image_format import PICTURE_SUFFIXES
@@ -18,6 +19,7 @@ from mien.io.source import VIDEO_SUFFIXES
 def show(
     file: Annotated[str, argument("FILE", "A model file, a model that ships, a file of faces or a recipe.")],
     json: Json = False,
+    markdown: Annotated[bool, flag("--markdown", panel=OUTPUT, help="Print a model's card as Markdown.")] = False,
     _quiet: Quiet = False,
 ) -> None:
     """Say what a file is and what it holds: a model, faces or a recipe.
@@ -25,6 +27,7 @@ def show(
     Examples
     --------
     mien show swift
+    mien show my.onnx --markdown > my-card.md
     mien show faces.npz
     """
     path = Path(file)
@@ -37,7 +40,7 @@ def show(
             say(f"{file}: a file of faces")
         show_counts(path, as_json=json)
     else:
-        _show_model(file, load(file, threads=1), as_json=json)
+        _show_model(file, load(file, threads=1), as_json=json, markdown=markdown)
 
 
 def _show_recipe(path: Path, *, as_json: bool) -> None:
@@ -52,31 +55,16 @@ def _show_recipe(path: Path, *, as_json: bool) -> None:
         say(f"{path}: a recipe\n\n{text}")
 
 
-def _show_model(file: str, classifier: OnnxClassifier, *, as_json: bool) -> None:
+def _show_model(file: str, classifier: OnnxClassifier, *, as_json: bool, markdown: bool) -> None:
     card = classifier.card
+    if markdown:
+        say(card_markdown(card, classifier.hash).rstrip())
+        return
     if as_json:
         say_json({"hash": classifier.hash} | json_.loads(card.to_json()))
         return
-    facts = {
-        "model": card.name,
-        "classes": ", ".join(card.class_names),
-        "input": f"faces, {card.side}x{card.side} pixels, uint8",
-        "parameters": f"{card.parameters:,}",
-        "temperature": number(card.temperature),
-        "version": " ".join(filter(None, (card.version, card.commit))),
-        "hash": classifier.hash,
-        "trained on": card.faces_hash,
-        "measured on": card.measured_on,
-        "note": card.note,
-    }
-    facts |= {name.replace("_", " "): number(value) for name, value in card.scores.items()}
-    say(f"{file}: a model file")
-    width = max(map(len, facts))
-    for name, fact in facts.items():
-        if fact:
-            say(f"{name:<{width}}  {fact}")
-    if card.recipe:
-        say(f"\nrecipe\n{card.recipe}")
+    say(f"{file}: a model file\n")
+    say(card_text(card, classifier.hash))
 
 
 def _text(path: Path) -> str:

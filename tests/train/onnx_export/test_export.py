@@ -12,6 +12,7 @@ import torch
 from mien.classify.card import ModelCard
 from mien.classify.onnx import OnnxClassifier
 from mien.errors import OutputError, RunError
+from mien.evaluation.robustness import robustness
 from mien.labels import EXPRESSIONS
 from mien.train import export, train
 from mien.train.inputs.augment import resize
@@ -72,6 +73,14 @@ def test_the_card(run: Path, model: Path) -> None:
     assert card.scores["valid_accuracy"] == pytest.approx(epochs[-1].valid_accuracy)
     assert card.scores["valid_accuracy_low"] < card.scores["valid_accuracy"] < card.scores["valid_accuracy_high"]
     assert {"valid_ece", "valid_accuracy_mirrored", "valid_accuracy_without_twins"} <= set(card.scores)
+
+
+def test_the_card_has_the_robustness_where_it_is_asked_for(run: Path, model: Path, tmp_path: Path) -> None:
+    faces = train_and_valid(70, 28)
+    scores = export(run, tmp_path / "m.onnx", faces=faces, corrupt=True).scores
+    wanted = robustness(OnnxClassifier(model), faces[faces.splits == "valid"]).card_scores("valid")
+    assert {name: scores[name] for name in wanted} == pytest.approx(wanted)
+    assert not wanted.keys() & OnnxClassifier(model).card.scores.keys()
 
 
 def test_weights_are_stored_in_half_precision(model: Path) -> None:

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from mien._version import __version__
 from mien.classify.card import ModelCard
 from mien.classify.onnx import OnnxClassifier
-from mien.classify.tta import Mirrored
 from mien.errors import RunError
-from mien.evaluation.evaluate import evaluate
+from mien.evaluation.card_figures import card_figures
 from mien.io.atomic_write import atomic_write, require_writable
 from mien.metrics import Proportion
 from mien.train.inputs.augment import resize
@@ -50,6 +49,7 @@ def export(
     faces: FaceSet | None = None,
     prototypes: Kind | None = None,
     question: Question | None = None,
+    corrupt: bool = False,
 ) -> ModelCard:
     """Write an epoch of a run as one self-describing ONNX file, its weights in half precision.
 
@@ -74,6 +74,8 @@ def export(
     question
         Which question the model answers, where that is not the recipe's: a run with an output for FER+ votes can answer
         both.
+    corrupt
+        Whether its robustness is measured, too, where `faces` are given.
 
     A run that held faces back (`optim.hold_out`) is calibrated by them where `faces` are given; its card names priors.
 
@@ -100,15 +102,20 @@ def export(
         card = calibrate_model(model.net, card, recipe, faces, side=model.side)
     if prototypes:
         card = replace(card, note=" ".join(filter(None, (note, _add_prototypes(model, card, prototypes, faces)))))
-    return write_model(to_onnx(model), card, out, faces=faces)
+    return write_model(to_onnx(model), card, out, faces=faces, corrupt=corrupt)
 
 
-def write_model(proto: ModelProto, card: ModelCard, out: Path | str, *, faces: FaceSet | None) -> ModelCard:
-    """Write a graph and its card as a model file, measured on the valid faces where there are any; return the card."""
+def write_model(
+    proto: ModelProto, card: ModelCard, out: Path | str, *, faces: FaceSet | None, corrupt: bool = False
+) -> ModelCard:
+    """Write a graph and its card as a model file, measured on the valid faces where there are any; return the card.
+
+    corrupt: whether its robustness is measured, too.
+    """
     content = model_bytes(proto, card)
     classifier = OnnxClassifier(content)  # also where it is not measured: what cannot be run is not written
     if faces is not None:
-        card = replace(card, measured_on=faces.hash).with_scores(**_measure(classifier, faces))
+        card = replace(card, measured_on=faces.hash).with_scores(**card_figures(classifier, faces, corrupt=corrupt))
         content = model_bytes(proto, card)
     with atomic_write(out) as file:
         file.write(content)
@@ -174,10 +181,3 @@ def _card_scores(saved: Checkpoint, recipe: Recipe) -> dict[str, float]:
         "epochs": newest.number,
         "minutes": round(sum(epoch.seconds for epoch in saved.epochs) / 60, 1),
     }
-
-
-def _measure(classifier: OnnxClassifier, faces: FaceSet) -> dict[str, float]:
-    valid, train = faces[faces.splits == "valid"], faces[faces.splits == "train"]
-    mirrored = evaluate(Mirrored(classifier), valid).accuracy.value
-    report = evaluate(classifier, valid, train_faces=train)
-    return {**report.card_scores("valid"), "valid_accuracy_mirrored": mirrored}
