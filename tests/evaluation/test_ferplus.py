@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import binom, entropy
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
+from torchmetrics.functional.classification import multiclass_calibration_error
 
 from mien.errors import DataError
 from mien.evaluation.ferplus import ferplus_report
@@ -73,6 +76,19 @@ def test_the_divergence_from_the_votes_is_scipys() -> None:
     assert faces.votes is not None
     wanted = [entropy(votes[:7], said) for votes, said in zip(faces.votes, probs, strict=True)]
     assert ferplus_report(probs, faces).kl == pytest.approx(np.mean(wanted), rel=1e-5)
+
+
+def test_figures_by_votes_are_scikit_learns_and_torchmetrics() -> None:
+    faces = random_faces(400, votes=True)
+    probs = np.random.default_rng(0).dirichlet(np.ones(7), 400).astype(np.float32)
+    clear = faces.plurality >= 0
+    named, predicted = faces.plurality[clear], probs[clear].argmax(axis=1)
+    report = ferplus_report(probs, faces)
+    assert report.accuracy.value == pytest.approx(accuracy_score(named, predicted))
+    assert report.mean_recall == pytest.approx(balanced_accuracy_score(named, predicted))
+    np.testing.assert_array_equal(report.confusion, confusion_matrix(named, predicted, labels=range(7)))
+    wanted = multiclass_calibration_error(torch.from_numpy(probs[clear]), torch.from_numpy(named), 7, n_bins=15)
+    assert report.ece == pytest.approx(float(wanted), abs=1e-6)
 
 
 def test_the_yardsticks_are_people_drawn_from_the_votes() -> None:

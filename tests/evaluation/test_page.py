@@ -93,7 +93,7 @@ def words_of(page: str) -> str:
 def test_a_perfect_model_is_said_to_be_one(faces: FaceSet) -> None:
     words = words_of(page_of(faces, answers(faces, np.ones(280, np.bool_), 1.0)))
     assert "How good is first?" in words
-    assert "right 100.0% of 280 faces; 95% interval 98.6% to 100.0%" in words
+    assert "right 100.0% of 280; 95% interval 98.6% to 100.0%" in words
     assert "The model says 100.0% on average and is right on 100.0%: about as sure as it should be." in words
     assert "There is no mistake here." in words
     assert "It made none on these faces." in words
@@ -103,7 +103,7 @@ def test_always_happy_is_no_better_than_its_yardstick(faces: FaceSet) -> None:
     always = np.zeros((280, 7), np.float32)
     always[:, 3] = 1
     words = words_of(page_of(faces, always))
-    assert "right 14.3% of 280 faces" in words
+    assert "right 14.3% of 280; " in words
     assert "mean recall 14.3%" in words
     assert "Who always says angry is right on 14%" in words  # each expression has as many faces
     assert "Most often found: happy (100%). Least often: angry (0%)." in words

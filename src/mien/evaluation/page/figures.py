@@ -11,6 +11,7 @@ from mien.io.html import Markup, element, join
 from mien.metrics import Proportion, accuracy
 from mien.types import FaceSet
 
+_MOST_BESIDE = 9  # classes of a matrix that stands beside other figures
 _FEWEST = 20  # answers, from which a curve of their errors means something
 
 
@@ -45,7 +46,8 @@ def confusion_figure(answers: Answers, *, of: str = "") -> Markup:
     caption = element("caption", f"How often faces of each expression{of} were called each expression", class_="hidden")
     shown = element("table", caption, element("thead", element("tr", corner, heads)), element("tbody", rows))
     scroller = element("div", shown, class_="matrix scroll", tabindex="0", role="region", aria_label="confusion matrix")
-    return figure(f"What is taken for what{of}", scroller, _read_a_row(answers), _most_confused(answers))
+    told = (_read_a_row(answers), _most_confused(answers))
+    return figure(f"What is taken for what{of}", scroller, *told, wide=len(names) > _MOST_BESIDE)
 
 
 def _cell(name: str, called: str, count: int, total: int, right: bool) -> Markup:

@@ -86,7 +86,7 @@ def _head(reports: Sequence[Report], answers: Sequence[Answers], truth: Truth, t
     names = " or ".join(report.model for report in reports)
     heading = f"How good is {names}?" if len(reports) == 1 else f"Which is better, {names}?"
     count = len(answers[0].labels)
-    about = f"Measured on {count:,} faces of {title}. {_TRUTHS[truth.name]}"
+    about = f"Measured on {count:,} {'face' if count == 1 else 'faces'} of {title}. {_TRUTHS[truth.name]}"
     parts = [element("h1", heading), element("p", about, class_="soft")]
     if len(answers) > 1:
         one, other = answers

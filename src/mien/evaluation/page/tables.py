@@ -56,7 +56,7 @@ def _tile(name: str, values: Sequence[str], note: str) -> Markup:
 
 def _interval_told(proportion: Proportion) -> str:
     low, high = proportion.interval
-    return f"of {proportion.count:,} faces; 95% interval {low:.1%} to {high:.1%}"
+    return f"of {proportion.count:,}; 95% interval {low:.1%} to {high:.1%}"
 
 
 def _mean_recall(answers: Answers) -> float:
@@ -96,9 +96,9 @@ def _slice_table(name: str, groups: Sequence[Group], reach: float) -> Markup:
 
 _CAREFUL = (
     "The gap says how many points a group lies above or below the other groups of its kind; small numbers are 95% "
-    "intervals. A group is called "
-    "worse or better only where chance is ruled out for all groups together. Where it says too few faces, a gap of ten "
-    "points could hide. A gap does not say what causes it: dark pictures may also show other expressions."
+    "intervals. A group is called worse or better only where chance is ruled out for all groups together. Where it "
+    "says too few faces, in the group or beside it, a gap of ten points could hide. A gap does not say what causes it: "
+    "dark pictures may also show other expressions."
 )
 
 
