@@ -1,12 +1,10 @@
 """The page at `/` of a real `mien serve`, in a real browser: photos in by each way, faces and files out."""
 
 import base64
-import csv
 import io
 import json
 import re
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 
 import httpx
@@ -18,14 +16,14 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from browser import browsing, console_errors, requested
+from browser import console_errors, requested
 from mien.labels import COLOURS
+from pages import PORTRAIT, browsing_with_camera, choose, downloaded, saved_rows, summaries, wait_for_status
 from serving import png, portrait, serving
 from support import run_mien
 
 pytestmark = pytest.mark.browser
 
-_CAMERA = ("use-fake-ui-for-media-stream", "use-fake-device-for-media-stream")
 _GIVE = """
 const bytes = Uint8Array.from(atob(arguments[1]), (letter) => letter.charCodeAt(0));
 const data = new DataTransfer();
@@ -60,11 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def browser(folder: Path) -> Iterator[webdriver.Chrome]:
     """A browser whose camera sees the portrait that ships."""
-    camera = folder / "camera.mjpeg"
-    with Image.open(io.BytesIO(portrait())) as image:
-        image.save(file := io.BytesIO(), "JPEG", quality=90)
-    camera.write_bytes(file.getvalue())
-    with browsing(folder, *_CAMERA, f"use-file-for-fake-video-capture={camera}") as driver:
+    with browsing_with_camera(folder) as driver:
         yield driver
 
 
@@ -77,43 +71,16 @@ def page(browser: webdriver.Chrome, address: str) -> Iterator[webdriver.Chrome]:
     assert console_errors(browser) == []
 
 
-def wait_for_status(page: webdriver.Chrome, words: str) -> str:
-    """Wait until the status line says this, and return it."""
-
-    def line(driver: webdriver.Chrome) -> str:
-        return str(driver.find_element(By.ID, "status").text)
-
-    WebDriverWait(page, 60).until(lambda driver: words in line(driver), words)
-    return line(page)
-
-
-def choose(page: webdriver.Chrome, path: str | Path) -> None:
-    page.find_element(By.ID, "file").send_keys(str(path))
-
-
-def summaries(page: webdriver.Chrome) -> list[str]:
-    return [element.text for element in page.find_elements(By.CSS_SELECTOR, "#faces summary")]
-
-
-def downloaded(page: webdriver.Chrome, path: Path) -> bytes:
-    WebDriverWait(page, 30).until(lambda _: path.exists())
-    content = path.read_bytes()
-    path.unlink()
-    return content
-
-
 def test_a_chosen_photo_shows_its_faces_and_is_saved(page: webdriver.Chrome, folder: Path) -> None:
-    path = files("mien") / "assets" / "portrait.jpg"
-    (expected,) = json.loads(run_mien("predict", str(path), "-m", "swift-nano", "--json").out)
-    choose(page, str(path))
+    (expected,) = json.loads(run_mien("predict", PORTRAIT, "-m", "swift-nano", "--json").out)
+    choose(page, PORTRAIT)
     assert wait_for_status(page, "1 face") == "1 face: happy."
     assert summaries(page) == [f"Face 1: happy, {expected['confidence']:.0%}"]
     assert page.execute_script(_COLOUR_IS_THERE, *COLOURS["happy"]) > 500
     lines = [element.text.split() for element in page.find_elements(By.CSS_SELECTOR, "#faces tr")]
     assert dict(lines) == {name: f"{expected[name]:.0%}" for name in COLOURS}
 
-    page.find_element(By.ID, "save-csv").click()
-    (row,) = csv.DictReader(io.StringIO(downloaded(page, folder / "portrait.csv").decode()))
+    (row,) = saved_rows(page, folder, "portrait.csv")
     assert row == {
         name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in expected.items()
     } | {"source": "portrait.jpg"}
@@ -159,7 +126,7 @@ def test_several_faces_have_numbers_and_open_on_a_click(page: webdriver.Chrome, 
 
 
 def test_all_of_it_works_by_the_keyboard(page: webdriver.Chrome) -> None:
-    choose(page, str(files("mien") / "assets" / "portrait.jpg"))
+    choose(page, PORTRAIT)
     wait_for_status(page, "1 face")
     page.execute_script("document.activeElement.blur()")
     reached = []
@@ -176,7 +143,7 @@ def test_all_of_it_works_by_the_keyboard(page: webdriver.Chrome) -> None:
 
 
 def test_a_screen_reader_finds_names_for_everything(page: webdriver.Chrome) -> None:
-    choose(page, str(files("mien") / "assets" / "portrait.jpg"))
+    choose(page, PORTRAIT)
     wait_for_status(page, "1 face")
     page.execute_cdp_cmd("Accessibility.enable", {})
     nodes = page.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
@@ -220,7 +187,7 @@ def test_what_shows_no_face_is_said_in_a_line(
     wait_for_status(page, words)
     assert summaries(page) == []
     assert not page.find_element(By.ID, "save-csv").is_displayed()
-    choose(page, str(files("mien") / "assets" / "portrait.jpg"))  # and the page goes on
+    choose(page, PORTRAIT)  # and the page goes on
     wait_for_status(page, "1 face")
 
 
@@ -232,9 +199,9 @@ def test_the_page_asks_for_the_token_of_its_service(browser: webdriver.Chrome) -
             WebDriverWait(browser, 30).until(lambda _: field.is_displayed())
             field.send_keys(typed, Keys.ENTER)
             WebDriverWait(browser, 30).until(lambda _: field.get_attribute("value") == "")
-        choose(browser, str(files("mien") / "assets" / "portrait.jpg"))
+        choose(browser, PORTRAIT)
         wait_for_status(browser, "1 face")
-    choose(browser, str(files("mien") / "assets" / "portrait.jpg"))
+    choose(browser, PORTRAIT)
     wait_for_status(browser, "the service does not answer")
     assert len(console_errors(browser)) >= 3  # two refusals, and a connection that there is not
 
@@ -242,7 +209,7 @@ def test_the_page_asks_for_the_token_of_its_service(browser: webdriver.Chrome) -
 def test_the_page_asks_its_own_service_only(page: webdriver.Chrome, address: str) -> None:
     requested(page)
     page.refresh()
-    choose(page, str(files("mien") / "assets" / "portrait.jpg"))
+    choose(page, PORTRAIT)
     wait_for_status(page, "1 face")
     paths = [
         (method, url.removeprefix(address)) for method, url in requested(page) if not url.startswith(("data:", "blob:"))
@@ -262,7 +229,7 @@ def test_the_page_fits_its_window(page: webdriver.Chrome, width: int, scheme: st
         "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     )
     try:
-        choose(page, str(files("mien") / "assets" / "portrait.jpg"))
+        choose(page, PORTRAIT)
         wait_for_status(page, "1 face")
         assert page.execute_script("return document.documentElement.scrollWidth") <= width
         ground = page.execute_script("return getComputedStyle(document.documentElement).backgroundColor")

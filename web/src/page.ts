@@ -75,6 +75,7 @@ export class Page {
     const canvas = await decode(file);
     signal.throwIfAborted();
     this.stage.show(canvas);
+    this.stage.draw([]);
     const answer = await this.backend.predict({ name: this.name, canvas, file }, signal);
     signal.throwIfAborted();
     this.busy(false);
@@ -88,6 +89,7 @@ export class Page {
     await this.player.open(file);
     signal.throwIfAborted();
     this.stage.show(this.player.video);
+    this.stage.draw([]);
     const tell = (share: number, what: string): void => this.progress(share, what);
     const rows = await this.backend.predictClip(file, this.player, tell, signal);
     signal.throwIfAborted();

@@ -17,12 +17,11 @@ export class Stage {
   private ground: CanvasImageSource | undefined;
   private selected = -1;
 
-  /** Show a picture, or the frame that a clip is at whenever it is drawn. */
+  /** Take a picture, or the frame that a clip is at, as what is drawn on. */
   show(ground: HTMLCanvasElement | HTMLVideoElement): void {
     this.ground = ground;
     if (ground instanceof HTMLVideoElement) this.setSize(ground.videoWidth, ground.videoHeight);
     else this.setSize(ground.width, ground.height);
-    this.draw([]);
   }
 
   /** Say in which size the rows count. */
