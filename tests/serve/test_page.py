@@ -1,6 +1,7 @@
 """The page at `/` of a real `mien serve`, in a real browser: photos in by each way, faces and files out."""
 
 import base64
+import csv
 import io
 import json
 import re
@@ -17,6 +18,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from browser import console_errors, requested
+from clips import Actor, along, at, write_clip
 from mien.labels import COLOURS
 from pages import PORTRAIT, browsing_with_camera, choose, downloaded, saved_rows, summaries, wait_for_status
 from serving import png, portrait, serving
@@ -130,11 +132,11 @@ def test_all_of_it_works_by_the_keyboard(page: webdriver.Chrome) -> None:
     wait_for_status(page, "1 face")
     page.execute_script("document.activeElement.blur()")
     reached = []
-    for _ in range(5):
+    for _ in range(6):
         webdriver.ActionChains(page).send_keys(Keys.TAB).perform()
         element = page.switch_to.active_element
         reached.append(element.get_attribute("id") or element.tag_name)
-    assert reached == ["file", "camera", "summary", "save-csv", "save-picture"]
+    assert reached == ["file", "camera", "other", "summary", "save-csv", "save-picture"]
     summary = page.find_element(By.CSS_SELECTOR, "#faces summary")
     table = page.find_element(By.CSS_SELECTOR, "#faces table")
     assert table.is_displayed()
@@ -169,6 +171,32 @@ def test_the_camera_is_read_until_it_is_stopped(page: webdriver.Chrome) -> None:
     assert button.text == "Use the camera"
     assert summaries(page)[0].startswith("Face 1: happy")
     assert page.find_element(By.ID, "rate").text == ""
+
+
+def test_a_clip_shows_its_faces_over_time(page: webdriver.Chrome, folder: Path, tmp_path: Path) -> None:
+    still, moving = Actor(at(70, 120), side=80), Actor(along((0, 190, 110), (2, 250, 140)), side=70, look=1)
+    path = write_clip(tmp_path / "clip.mp4", [still, moving], duration=2.0).path
+    choose(page, path)
+    assert wait_for_status(page, "2 faces") == "2 faces in clip.mp4."
+    assert sorted(text.partition(":")[0] for text in summaries(page)) == ["Face #1", "Face #2"]
+    rows = saved_rows(page, folder, "clip.csv")
+    run_mien("predict", path, "-m", "swift-nano", "-o", tmp_path / "rows.csv")
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        expected = list(csv.DictReader(file))
+    numbers = ("seconds", "track", "face", "left", "bottom")
+    assert [[float(row[name]) for name in numbers] for row in rows] == [
+        [float(row[name]) for name in numbers] for row in expected
+    ]
+    assert len(page.find_elements(By.CSS_SELECTOR, "#bands .band svg polygon")) == 2 * 7
+    band = page.find_element(By.CSS_SELECTOR, "#bands .band svg")
+    webdriver.ActionChains(page).move_to_element(band).click().perform()  # its middle
+    slider = page.find_element(By.ID, "seek")
+    WebDriverWait(page, 30, 0.05).until(lambda _: abs(float(slider.get_attribute("value") or 0) - 1) < 0.1)
+    shown = [row["expression"] for row in rows if abs(float(row["seconds"]) - 1) < 0.01]
+    assert all(page.execute_script(_COLOUR_IS_THERE, *COLOURS[name]) > 100 for name in shown)
+    choose(page, PORTRAIT)
+    wait_for_status(page, "1 face: ")
+    assert not page.find_elements(By.CSS_SELECTOR, "#bands .band")
 
 
 @pytest.mark.parametrize(

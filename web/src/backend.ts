@@ -12,6 +12,12 @@ export interface Answer {
   rows: Row[];
 }
 
+/** The rows of a clip, each with `seconds` and `track`; `warning` says what of it could not be read. */
+export interface ClipAnswer {
+  rows: Row[];
+  warning?: string | null;
+}
+
 /** A picture as the page shows it; `file` is what it was read from, where there is one. */
 export interface Picture {
   name: string;
@@ -27,8 +33,8 @@ export interface Backend {
   /** Get ready, so that the first picture is answered soon. */
   prepare(onProgress: OnProgress): Promise<void>;
   predict(picture: Picture, signal: AbortSignal): Promise<Answer>;
-  /** Read a clip that `player` has opened as well; each row has `seconds` and `track`. */
-  predictClip(file: File, player: Player, onProgress: OnProgress, signal: AbortSignal): Promise<Row[]>;
+  /** Read a clip that `player` has opened as well. */
+  predictClip(file: File, player: Player, onProgress: OnProgress, signal: AbortSignal): Promise<ClipAnswer>;
 }
 
 /** An error whose message is meant for whoever uses the page. */

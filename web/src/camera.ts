@@ -19,10 +19,26 @@ export class Camera {
   async run(read: (canvas: HTMLCanvasElement) => Promise<void>): Promise<void> {
     const stream = await open();
     this.stream = stream;
-    this.video.muted = true;
-    this.video.playsInline = true;
-    this.video.srcObject = stream;
-    await this.video.play();
+    try {
+      this.video.muted = true;
+      this.video.playsInline = true;
+      this.video.srcObject = stream;
+      await this.video.play();
+      await this.readAll(stream, read);
+    } finally {
+      stream.getTracks().forEach((track) => track.stop());
+      if (this.stream === stream) this.stop();
+    }
+  }
+
+  stop(): void {
+    this.stream?.getTracks().forEach((track) => track.stop());
+    this.stream = undefined;
+    this.video.srcObject = null;
+    this.rate = 0;
+  }
+
+  private async readAll(stream: MediaStream, read: (canvas: HTMLCanvasElement) => Promise<void>): Promise<void> {
     const times: number[] = [];
     const frames = new FrameClock(this.video);
     for (await frames.next(); this.stream === stream; await frames.next()) {
@@ -35,13 +51,6 @@ export class Camera {
       if (times.length > RECENT) times.shift();
       if (times.length > 1) this.rate = ((times.length - 1) * 1000) / (times[times.length - 1] - times[0]);
     }
-  }
-
-  stop(): void {
-    this.stream?.getTracks().forEach((track) => track.stop());
-    this.stream = undefined;
-    this.video.srcObject = null;
-    this.rate = 0;
   }
 }
 

@@ -1,6 +1,6 @@
 /** Reads pictures in the browser, in a worker. Nothing is sent anywhere. */
 
-import { PlainError, type Answer, type Backend, type OnProgress, type Picture, type Row } from "./backend";
+import { PlainError, type Answer, type Backend, type ClipAnswer, type OnProgress, type Picture, type Row } from "./backend";
 import type { Kind } from "./local/yunet";
 import type { FromWorker, ToWorker } from "./messages";
 import type { Player } from "./player";
@@ -37,7 +37,7 @@ export class Local implements Backend {
     return { width, height, rows: await this.rows(canvas, name, file ? "photo" : "camera") };
   }
 
-  async predictClip(file: File, player: Player, onProgress: OnProgress, signal: AbortSignal): Promise<Row[]> {
+  async predictClip(file: File, player: Player, onProgress: OnProgress, signal: AbortSignal): Promise<ClipAnswer> {
     const { video } = player;
     const { videoWidth, videoHeight, duration } = video;
     const scale = Math.max(1, Math.max(videoWidth, videoHeight) / LONGEST);
@@ -60,7 +60,7 @@ export class Local implements Backend {
     }
     await player.seek(0);
     onProgress(1, "reading the clip");
-    return rows;
+    return { rows };
   }
 
   private rows(canvas: HTMLCanvasElement, source: string, kind: Kind): Promise<Row[]> {

@@ -1,6 +1,6 @@
 /** The page at `/` of `mien serve`: the service reads the pictures. */
 
-import { byId } from "./dom";
+import { byId, make } from "./dom";
 import { Page } from "./page";
 import { Remote } from "./remote";
 
@@ -23,3 +23,4 @@ async function askToken(): Promise<string> {
 }
 
 new Page(new Remote(askToken));
+byId("promise").append(" ", make("a", { href: "local", id: "other" }, "A page that sends nothing"));

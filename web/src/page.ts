@@ -45,6 +45,7 @@ export class Page {
     } catch (error) {
       if (error instanceof DOMException && error.name === "AbortError") return; // something newer took its place
       this.busy(false);
+      byId("rate").textContent = "";
       this.say(error instanceof PlainError ? error.message : "something went wrong; the browser's console says what", true);
       if (!(error instanceof PlainError)) console.error(error);
     }
@@ -91,7 +92,7 @@ export class Page {
     this.stage.show(this.player.video);
     this.stage.draw([]);
     const tell = (share: number, what: string): void => this.progress(share, what);
-    const rows = await this.backend.predictClip(file, this.player, tell, signal);
+    const { rows, warning } = await this.backend.predictClip(file, this.player, tell, signal);
     signal.throwIfAborted();
     this.busy(false);
     this.clip = true;
@@ -100,7 +101,7 @@ export class Page {
     const { video } = this.player;
     showTimeline(rows, video.duration, (seconds) => (video.currentTime = seconds));
     this.player.ready();
-    this.say(`${count(faces.length)} in ${this.name}.`);
+    this.say(`${count(faces.length)} in ${this.name}.${warning ? ` ${warning}` : ""}`);
   }
 
   private async toggleCamera(): Promise<void> {

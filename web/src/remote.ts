@@ -1,17 +1,19 @@
 /** Reads pictures by the service that the page came from. */
 
-import { PlainError, type Answer, type Backend, type OnProgress, type Picture, type Row } from "./backend";
+import { PlainError, type Answer, type Backend, type ClipAnswer, type OnProgress, type Picture, type Row } from "./backend";
 import type { Player } from "./player";
 
-const POLL = 300; // milliseconds between two questions about a clip
+const POLL = 500; // milliseconds between two questions about a clip
+const PATIENCE = 5; // times that a busy service is asked again
 const QUALITY = 0.9; // of the JPEG of a camera's picture
 
 interface Job {
   id: string;
   state: string;
-  progress: number;
-  rows?: Row[];
-  error?: string;
+  progress: number | null;
+  rows: Row[] | null;
+  warning: string | null;
+  error: string | null;
 }
 
 /** Asks for the service's token; resolves with what was typed. */
@@ -35,31 +37,40 @@ export class Remote implements Backend {
     return (answer as { pictures: Answer[] }).pictures[0];
   }
 
-  async predictClip(file: File, _player: Player, onProgress: OnProgress, signal: AbortSignal): Promise<Row[]> {
+  async predictClip(file: File, _player: Player, onProgress: OnProgress, signal: AbortSignal): Promise<ClipAnswer> {
     onProgress(0, "sending the clip");
     const form = new FormData();
-    form.append("video", file, file.name);
+    form.append("clip", file, file.name);
     let job = (await this.fetch("v1/video", { method: "POST", body: form, signal })) as Job;
-    while (job.state === "queued" || job.state === "running") {
-      onProgress(job.progress, job.state === "queued" ? "waiting for others" : "reading the clip");
-      await pause(POLL, signal);
-      job = (await this.fetch(`v1/jobs/${encodeURIComponent(job.id)}`, { signal })) as Job;
+    const path = `v1/jobs/${encodeURIComponent(job.id)}`;
+    try {
+      while (job.state === "queued" || job.state === "running") {
+        onProgress(job.progress ?? 0, job.state === "queued" ? "waiting for others" : "reading the clip");
+        await pause(POLL, signal);
+        job = (await this.fetch(path, { signal })) as Job;
+      }
+    } catch (error) {
+      if (signal.aborted) await this.fetch(path, { method: "DELETE" }).catch(() => undefined); // it may have ended
+      throw error;
     }
+    onProgress(1, "reading the clip");
     if (!job.rows) throw new PlainError(job.error ?? "the clip could not be read");
-    return job.rows;
+    return { rows: job.rows, warning: job.warning };
   }
 
-  /** Return the JSON of an answer; ask for the token where the service wants one. */
+  /** Return the JSON of an answer. Ask for the token where the service wants one, and again where it is busy. */
   private async fetch(path: string, request: RequestInit): Promise<unknown> {
-    for (;;) {
+    for (let tries = 1; ; ) {
       const headers: HeadersInit = this.token ? { Authorization: `Bearer ${this.token}` } : {};
       const response = await fetch(path, { ...request, headers }).catch((error: unknown) => {
         if (error instanceof DOMException && error.name === "AbortError") throw error;
         throw new PlainError("the service does not answer; is it still running?");
       });
-      if (response.ok) return response.json();
-      if (response.status !== 401) throw new PlainError(await refusal(response));
-      this.token = await this.askToken();
+      if (response.ok) return response.status === 204 ? null : response.json();
+      const wait = Number(response.headers.get("Retry-After"));
+      if (response.status === 401) this.token = await this.askToken();
+      else if (wait && tries++ < PATIENCE) await pause(1000 * wait, request.signal ?? undefined);
+      else throw new PlainError(await refusal(response));
     }
   }
 }
@@ -75,7 +86,7 @@ async function jpeg(canvas: HTMLCanvasElement): Promise<Blob> {
   });
 }
 
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+async function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, milliseconds));
-  signal.throwIfAborted();
+  signal?.throwIfAborted();
 }
