@@ -1,6 +1,7 @@
 """The page of a model's card, as Markdown and as text."""
 
 import re
+from dataclasses import replace
 
 from mien.classify.card import ModelCard
 from mien.classify.card_page import card_markdown, card_text
@@ -66,7 +67,10 @@ def test_the_page_has_what_the_card_has() -> None:
     ):
         assert row in rows
     assert "52.6% (50.0% to 55.3%)" in page
-    assert "Which expression would people name".lower() in page
+    assert "which expression most people would name" in page
+    assert page.index("as people say") < page.index("accuracy, by the labels")
+    other = card_markdown(replace(CARD, question="fer2013"), "abc123")
+    assert other.index("as people say") > other.index("accuracy, by the labels")
     assert "The prior inside is `everyday`; others: uniform." in page
     assert "hash `f00d`" in page
     assert "```toml\n[optim]\nlr = 0.1\n```" in page

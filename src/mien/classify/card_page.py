@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 
 from mien.classify.card import ModelCard
 from mien.classify.card_words import FER2013_LICENCE, FER2013_LIMIT, LAW, LIMITS, NO_LICENCE, PURPOSES, USE, paragraphs
-from mien.labels import QUESTIONS, SPLITS
+from mien.labels import SPLITS
 
 _WIDTH = 100  # characters of a line of text
 _MARKDOWN_WIDTH = 120
 
 _MEASURED = (
     ("accuracy", "accuracy, by the labels"),
-    ("accuracy_without_twins", "accuracy without identical twins in training"),
-    ("accuracy_without_near_twins", "accuracy without identical and near twins"),
-    ("accuracy_mirrored", "accuracy averaged over mirror images"),
+    ("accuracy_without_twins", "by the labels, without identical twins in training"),
+    ("accuracy_without_near_twins", "by the labels, without identical and near twins"),
+    ("accuracy_mirrored", "by the labels, averaged over mirror images"),
     ("top2", "label among the first two answers"),
     ("balanced_accuracy", "mean recall, by the labels"),
     ("people_accuracy", "as people say (clear FER+ votes)"),
@@ -58,11 +58,9 @@ def card_facts(card: ModelCard, file_hash: str) -> dict[str, str]:
 
 def card_sections(card: ModelCard) -> list[Section]:
     """Return the parts of a model's page. Whatever its card does not say is left out, or named as not measured."""
-    question = QUESTIONS.get(card.question, "")
-    asked = f" Its question is: {question}" if question else ""
     fer2013 = "FER2013" in card.note
     return [
-        Section("Intended use", paragraphs(PURPOSES.get(card.question, PURPOSES[""]) + asked, USE)),
+        Section("Intended use", paragraphs(PURPOSES.get(card.question, PURPOSES[""]), USE)),
         Section("Data", (*filter(None, (card.note,)), *_hashes(card))),
         *(section for split in SPLITS for section in _measured(card, split)),
         _calibration(card),
@@ -122,7 +120,7 @@ def _hashes(card: ModelCard) -> Iterator[str]:
 
 def _measured(card: ModelCard, split: str) -> Iterator[Section]:
     """Make the tables of the figures of a split, if it was measured."""
-    rows = [row for name, title in _MEASURED if (row := _share_row(card, f"{split}_{name}", title))]
+    rows = [row for name, title in _own_first(card, _MEASURED) if (row := _share_row(card, f"{split}_{name}", title))]
     if not rows:
         return
     faces = " and ".join(
@@ -145,11 +143,16 @@ def _measured(card: ModelCard, split: str) -> Iterator[Section]:
         ])  # fmt: skip
 
 
+def _own_first(card: ModelCard, figures: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
+    """Put the figures of the question that a model answers before those of the other question."""
+    return sorted(figures, key=lambda each: each[0].startswith("people_") != (card.question == "ferplus"))
+
+
 def _calibration(card: ModelCard) -> Section:
     rows = [
         [title, f"{card.scores[name]:.3f}"]
         for split in SPLITS
-        for key, title in _CALIBRATION
+        for key, title in _own_first(card, _CALIBRATION)
         if (name := f"{split}_{key}") in card.scores
     ]
     for error in (0.05, 0.1, 0.15, 0.2):
