@@ -306,6 +306,24 @@ def test_no_variable_turns_telemetry_on(monkeypatch: pytest.MonkeyPatch, caplog:
     assert "telemetry" not in caplog.text  # FastAPI would have tried to set it up
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_pages_of_other_sites_may_send_nothing(client: Client, site: str) -> None:
+    foreign = {"Sec-Fetch-Site": site}
+    for path in ("/v1/predict", "/v1/video"):
+        assert_refused(client.post(path, content=portrait(), headers=foreign), 403, "pages of other sites")
+    assert client.get("/docs", headers=foreign).status_code == 200  # a link may lead here
+    for own in ("same-origin", "none"):
+        assert client.post(content=portrait(), headers={"Sec-Fetch-Site": own}).status_code == 200
+
+
+@pytest.mark.parametrize("identifier", ["..%2f..%2fetc%2fpasswd", "%00", "lock", "a" * 3000, "%F0%9F%98%80"])
+def test_no_other_file_is_taken_for_a_job(client: Client, identifier: str) -> None:
+    async def ask(http: httpx.AsyncClient) -> list[int]:
+        return [(await http.request(method, f"/v1/jobs/{identifier}")).status_code for method in ("GET", "DELETE")]
+
+    assert client.talk(ask) == [404, 404]
+
+
 def test_the_token_is_asked_for() -> None:
     app = create_app("swift-nano", token="sesame", workers=1)  # noqa: S106  # of this test alone
     for headers in (

@@ -102,14 +102,14 @@ def test_the_openapi_document_describes_the_answers(client: Client) -> None:
     predict = document["paths"]["/v1/predict"]["post"]
     assert set(predict["requestBody"]["content"]) == {"application/octet-stream", "image/*", "multipart/form-data"}
     assert set(predict["responses"]["200"]["content"]) == {"application/json", "image/jpeg"}
-    assert set(predict["responses"]) == {"200", "400", "401", "408", "413", "422", "429", "503"}
+    assert set(predict["responses"]) == {"200", "400", "401", "403", "408", "413", "422", "429", "503"}
     video = document["paths"]["/v1/video"]["post"]
     assert set(video["requestBody"]["content"]) == {"application/octet-stream", "video/*", "multipart/form-data"}
-    assert set(video["responses"]) == {"202", "400", "401", "408", "413", "422", "429", "503"}
+    assert set(video["responses"]) == {"202", "400", "401", "403", "408", "413", "422", "429", "503"}
     job = document["paths"]["/v1/jobs/{identifier}"]
     assert [set(job[method]["responses"]) for method in ("get", "delete")] == [
         {"200", "401", "404", "422", "429", "503"},
-        {"204", "401", "404", "422", "429", "503"},
+        {"204", "401", "403", "404", "422", "429", "503"},
     ]
 
 

@@ -100,7 +100,7 @@ def _add_predict(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/predict",
         response_model=PredictAnswer,
-        responses={**refusals(400, 401, 408, 413, 422, 429, 503), **_ANNOTATED},
+        responses={**refusals(400, 401, 403, 408, 413, 422, 429, 503), **_ANNOTATED},
         openapi_extra=_BODY,
         summary="Read the expressions of the faces in pictures",
     )

@@ -1,4 +1,4 @@
-"""Middleware for every request: it asks for the token, adds headers that protect browsers, and counts responses."""
+"""Middleware for every request: it keeps out strangers, adds headers that protect browsers, and counts responses."""
 
 import hmac
 from collections.abc import Callable
@@ -13,6 +13,8 @@ from mien.serve.limits import RETRY_SECONDS
 OPEN = ("/healthz", "/", "/page.css", "/page.js", "/local")
 _OPEN_FOLDER = "/local/"
 REFUSAL = "mien.refusal"  # in a scope: the status and the line by which the server wants a request refused
+_READING = ("GET", "HEAD", "OPTIONS")  # methods that change nothing
+_FOREIGN = ("cross-site", "same-site")  # what a browser says of requests that pages of others make
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -27,7 +29,10 @@ _HEADERS = {
 
 
 class Guard:
-    """ASGI middleware that asks for the token, adds the security headers, and counts the responses.
+    """ASGI middleware that keeps out strangers, adds the security headers, and counts the responses.
+
+    Strangers are whoever lacks the token, and pages of other sites, which could let a visitor's browser send pictures
+    and clips to a service on the visitor's own machine.
 
     Parameters
     ----------
@@ -61,16 +66,21 @@ class Guard:
                 self._on_response(message["status"])
             await send(message)
 
-        app = self._app if self._may_pass(scope) else _UNAUTHORISED
-        if REFUSAL in scope:
-            status, detail = scope[REFUSAL]
-            app = JSONResponse({"detail": detail}, status, {"Connection": "close", "Retry-After": str(RETRY_SECONDS)})
         try:
-            await app(scope, receive, send_guarded)
+            await self._answerer(scope)(scope, receive, send_guarded)
         except Exception:  # the server logs it
             if not begun:
                 await _FAILED(scope, receive, send_guarded)
             raise
+
+    def _answerer(self, scope: Scope) -> ASGIApp:
+        """Return what answers a request: the application, or what refuses it."""
+        if REFUSAL in scope:
+            status, detail = scope[REFUSAL]
+            return JSONResponse({"detail": detail}, status, {"Connection": "close", "Retry-After": str(RETRY_SECONDS)})
+        if scope["method"] not in _READING and Headers(scope=scope).get("sec-fetch-site") in _FOREIGN:
+            return _FOREIGN_PAGE
+        return self._app if self._may_pass(scope) else _UNAUTHORISED
 
     def _may_pass(self, scope: Scope) -> bool:
         if not self._expected or scope["path"] in OPEN or scope["path"].startswith(_OPEN_FOLDER):
@@ -79,6 +89,7 @@ class Guard:
         return hmac.compare_digest(given, self._expected)
 
 
+_FOREIGN_PAGE = JSONResponse({"detail": "pages of other sites may not use this service"}, 403, {"Connection": "close"})
 _FAILED = JSONResponse({"detail": "the service failed at this request"}, 500)
 _UNAUTHORISED = JSONResponse(
     {"detail": "the header Authorization must be: Bearer and the token of this service"},

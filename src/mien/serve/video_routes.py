@@ -24,7 +24,7 @@ def video_routes(service: Service) -> APIRouter:
         "/v1/video",
         status_code=202,
         response_model=JobAnswer,
-        responses=refusals(400, 401, 408, 413, 422, 429, 503),
+        responses=refusals(400, 401, 403, 408, 413, 422, 429, 503),
         openapi_extra=_BODY,
         summary="Take a clip in, to read the faces of all its frames",
     )
@@ -48,7 +48,7 @@ def video_routes(service: Service) -> APIRouter:
     @routes.delete(
         "/v1/jobs/{identifier}",
         status_code=204,
-        responses=refusals(401, 404, 422, 429, 503),
+        responses=refusals(401, 403, 404, 422, 429, 503),
         summary="Cancel a job, and delete what there is of it",
     )
     async def cancel(identifier: _Identifier) -> None:
