@@ -2,7 +2,7 @@
 
     python tools/write_model_cards.py                                # the pages alone
     python tools/write_model_cards.py --measure faces.npz            # measures the models first
-    python tools/write_model_cards.py --measure faces.npz swift-nano
+    python tools/write_model_cards.py --measure faces.npz swift-nano resnet34.onnx
 
 With --measure, all figures are measured anew, robustness included, and written into the files' cards. That takes some
 minutes for each of the larger models. The graphs and weights stay as they are. A test compares the pages with what this
@@ -53,18 +53,18 @@ def measure(file: Path, faces: FaceSet) -> ModelCard:
 def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help="models that ship; all, if none is named")
+    parser.add_argument("names", nargs="*", help="models that ship, or files; all that ship, if none is named")
     parser.add_argument("--measure", type=Path, metavar="FACES", help="a file of faces to measure the models on first")
     arguments = parser.parse_args()
     names = arguments.names or sorted(file.stem for file in ASSETS.glob("swift*.onnx"))
     faces = load_faces(arguments.measure) if arguments.measure else None
     PAGES.mkdir(exist_ok=True)
     for name in names:
-        file = ASSETS / f"{name}.onnx"
+        file = Path(name) if name.endswith(".onnx") else ASSETS / f"{name}.onnx"
         if faces is not None:
             print(f"{name}: {measure(file, faces)}")
-        write_text(PAGES / f"{name}.md", page(file))
-        print(f"wrote {PAGES / f'{name}.md'}")
+        write_text(PAGES / f"{file.stem}.md", page(file))
+        print(f"wrote {PAGES / f'{file.stem}.md'}")
     return 0
 
 
