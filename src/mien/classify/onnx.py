@@ -93,6 +93,11 @@ class OnnxClassifier:
         """The model's name, from its card."""
         return self.card.name
 
+    @property
+    def content(self) -> bytes:
+        """Return the content of the model file."""
+        return self._content
+
     def __repr__(self) -> str:
         return f"<OnnxClassifier {self.name}: {len(self.card.class_names)} classes, {self.threads} threads>"
 

@@ -1,7 +1,10 @@
 """`mien export`: a model file from a run."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
+
+import typer
 
 from mien import train
 from mien.classify.card import ModelCard
@@ -15,7 +18,9 @@ _DETAILS = ("_recall_", "_corrupted_")  # figures that there are many of
 
 
 def export(
-    run: Annotated[Path, argument("RUN", "The folder of a run.")],
+    run: Annotated[
+        Path, argument("RUN", "The folder of a run; with --int8, a model that ships or a model file will do, too.")
+    ],
     out: Annotated[Path, out("FILE", "The model file to write, such as swift.onnx.")],
     epoch: Annotated[
         Literal["best", "last"],
@@ -52,6 +57,24 @@ def export(
             help="Classify by nearness to each class's mean feature among the train faces: euclidean or cosine.",
         ),
     ] = None,
+    int8: Annotated[
+        bool,
+        flag(
+            "--int8",
+            panel=MODEL,
+            help="Let convolutions compute in 8 bits; refused where answers or accuracy on the valid faces change.",
+        ),
+    ] = False,
+    calibrate: Annotated[
+        Path | None,
+        option(
+            "--calibrate",
+            panel=INPUT,
+            metavar="FACES",
+            help="The faces for --int8: those of train give the ranges of activations, those of valid judge.",
+            show_default=False,
+        ),
+    ] = None,
     _quiet: Quiet = False,
 ) -> None:
     """Write a run as one self-describing ONNX file.
@@ -60,15 +83,22 @@ def export(
     --------
     mien export runs/plain -o my.onnx --faces faces.npz
     mien export runs/plain -o last.onnx --epoch last
+    mien export swift -o small.onnx --int8 --calibrate faces.npz
     """
-    require_writable(out, inputs=(faces, run))
+    require_writable(out, inputs=(faces, run, calibrate))
+    if int8 != (calibrate is not None):
+        raise typer.BadParameter("goes with --calibrate FACES, and this with --int8", param_hint="--int8")
+    if calibrate is not None and not is_dir(run):
+        _export_int8(run, out, calibrate, name=name, note=note)
+        return
     if not is_dir(run):
         raise RunError(f"{run} must be the folder of a run, as mien train makes it")
     loaded = load_faces(faces) if faces else None
-    with progress_bar("Exporting"):
+    with TemporaryDirectory() as folder, progress_bar("Exporting"):
+        whole = Path(folder) / out.name if calibrate else out
         card = train.export(
             run,
-            out,
+            whole,
             epoch=epoch,
             name=name,
             note=note,
@@ -77,7 +107,19 @@ def export(
             question=question,
             corrupt=corrupt,
         )
+        if calibrate is not None:
+            _export_int8(whole, out, calibrate, name=name)
+            return
     show_card(card, out)
+
+
+def _export_int8(model: Path, out: Path, calibrate: Path, *, name: str, note: str = "") -> None:
+    with progress_bar("Trying 8 bits"):
+        made = train.export_int8(model, out, load_faces(calibrate), name=name, note=note)
+    show_card(made.card, out)
+    say(
+        f"{made.layers} in 8 bits: {made.agreement:.1%} of valid faces get the same answer, {made.time:.2f} of the time"
+    )
 
 
 def show_card(card: ModelCard, out: Path) -> None:

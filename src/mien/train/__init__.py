@@ -12,6 +12,7 @@ if find_spec("torch") is None or find_spec("lightning_fabric") is None:
 if TYPE_CHECKING:
     from mien.train.onnx_export.ensemble import join
     from mien.train.onnx_export.export import export
+    from mien.train.onnx_export.int8 import export_int8
     from mien.train.onnx_export.recalibrate import recalibrate
     from mien.train.recipe import Recipe
     from mien.train.recipe_toml import load_recipe
@@ -34,6 +35,7 @@ _HOME: dict[str, str] = {
     "Trial": "studies.trials",
     "bench": "run.bench",
     "export": "onnx_export.export",
+    "export_int8": "onnx_export.int8",
     "fold_runs": "studies.cross_validation",
     "held_out_scores": "studies.cross_validation",
     "join": "onnx_export.ensemble",
@@ -54,6 +56,7 @@ __all__ = [
     "Trial",
     "bench",
     "export",
+    "export_int8",
     "fold_runs",
     "held_out_scores",
     "join",

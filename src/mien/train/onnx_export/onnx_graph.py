@@ -44,7 +44,7 @@ def to_onnx(model: nn.Module) -> ModelProto:
         raise RunError("torch could not export this net to ONNX")
     proto: ModelProto = program.model_proto
     graph = proto.graph
-    _halve_weights(graph)
+    halve_weights(graph)
     for part in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
         del part.metadata_props[:]  # the exporter's notes of where in the source each node comes from
     return proto
@@ -84,7 +84,7 @@ def merge_graphs(graphs: Sequence[ModelProto], weights: Sequence[float]) -> Mode
     return helper.make_model(merged, opset_imports=first.opset_import, ir_version=first.ir_version, functions=functions)
 
 
-def _halve_weights(graph: Any) -> None:
+def halve_weights(graph: Any) -> None:
     """Store each large float32 array whose numbers fit as float16, and cast it back before it is used."""
     casts = []
     for array in graph.initializer:
