@@ -162,6 +162,21 @@ def test_what_the_page_cannot_show_is_refused(faces: FaceSet) -> None:
         find_truth(replace(faces, votes=None), against="votes")
 
 
+def test_two_models_stand_side_by_side(faces: FaceSet) -> None:
+    words = words_of(
+        page_of(faces, answers(faces, np.arange(280) % 10 > 0, 0.9), answers(faces, np.arange(280) > 139, 0.9))
+    )
+    assert "Which is better, first or second?" in words
+    assert "first is better than second on these faces (first minus second: +40.0 points, 95% interval" in words
+    assert "right 90.0% 50.0% of 280" in words
+    assert "What is taken for what, by first" in words
+    assert "second says 90.0% on average and is right on 50.0%: too sure." in words
+    assert "second: of all answers 50.0% are wrong" in words
+    assert "For whom is first worse?" in words
+    same = words_of(page_of(faces, *[answers(faces, np.arange(280) % 2 == 0, 0.9)] * 2))
+    assert "These faces do not tell which of them is better (+0.0 points" in same
+
+
 def see(browser: webdriver.Chrome, page: Path, width: int, scheme: str) -> None:
     """Open a page in a window of that width, light or dark."""
     features = [{"name": "prefers-color-scheme", "value": scheme}]

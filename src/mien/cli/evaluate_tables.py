@@ -109,7 +109,8 @@ def worst_text(slices: SliceReport) -> str:
     lines = [f"Groups are judged by {'people' if slices.truth == 'votes' else 'the labels'}."]
     small = sum(group.verdict == TOO_FEW for group in slices.groups)
     if small:
-        lines.append(f"{small} of {len(slices.groups)} have too few faces: a gap of ten points could hide in them.")
+        have = "has" if small == 1 else "have"
+        lines.append(f"{small} of {len(slices.groups)} {have} too few faces: a gap of ten points could hide there.")
     named = [_told(group) for group in slices.worst[:_NAMED]]
     if len(slices.worst) > _NAMED:
         named.append(f"  and {len(slices.worst) - _NAMED} more")

@@ -144,7 +144,8 @@ def recall_figure(answers: Sequence[Answers]) -> Markup:
     """Show how many faces of each expression are found."""
     first = answers[0]
     known = [(found.value, name) for found, name in zip(first.recalls, first.class_names, strict=True) if found]
-    told = f"{_best_and_worst(known, 'found')} Their mean is {np.mean([value for value, _ in known]):.1%}."
+    mean = np.mean([value for value, _ in known])
+    told = f"{_best_and_worst(known, 'found', answers)} Their mean is {mean:.1%}."
     chart = bar_chart(first.class_names, [[Bar.of(found) for found in each.recalls] for each in answers], says=told)
     return figure(
         "How many faces of each expression does it find?",
@@ -159,7 +160,7 @@ def precision_figure(answers: Sequence[Answers]) -> Markup:
     """Show how often each answer is right."""
     first = answers[0]
     known = [(held.value, name) for held, name in zip(first.precisions, first.class_names, strict=True) if held]
-    told = _best_and_worst(known, "right")
+    told = _best_and_worst(known, "right", answers)
     chart = bar_chart(first.class_names, [[Bar.of(held) for held in each.precisions] for each in answers], says=told)
     return figure(
         "When it names an expression, is it right?",
@@ -191,6 +192,7 @@ def yardstick_figure(answers: Answers, faces: FaceSet, ferplus: FerPlusReport | 
     return figure("Is that good?", chart, "The same faces, answered in other ways.", told)
 
 
-def _best_and_worst(known: Sequence[tuple[float, str]], word: str) -> str:
+def _best_and_worst(known: Sequence[tuple[float, str]], word: str, answers: Sequence[Answers]) -> str:
     (low, worst), (high, best) = min(known), max(known)
-    return f"Most often {word}: {best} ({high:.0%}). Least often: {worst} ({low:.0%})."
+    of = f" by {answers[0].model}" if len(answers) > 1 else ""
+    return f"Most often {word}{of}: {best} ({high:.0%}). Least often: {worst} ({low:.0%})."

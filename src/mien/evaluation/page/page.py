@@ -62,6 +62,7 @@ def evaluation_page(evaluated: Evaluated, faces: FaceSet, truth: Truth, *, title
     shown, labels = faces[known], truth.classes[known]
     answers = [Answers(report.model, labels, probs[known], faces.class_names) for report, probs in evaluated]
     reports = [report for report, _ in evaluated]
+    named = answers[0].model if len(answers) > 1 else ""
     compared = f" of {answers[0].model}" if len(answers) > 1 else ""
     matrices = [confusion_figure(each, of=f", by {each.model}" if compared else "") for each in answers]
     charts = (reliability_figure, risk_figure, recall_figure, precision_figure)
@@ -75,7 +76,7 @@ def evaluation_page(evaluated: Evaluated, faces: FaceSet, truth: Truth, *, title
         head=_head(reports, answers, truth, title),
         tiles=tiles(answers, reports),
         figures=join(drawn),
-        slices=slices_section(slices) if slices is not None and slices.groups else Markup(""),
+        slices=slices_section(slices, of=named) if slices is not None and slices.groups else Markup(""),
         faces=join([mistakes_figure(answers[0], shown, of=compared), doubtful_figure(answers[0], shown, of=compared)]),
         table=figures_section(reports),
         foot=_foot(reports),

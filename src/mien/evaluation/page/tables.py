@@ -73,14 +73,14 @@ def _fresh(report: Report) -> Proportion | None:
     return next((each.accuracy for each in groups if each.slice == "twin in training" and each.name == "none"), None)
 
 
-def slices_section(slices: SliceReport) -> Markup:
-    """Return the groups of faces with their accuracy and its gap to the rest."""
+def slices_section(slices: SliceReport, *, of: str = "") -> Markup:
+    """Return the groups of faces with their accuracy and its gap to the rest. `of` names the model, if need be."""
     reach = min(_REACH, max(abs(end) for group in slices.groups for end in group.interval)) or _REACH
     names = dict.fromkeys(group.slice for group in slices.groups)
     tables = (_slice_table(name, [each for each in slices.groups if each.slice == name], reach) for name in names)
     return element(
         "section",
-        element("h2", "For whom is it worse?"),
+        element("h2", f"For whom is {of or 'it'} worse?"),
         element("p", worst_told(slices), class_="told lead"),
         element("div", tables, class_="slices"),
         element("p", _CAREFUL, class_="told"),
@@ -105,7 +105,11 @@ _CAREFUL = (
 def worst_told(slices: SliceReport) -> str:
     """Name the groups on which the model is worse, in a sentence."""
     small = sum(group.verdict == TOO_FEW for group in slices.groups)
-    few = f" {small} of {len(slices.groups)} groups have too few faces to say." if small else ""
+    few = (
+        f" {small} of {len(slices.groups)} groups {'has' if small == 1 else 'have'} too few faces to say."
+        if small
+        else ""
+    )
     if not slices.worst:
         return f"No group is worse than the rest beyond chance.{few}"
     named = [f"{each.slice}, {each.name} ({100 * each.gap:+.0f} points)" for each in slices.worst[:_NAMED]]
