@@ -42,6 +42,11 @@ for (let at = 0; at < data.length; at += 4)
     count += data[at] === red && data[at + 1] === green && data[at + 2] === blue;
 return count;
 """
+_IS_SOLID = """
+const canvas = document.getElementById("picture");
+const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+return data.every((value, at) => at % 4 !== 3 || value === 255);
+"""
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +193,7 @@ def test_a_clip_shows_its_faces_over_time(page: webdriver.Chrome, folder: Path, 
         [float(row[name]) for name in numbers] for row in expected
     ]
     assert len(page.find_elements(By.CSS_SELECTOR, "#bands .band svg polygon")) == 2 * 7
+    assert page.execute_script(_IS_SOLID)  # the first frame is drawn
     band = page.find_element(By.CSS_SELECTOR, "#bands .band svg")
     webdriver.ActionChains(page).move_to_element(band).click().perform()  # its middle
     slider = page.find_element(By.ID, "seek")

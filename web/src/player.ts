@@ -28,7 +28,8 @@ export class Player {
       this.video.onloadeddata = () => resolve();
       this.video.onerror = () => reject(new PlainError("this is no clip that the browser can play"));
     });
-    if (!Number.isFinite(this.video.duration)) await this.findEnd();
+    if (!Number.isFinite(this.video.duration)) await this.seek(1e9); // a clip recorded by a browser does not say its length
+    await this.seek(0); // some browsers can draw a frame only then
   }
 
   /** Show the controls. */
@@ -54,12 +55,6 @@ export class Player {
       this.video.addEventListener("seeked", () => resolve(), { once: true });
       this.video.currentTime = seconds;
     });
-  }
-
-  /** Learn the length of a clip that was recorded by a browser, which does not say it. */
-  private async findEnd(): Promise<void> {
-    await this.seek(1e9);
-    await this.seek(0);
   }
 
   private follow(): void {
