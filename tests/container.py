@@ -69,7 +69,7 @@ def build(image: Image, root: Path) -> None:
                 _copy(CHECKOUT / source, _inside(root, folder) / target, whole=source.rstrip("/"))
         elif key == "RUN":
             command: list[str | Path] = [_CHROOT, root, "sh", "-ec", f"cd {folder} && {value}"]
-            path = f"{sys.base_prefix}/bin:/usr/bin:/bin"
+            path = f"{sys.prefix}/bin:/usr/bin:/bin"  # which has a `python`, as the image does
             subprocess.run(command, check=True, env={"PATH": path, **_OFFLINE}, stdout=sys.stderr)
             for packages in (root / "opt/mien/lib").glob("python*/site-packages"):
                 (packages / "borrowed.pth").write_text("\n".join(site.getsitepackages()))

@@ -31,6 +31,16 @@ def test_what_is_no_video_is_refused_in_a_line(clip: Clip, tmp_path: Path) -> No
     assert "folder.mp4 cannot be read" in read_all(tmp_path / "folder.mp4")[1]
 
 
+def test_a_list_of_other_files_is_no_video(clip: Clip, tmp_path: Path) -> None:
+    (tmp_path / "secret.mp4").write_bytes(clip.path.read_bytes())
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile secret.mp4\n")
+    with av.open(str(tmp_path / "list.mp4")) as followed:  # as FFmpeg does unless it is told not to
+        assert next(followed.decode(video=0)).width > 0
+    frames, error = read_all(tmp_path / "list.mp4")
+    assert frames == []
+    assert error.endswith("list.mp4 cannot be read: it is no video, is cut short, or is broken at its start")
+
+
 def test_a_video_cut_short_gives_what_there_is(clip: Clip, tmp_path: Path) -> None:
     content = fast_start(clip.path, tmp_path / "whole.mp4")
     assert read_all(tmp_path / "whole.mp4")[1] == ""

@@ -25,7 +25,7 @@ _SLACK = 0.5  # seconds: by how much a video may be shorter than it says
 _ONE_FILE = {
     "protocol_whitelist": "file",
     "format_whitelist": "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,obu,ivf,asf,flv,ogg,yuv4mpegpipe,"
-    "gif,apng,mjpeg,mxf,mxg,dv,rm,nut,nsv,wtv,gxf,swf,vc1,vvc,avif,webp",
+    "gif,apng,mjpeg,mxf,mxg,dv,rm,nut,nsv,wtv,gxf,swf,vc1,vvc",
 }
 
 
