@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mien.classify import session as home
-from mien.classify.session import CPU, CUDA, make_session, providers_of
+from mien.classify.session import COREML, CPU, CUDA, DEVICES, DIRECTML, make_session, providers_of, run_session
 from mien.errors import ModelError
 from support import tiny_model
 
@@ -42,26 +42,81 @@ def test_a_damaged_model_is_named(model: bytes) -> None:
 
 def test_an_unknown_device_is_refused() -> None:
     assert providers_of("cpu") == CPU
-    assert providers_of("cuda") == CUDA
-    with pytest.raises(ModelError, match="device must be auto, cpu or cuda, got gpu"):
+    with pytest.raises(ModelError, match="device must be auto, cpu, cuda, directml, coreml, got gpu"):
         providers_of("gpu")
 
 
-@pytest.mark.parametrize("driver", [True, False])
-def test_auto_takes_cuda_where_it_starts(driver: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    started = CUDA if driver else CPU  # without a driver, ONNX Runtime goes back to the CPU in silence
-    fake = SimpleNamespace(
-        get_available_providers=lambda: [*CUDA],
+def runtime_with(providers: tuple[str, ...], started: tuple[str, ...]) -> SimpleNamespace:
+    """An ONNX Runtime that lists these providers, and whose sessions start with those."""
+    return SimpleNamespace(
+        get_available_providers=lambda: [*providers],
         SessionOptions=SimpleNamespace,
         InferenceSession=lambda *_, **__: SimpleNamespace(
             get_providers=lambda: [*started], get_inputs=list, get_outputs=list
         ),
     )
+
+
+@pytest.mark.parametrize("driver", [True, False])
+def test_auto_takes_cuda_where_it_starts(driver: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = CUDA if driver else CPU  # without a driver, ONNX Runtime goes back to the CPU in silence
+    fake = runtime_with(CUDA, started)
     monkeypatch.setattr(home, "import_onnxruntime", lambda: fake)
     assert providers_of("auto") == started
     if not driver:
         with pytest.raises(ModelError, match="cannot start CUDAExecutionProvider on this machine"):
             make_session(b"", providers=CUDA)
+
+
+@pytest.mark.parametrize("device", ["cuda", "directml", "coreml"])
+@pytest.mark.parametrize("there", ["installed", "without a driver", "not installed"])
+def test_a_device_that_does_not_start_is_the_cpu(
+    device: str, there: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = DEVICES[device]
+    started = wanted if there == "installed" else CPU
+    fake = runtime_with(CPU if there == "not installed" else wanted, started)
+    monkeypatch.setattr(home, "import_onnxruntime", lambda: fake)
+    assert providers_of(device) == started
+    lines = [f"{device} does not start here, so the CPU computes; it needs onnxruntime"]
+    assert [message[: len(lines[0])] for message in caplog.messages] == ([] if there == "installed" else lines)
+
+
+@pytest.mark.parametrize("providers", [CUDA, DIRECTML, COREML])
+def test_bound_ends_give_the_same_numbers(model: bytes, providers: tuple[str, ...]) -> None:
+    session = make_session(model)
+    faces = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
+    elsewhere = SimpleNamespace(
+        get_providers=lambda: [*providers],
+        io_binding=session.io_binding,
+        get_outputs=session.get_outputs,
+        run_with_iobinding=session.run_with_iobinding,
+    )
+    (bound,) = run_session(elsewhere, "faces", faces)
+    (plain,) = run_session(session, "faces", faces)
+    np.testing.assert_allclose(bound, plain, atol=1e-6)
+
+
+@pytest.mark.parametrize("providers", [CUDA, DIRECTML, COREML, CPU])
+def test_what_providers_need_is_set(providers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[object, ...]] = []
+    fake = runtime_with(providers, providers)
+    start = fake.InferenceSession
+
+    def starting(_model: bytes, options: object, *, providers: object, **_: object) -> object:
+        given.append((options, providers))
+        return start()
+
+    fake.InferenceSession = starting
+    monkeypatch.setattr(home, "import_onnxruntime", lambda: fake)
+    make_session(b"", providers=providers, varying_shapes=True)
+    make_session(b"", providers=providers)
+    (varying, listed), (fixed, plain) = given
+    assert plain == [*providers]
+    settings = {"cudnn_conv_algo_search": "HEURISTIC"}
+    assert listed == [(CUDA[0], settings) if each == CUDA[0] else each for each in providers]
+    assert not varying.enable_mem_pattern  # type: ignore[attr-defined]
+    assert fixed.enable_mem_pattern == (providers != DIRECTML)  # type: ignore[attr-defined]
 
 
 def test_auto_is_the_cpu_where_there_is_no_cuda() -> None:

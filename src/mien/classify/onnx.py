@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mien.classify.card import ModelCard, read_metadata
 from mien.classify.file_type import kind_of
 from mien.classify.prior import Prior, corrected, prior_ratio
-from mien.classify.session import ADVICE, cpu_count, first_line, make_session
+from mien.classify.session import ADVICE, cpu_count, first_line, make_session, run_session
 from mien.errors import ModelError
 from mien.io.atomic_write import exists
 from mien.types import COLUMNS, FACE_SIDE, Scores, batches, require_faces
@@ -121,7 +121,7 @@ class OnnxClassifier:
     def _run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         wanted = (len(images), len(self.card.class_names))
         try:
-            (probs,) = self._session.run(["probs"], {"faces": images})
+            (probs,) = run_session(self._session, "faces", images)
         except Exception as error:  # the errors of ONNX Runtime have no base class of their own
             raise ModelError(f"{self._where} failed on {len(images)} faces at once: {first_line(error)}") from error
         if probs.shape != wanted:

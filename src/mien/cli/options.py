@@ -99,12 +99,13 @@ PriorText = Annotated[
     ),
 ]
 Device = Annotated[
-    Literal["auto", "cpu", "cuda"],
+    Literal["auto", "cpu", "cuda", "directml", "coreml"],
     option(
         "--device",
         panel=HARDWARE,
         metavar="NAME",
-        help="Compute on auto (CUDA where onnxruntime-gpu is installed), cpu or cuda.",
+        help="Compute on auto (CUDA where onnxruntime-gpu is installed, else the CPU), cpu, cuda, directml or coreml; "
+        "where one of these does not start, on the CPU, and a line says so.",
     ),
 ]
 Threads = Annotated[

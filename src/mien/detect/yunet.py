@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.classify.session import CPU, make_session
+from mien.classify.session import CPU, make_session, run_session
 from mien.detect.boxes import non_max_suppression
 from mien.detect.orientation import Found, find_turned_faces, turn_doubtful_faces
 from mien.detect.views import LEAST_SIDE, SMALLEST, View, finest_factor, small_view, tiles, whole_views
@@ -121,7 +121,7 @@ class YuNet:
         """Run the network on views (N, H, W, 3); for each the scores, boxes and landmarks of every cell."""
         beyond = [(0, -side % _STEP) for side in views.shape[1:3]]
         padded = np.pad(views, ((0, 0), *beyond, (0, 0))) if np.any(beyond) else np.ascontiguousarray(views)
-        outputs = _session(self.threads, self.providers, os.getpid()).run(None, {"pictures": padded})
+        outputs = run_session(_session(self.threads, self.providers, os.getpid()), "pictures", padded)
         return list(zip(*outputs, strict=True))
 
     def _merge(self, found: list[Found]) -> Detections:
