@@ -214,7 +214,8 @@ def test_a_batch_that_was_stopped_goes_on(desk: Path, number: int) -> None:
         assert "partitions are done; the same command goes on" in ended.stderr
         assert not list((desk / "out" / "rows").glob("*.part"))
     done = {path.name: path.stat().st_mtime_ns for path in (desk / "out" / "rows").glob("*.parquet")}
-    assert run_mien(*words, "-o", "out").code == 0
+    ended_well = run_mien(*words, "-o", "out")
+    assert ended_well.code == 0, ended_well.err
     assert {name: (desk / "out" / "rows" / name).stat().st_mtime_ns for name in done} == done
     assert rows(desk / "out") == rows(desk / "whole")
     assert (desk / "out" / "errors.parquet").read_bytes() == (desk / "whole" / "errors.parquet").read_bytes()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from glob import has_magic
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -21,6 +22,7 @@ _TABLE = ".parquet"
 _LONGEST_LIST = 1 << 32  # bytes
 _AT_ONCE = 32  # files of a list that are asked about at a time
 _LINES = 10_000  # of a list that are held at a time
+_FILES = 256  # of a folder that are held at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,23 +127,33 @@ def _find_files(source: str, columns: TableColumns) -> Iterator[Input | Refused]
         paths = [path for path in storage.glob(source) if _kind(path) is not None]
         if not paths:
             raise DataError(f"{display_name(source)} must match pictures, videos or Parquet files, got nothing")
-        for path in paths:
-            info = storage.info(path)
-            if info is not None:
-                yield from _inputs_of(info, _kind(path) or "picture", columns)
+        infos = (storage.info(path) for path in paths)
+        yield from _inputs_of_all(((info, _kind(info.path) or "picture") for info in infos if info), columns)
         return
     info = storage.info(source)
     if info is not None:
         yield from _inputs_of(info, _kind(source) or "picture", columns)
         return
-    found = storage.list_files(
-        source, on_locked=lambda name, why: refused.append(Refused(display_name(name), str(why)))
-    )
-    for each in found:
-        kind = _kind(each.path, look=not is_address(each.path))
-        if kind is not None:
-            yield from _inputs_of(each, kind, columns)
+
+    def refuse(name: str, error: DataError) -> None:
+        refused.append(Refused(display_name(name), str(error)))
+
+    files = storage.list_files(source, on_locked=refuse)
+    kinds = ((each, _kind(each.path, look=not is_address(each.path))) for each in files)
+    yield from _inputs_of_all(((each, kind) for each, kind in kinds if kind is not None), columns)
     yield from refused
+
+
+def _inputs_of_all(files: Iterator[tuple[FileInfo, Kind]], columns: TableColumns) -> Iterator[Input | Refused]:
+    """Yield the inputs of files, in order; several Parquet files are asked about at a time, as it takes long."""
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        while some := list(islice(files, _FILES)):
+            if any(kind == "table" for _, kind in some):
+                for inputs in threads.map(lambda file: list(_inputs_of(file[0], file[1], columns)), some):
+                    yield from inputs
+            else:
+                for info, kind in some:
+                    yield from _inputs_of(info, kind, columns)
 
 
 def _inputs_of(info: FileInfo, kind: Kind, columns: TableColumns) -> Iterator[Input | Refused]:

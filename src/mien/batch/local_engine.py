@@ -8,11 +8,11 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import suppress
-from multiprocessing import get_context, parent_process
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any
+from typing import Any, cast
 
 from mien.batch.deaths import Attempt, Deaths
 from mien.batch.output import Done
@@ -81,15 +81,15 @@ class _Pool:
         """Start a worker on the next partition."""
         here, there = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(there, self._job), daemon=True)
-        process.start()
+        with _interrupts_held_back():
+            process.start()
         there.close()
         self._workers[here] = process
         self._give(here)
 
     def next_results(self) -> Iterator[Done]:
         """Wait until a worker says something or ends, and yield what is done."""
-        for pipe in wait(list(self._tasks)):
-            assert isinstance(pipe, Connection)  # noqa: S101  # for mypy: wait takes other things, too
+        for pipe in cast("list[Connection]", wait(list(self._tasks))):
             try:
                 kind, value = pipe.recv()
             except (EOFError, OSError):  # it has ended
@@ -141,6 +141,20 @@ class _Pool:
         process.close()
         self._waiting.appendleft(partition)
         self.start_worker()
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C wait until the block ends; a process that is started in it is never told of one."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # which lets signals through again where it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _how_ended(code: int | None) -> str:
