@@ -89,6 +89,23 @@ def test_evaluate_says_what_the_library_says(folder: Path, tmp_path: Path) -> No
     assert (tmp_path / "r.json").read_text() == report.to_json()
 
 
+def test_what_people_name_beside_the_labels(folder: Path) -> None:
+    """With people as the truth, the tables of expressions are theirs; the labels' accuracy stands beside."""
+    outcome = run_mien("evaluate", "tiny.onnx", "faces.npz", "--against", "votes")
+    faces = mien.load_faces(folder / "faces.npz")
+    report = mien.evaluate(mien.load(folder / "tiny.onnx"), faces[faces.splits == "valid"])
+    people = report.ferplus
+    assert people is not None
+    lines = [line.split() for line in outcome.out.splitlines()]
+    assert ["faces", str(people.accuracy.count), str(report.count)] in lines
+    beside = next(line for line in lines if line[:1] == ["accuracy"])
+    assert [beside[1], beside[5]] == [f"{people.accuracy.value:.2%}", f"{report.accuracy.value:.2%}"]
+    for name, row in zip(EXPRESSIONS, people.confusion.tolist(), strict=True):
+        assert [name, *map(str, row)] in lines
+        assert any(line[:2] == [name, str(sum(row))] for line in lines)
+    assert not any(line[:2] == ["expression", "faces"] for line in lines)
+
+
 def test_evaluate_several_models_mirrored(folder: Path, tmp_path: Path) -> None:
     outcome = run_mien(
         "evaluate", "tiny.onnx", "other.onnx", "faces.npz", "--tta", "mirror", "--out", tmp_path / "r.json"

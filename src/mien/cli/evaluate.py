@@ -13,6 +13,8 @@ from mien.cli.evaluate_tables import (
     comparison_text,
     confusion_table,
     expressions_table,
+    named_expressions_table,
+    questions_table,
     slices_table,
     summary_table,
     worst_text,
@@ -155,7 +157,7 @@ def evaluate(
         say(text)
     else:
         say(f"{evaluated[0][0].model} on {evaluated[0][0].count:,} labelled faces of {faces} ({split})\n")
-        _show(evaluated, comparisons)
+        _show(evaluated, comparisons, truth)
         show_robustness(robust)
     if out is not None:
         write_result(out, text)
@@ -187,9 +189,18 @@ def _as_json(evaluated: Evaluated, comparisons: dict[str, PairedComparison], rob
     return dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _show(evaluated: Evaluated, comparisons: dict[str, PairedComparison]) -> None:
+def _show(evaluated: Evaluated, comparisons: dict[str, PairedComparison], truth: Truth) -> None:
     report = evaluated[0][0]
-    for shown in (summary_table(report), expressions_table(report), confusion_table(report)):
+    tables = [summary_table(report)]
+    if report.ferplus is not None:
+        tables.insert(0, questions_table(report, report.ferplus))
+    if report.ferplus is not None and truth.name == "votes":
+        confusion = report.ferplus.confusion
+        tables.append(named_expressions_table(report.class_names, confusion))
+    else:
+        confusion = report.confusion
+        tables.append(expressions_table(report))
+    for shown in (*tables, confusion_table(report.class_names, confusion)):
         stdout.print(shown)
         stdout.print()
     if report.slices is not None:

@@ -1,7 +1,12 @@
 """The tables and sentences that `mien evaluate` prints."""
 
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 
+from mien import metrics
 from mien.cli.console import add_row, table
 from mien.evaluation.ferplus import FerPlusReport
 from mien.evaluation.paired import PairedComparison
@@ -12,6 +17,17 @@ from mien.metrics import Proportion
 _LONGEST_NAME = 24  # characters of a group
 _NAMED = 5  # groups that are worse
 _VERDICTS = {WORSE: "worse", BETTER: "better", ALIKE: "", TOO_FEW: "too few"}
+
+
+def questions_table(report: Report, people: FerPlusReport) -> Table:
+    """Return how good a model is at both questions, side by side: what people name, and FER2013's labels."""
+    shown = table("", "what people name", "FER2013's labels")
+    sides = (people.accuracy, report.accuracy)
+    add_row(shown, ["faces", *(f"{side.count:,}" for side in sides)])
+    add_row(shown, ["accuracy", *(f"{side.value:.2%} {_interval(side)}" for side in sides)])
+    add_row(shown, ["mean recall", f"{people.mean_recall:.3f}", f"{report.balanced_accuracy:.3f}"])
+    add_row(shown, ["ECE", f"{people.ece:.3f}", f"{report.ece:.3f}"])
+    return shown
 
 
 def summary_table(report: Report) -> Table:
@@ -60,10 +76,19 @@ def _interval(proportion: Proportion) -> str:
 
 
 def expressions_table(report: Report) -> Table:
-    """Return the figures of each expression."""
+    """Return the figures of each expression, by the labels."""
     shown = table("expression", "faces", "precision", "recall", "F1", "ECE")
     for name, faces, *figures in (row.values() for row in report.rows()):
         add_row(shown, [name, f"{faces:,}", *(f"{figure:.3f}" for figure in figures)])
+    return shown
+
+
+def named_expressions_table(class_names: Sequence[str], confusion: NDArray[np.int64]) -> Table:
+    """Return the figures of each expression that people name: (K, K), what most name and what the model says."""
+    shown = table("people name", "faces", "precision", "recall", "F1")
+    figures = np.stack([metrics.precision(confusion), metrics.recall(confusion), metrics.f1(confusion)], axis=1)
+    for name, faces, row in zip(class_names, confusion.sum(axis=1).tolist(), figures.tolist(), strict=True):
+        add_row(shown, [name, f"{faces:,}", *(f"{figure:.3f}" for figure in row)])
     return shown
 
 
@@ -79,10 +104,10 @@ def comparison_text(model: str, other: str, paired: PairedComparison, *, truth: 
     )
 
 
-def confusion_table(report: Report) -> Table:
-    """Return the counts of each label, by answer."""
-    shown = table("is, taken for:", *report.class_names)
-    for place, (name, row) in enumerate(zip(report.class_names, report.confusion.tolist(), strict=True)):
+def confusion_table(class_names: Sequence[str], confusion: NDArray[np.int64]) -> Table:
+    """Return the counts of each true class, by answer: (K, K) int64."""
+    shown = table("is, taken for:", *class_names)
+    for place, (name, row) in enumerate(zip(class_names, confusion.tolist(), strict=True)):
         add_row(shown, [name, *(f"{count:,}" for count in row)], bold=place + 1)
     return shown
 
