@@ -58,6 +58,7 @@ async function buildLocal(folder) {
   await bundle("main_local", join(folder, "page.js"));
   await bundle("worker", join(folder, "worker.js"), { plugins: [runtimeBeside] });
   await mkdir(join(folder, "models"), { recursive: true });
+  for (const name of ["LICENSE", "NOTICE"]) await copyFile(join(HERE, "..", name), join(folder, `${name}.txt`));
   for (const name of MODELS) await copyFile(join(ASSETS, name), join(folder, "models", name));
   for (const name of RUNTIME) await copyFile(join(HERE, "node_modules/onnxruntime-web/dist", name), join(folder, name));
 }

@@ -86,6 +86,20 @@ def test_a_photo_gives_the_rows_of_python(page: webdriver.Chrome, folder: Path) 
     assert (row["expression"], row["quality"]) == (want["expression"], want["quality"])
 
 
+def test_a_photo_too_large_for_a_canvas_keeps_its_size(page: webdriver.Chrome, folder: Path, tmp_path: Path) -> None:
+    large = Image.new("RGB", (5000, 4000), "grey")
+    with Image.open(PORTRAIT) as image:
+        large.paste(image.convert("RGB").resize((2048, 2048)), (2000, 1000))
+    large.save(tmp_path / "large.png", compress_level=1)
+    choose(page, tmp_path / "large.png")
+    wait_for_status(page, "1 face")
+    (row,) = saved_rows(page, folder, "large.csv")
+    ((left, top, right, bottom),) = mien.predict(large).faces.boxes.tolist()
+    assert abs((float(row["left"]) + float(row["right"])) - (left + right)) < 40
+    assert abs((float(row["top"]) + float(row["bottom"])) - (top + bottom)) < 40
+    assert abs((float(row["right"]) - float(row["left"])) / (right - left) - 1) < 0.1
+
+
 def test_a_clip_is_read_frame_by_frame(page: webdriver.Chrome, folder: Path, tmp_path: Path) -> None:
     still, moving = Actor(at(70, 120), side=80), Actor(along((0, 190, 110), (2, 250, 140)), side=70, look=1)
     clip = write_clip(tmp_path / "clip.mp4", [still, moving], duration=2.0)
@@ -148,6 +162,7 @@ def test_the_built_page_holds_no_inline_code(dist: Path) -> None:
     names = {path.relative_to(dist).as_posix() for path in dist.rglob("*") if path.is_file()}
     assert names == {
         *("index.html", "page.css", "page.js", "worker.js", "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"),
+        *("LICENSE.txt", "NOTICE.txt"),
         *("models/yunet.onnx", "models/swift-nano.onnx", "models/covered.f32"),
     }
 

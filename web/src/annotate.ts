@@ -1,6 +1,6 @@
 /** Boxes, plates and bars on a canvas: what `mien predict --draw` draws. */
 
-import { classNames, figure, percent, type Row } from "./backend";
+import { classNames, figure, percent, SIDES, type Row } from "./backend";
 import { colourOf, DARK, inkOn, LIGHT } from "./colours";
 
 interface Box {
@@ -44,7 +44,7 @@ export function faceAt(rows: Row[], x: number, y: number): number {
 }
 
 function boxOf(row: Row, scale: number): Box {
-  const [left, top, right, bottom] = ["left", "top", "right", "bottom"].map((name) => figure(row, name) * scale);
+  const [left, top, right, bottom] = SIDES.map((name) => figure(row, name) * scale);
   return { left, top, right, bottom };
 }
 

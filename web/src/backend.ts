@@ -18,11 +18,14 @@ export interface ClipAnswer {
   warning?: string | null;
 }
 
-/** A picture as the page shows it; `file` is what it was read from, where there is one. */
+/** A photo or a camera's frame, as the page shows it. */
 export interface Picture {
   name: string;
   canvas: HTMLCanvasElement;
+  /** The file that a photo was read from. */
   file?: Blob;
+  /** Pixels of the photo for one of the canvas: more than 1 where the photo is too large for a canvas. */
+  scale: number;
 }
 
 export type OnProgress = (share: number, what: string) => void;
@@ -49,6 +52,8 @@ const COLUMNS = [
 export function classNames(row: Row): string[] {
   return Object.keys(row).filter((name) => !COLUMNS.includes(name));
 }
+
+export const SIDES = ["left", "top", "right", "bottom"];
 
 export function figure(row: Row, name: string): number {
   return Number(row[name] ?? 0);

@@ -1,6 +1,7 @@
 /** Reads pictures in the browser, in a worker. Nothing is sent anywhere. */
 
-import { PlainError, type Answer, type Backend, type ClipAnswer, type OnProgress, type Picture, type Row } from "./backend";
+import { figure, PlainError, SIDES, type Answer, type Backend, type ClipAnswer, type OnProgress, type Picture, type Row } from "./backend";
+import { roundRow } from "./local/recognise";
 import type { Kind } from "./local/yunet";
 import type { FromWorker, ToWorker } from "./messages";
 import type { Player } from "./player";
@@ -32,9 +33,9 @@ export class Local implements Backend {
     });
   }
 
-  async predict({ name, canvas, file }: Picture): Promise<Answer> {
-    const { width, height } = canvas;
-    return { width, height, rows: await this.rows(canvas, name, file ? "photo" : "camera") };
+  async predict({ name, canvas, file, scale }: Picture): Promise<Answer> {
+    const rows = await this.rows(canvas, name, file ? "photo" : "camera");
+    return { width: canvas.width * scale, height: canvas.height * scale, rows: enlarge(rows, scale) };
   }
 
   async predictClip(file: File, player: Player, onProgress: OnProgress, signal: AbortSignal): Promise<ClipAnswer> {
@@ -53,8 +54,7 @@ export class Local implements Backend {
       await player.seek(seconds);
       signal.throwIfAborted();
       brush.drawImage(video, 0, 0, canvas.width, canvas.height);
-      const found = await this.rows(canvas, file.name, "clip");
-      for (const row of found) for (const side of ["left", "top", "right", "bottom"]) row[side] = Number(row[side]) * scale;
+      const found = enlarge(await this.rows(canvas, file.name, "clip"), scale);
       rows.push(...tracks.follow(found, seconds));
       onProgress((frame + 1) / (frames + 1), "reading the clip");
     }
@@ -77,4 +77,10 @@ export class Local implements Backend {
       this.worker.postMessage(message, [pixels.data.buffer]);
     });
   }
+}
+
+/** Return rows of a smaller picture as those of the picture. */
+function enlarge(rows: Row[], scale: number): Row[] {
+  const sides = (row: Row): Row => Object.fromEntries(SIDES.map((side) => [side, figure(row, side) * scale]));
+  return scale === 1 ? rows : rows.map((row) => roundRow({ ...row, ...sides(row) }));
 }

@@ -8,7 +8,7 @@ import { byId } from "./dom";
 import { FaceList, facesOfClip, facesOfPicture, type Face } from "./faces";
 import { listen } from "./inputs";
 import { Player } from "./player";
-import { Stage } from "./stage";
+import { MOST_PIXELS, Stage } from "./stage";
 import { showTime, showTimeline } from "./timeline";
 
 const SPOKEN_EVERY = 3000; // milliseconds: how often a screen reader hears of the camera's faces
@@ -73,11 +73,11 @@ export class Page {
   private async takePicture(file: File, signal: AbortSignal): Promise<void> {
     this.busy(true);
     this.say(`Reading ${this.name}`);
-    const canvas = await decode(file);
+    const { canvas, scale } = await decode(file);
     signal.throwIfAborted();
     this.stage.show(canvas);
     this.stage.draw([]);
-    const answer = await this.backend.predict({ name: this.name, canvas, file }, signal);
+    const answer = await this.backend.predict({ name: this.name, canvas, file, scale }, signal);
     signal.throwIfAborted();
     this.busy(false);
     this.showAnswer(answer);
@@ -115,7 +115,7 @@ export class Page {
     byId("camera").textContent = "Stop the camera";
     try {
       await this.camera.run(async (canvas) => {
-        const answer = await this.backend.predict({ name: this.name, canvas }, signal);
+        const answer = await this.backend.predict({ name: this.name, canvas, scale: 1 }, signal);
         signal.throwIfAborted();
         this.stage.show(canvas);
         this.showAnswer(answer);
@@ -206,18 +206,20 @@ function rowsAt(rows: Row[], seconds: number): Row[] {
   return seconds - shown > 1 ? [] : rows.filter((row) => figure(row, "seconds") === shown);
 }
 
-/** Decode a picture, upright as its EXIF says. */
-async function decode(file: Blob): Promise<HTMLCanvasElement> {
+/** Decode a photo, upright as its EXIF says. */
+async function decode(file: Blob): Promise<{ canvas: HTMLCanvasElement; scale: number }> {
   const bitmap = await createImageBitmap(file).catch(() => {
     throw new PlainError("this is no photo or clip that the browser can show");
   });
+  const scale = Math.max(1, Math.sqrt((bitmap.width * bitmap.height) / MOST_PIXELS));
   const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
+  canvas.width = Math.round(bitmap.width / scale);
+  canvas.height = Math.round(bitmap.height / scale);
   const brush = canvas.getContext("2d", { willReadFrequently: true }) as CanvasRenderingContext2D;
   brush.fillStyle = "white"; // what is transparent lies on white, as in Python
   brush.fillRect(0, 0, canvas.width, canvas.height);
-  brush.drawImage(bitmap, 0, 0);
+  brush.imageSmoothingQuality = "high";
+  brush.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   bitmap.close();
-  return canvas;
+  return { canvas, scale };
 }
-

@@ -4,7 +4,7 @@ import { annotate } from "./annotate";
 import type { Row } from "./backend";
 import { byId } from "./dom";
 
-const MOST_PIXELS = 16_000_000; // of a canvas: phones allow hardly more
+export const MOST_PIXELS = 16_000_000; // of a canvas: phones allow hardly more
 const [SHORTEST, LONGEST] = [320, 1024]; // pixels: smaller pictures are enlarged, so that words fit, but not beyond
 
 export class Stage {

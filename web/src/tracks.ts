@@ -1,6 +1,6 @@
 /** Numbers the faces of a clip: a face that overlaps one of a moment before is the same one. */
 
-import { figure, type Row } from "./backend";
+import { figure, SIDES, type Row } from "./backend";
 import { boxIou } from "./local/boxes";
 
 const OVERLAP = 0.2; // the least intersection over union with where the face was seen last
@@ -19,7 +19,7 @@ export class Tracks {
   /** Return the rows of the next frame with their time and the number of each face. */
   follow(rows: Row[], seconds: number): Row[] {
     const old = this.tracks.filter((track) => seconds - track.seconds <= PATIENCE);
-    const boxes = rows.map((row) => ["left", "top", "right", "bottom"].map((side) => figure(row, side)));
+    const boxes = rows.map((row) => SIDES.map((side) => figure(row, side)));
     const pairs = boxes
       .flatMap((box, face) => old.map((track) => ({ face, track, overlap: boxIou(box, track.box) })))
       .filter(({ overlap }) => overlap >= OVERLAP)

@@ -1,6 +1,6 @@
 /** A picture to the rows of `mien predict`: find the faces, cut them out, classify them. */
 
-import type { Row } from "../backend";
+import { SIDES, type Row } from "../backend";
 import { cropFace, SIDE } from "./align";
 import type { Card } from "./card";
 import type { Pixels } from "./pixels";
@@ -33,7 +33,7 @@ export class Recogniser {
       const own = Array.from(probs.subarray(place * names.length, (place + 1) * names.length));
       const confidence = Math.max(...own);
       const row: Row = { source, face: place };
-      ["left", "top", "right", "bottom"].forEach((name, side) => (row[name] = face.box[side]));
+      SIDES.forEach((name, side) => (row[name] = face.box[side]));
       row.detection = Math.min(Math.max(face.score, 0), 1);
       row.quality = quality(face, crops[place], this.weights);
       row.expression = names[own.indexOf(confidence)];
