@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -54,6 +55,25 @@ def test_a_folder_goes_when_its_service_ends(temporary: Path, clip: bytes) -> No
         assert job["id"] not in folder.name
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 143
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert list(temporary.iterdir()) == []
+
+
+def test_clips_that_break_off_leave_nothing(temporary: Path, clip: bytes) -> None:
+    head = b"POST /v1/video HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(clip)
+    chunked = b"POST /v1/video HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with ExitStack() as stack:
+        process, address = service(stack)
+        port = int(address.rpartition(":")[2])
+        for sent in [head, head + clip[:1000], head + clip[:-1], chunked + b"5\r\nabcde\r\n", chunked + b"zz\r\n"] * 3:
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as hasty:
+                hasty.sendall(sent)
+        assert httpx.post(f"{address}/v1/video", content=b"no video").status_code == 422
+        (folder,) = temporary.iterdir()
+        assert [file.name for file in folder.iterdir()] == ["lock"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 143
         assert process.stderr is not None
         assert process.stderr.read() == ""
     assert list(temporary.iterdir()) == []
