@@ -6,6 +6,7 @@ import logging
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -303,6 +304,41 @@ def test_without_room_for_clips_pictures_are_read(
         assert (await http.post("/v1/predict", content=portrait())).status_code == 200
 
     limited().talk(talk)
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file of this process grow beyond 100 bytes."""
+    import resource  # which Windows lacks
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.linux
+def test_a_full_disk_is_told_and_leaves_nothing(folder: Path, blank: bytes) -> None:
+    door = Doorkeeper()
+
+    async def talk(http: httpx.AsyncClient) -> None:
+        with full_disk():
+            answer = await http.post("/v1/video", content=blank)
+        assert_refused(answer, 503, "the service cannot keep a clip: File too large")
+        assert answer.headers["retry-after"] == "5"
+        assert files_in(folder) == []
+        url = (await http.post("/v1/video", content=blank)).json()["url"]
+        assert await asyncio.to_thread(door.begun.wait, 30)
+        with full_disk():
+            door.opened.set()
+            job = await finish(http, url)
+        assert (job["state"], job["rows"]) == ("failed", None)
+        assert "File too large" in job["error"]
+        assert files_in(folder) == []
+
+    Client(create_app("swift-nano", detector=door, workers=1)).talk(talk)
 
 
 def test_a_fault_at_one_clip_is_told_and_logged(blank: bytes, caplog: pytest.LogCaptureFixture) -> None:

@@ -109,20 +109,20 @@ class Gate:
     def require_room(self, client: str, count: int) -> None:
         """Refuse a request where there is no room for so many pictures."""
         of_client, most = self._pictures_of[client], self._limits.client_queue
-        if self.pictures + count > self._limits.queue:
-            message = f"busy with {self.pictures} of {self._limits.queue} pictures; try again"
-            raise refusal(503, message, retry=RETRY_SECONDS)
         if of_client + count > most:
             message = f"your address has {of_client} of its {most} pictures inside; wait for their answers"
             raise refusal(429, message, retry=RETRY_SECONDS)
+        if self.pictures + count > self._limits.queue:
+            message = f"busy with {self.pictures} of {self._limits.queue} pictures; try again"
+            raise refusal(503, message, retry=RETRY_SECONDS)
 
     def require_bytes(self, client: str, count: int) -> None:
         """Refuse a request where there is no room for so many bytes."""
-        if self.bytes + count > self._limits.held_bytes:
-            raise refusal(503, "busy with large requests; try again", retry=RETRY_SECONDS)
         if self._bytes_of[client] + count > self._limits.client_bytes:
             message = f"your address has {self._bytes_of[client]:,} of its {self._limits.client_bytes:,} bytes inside"
             raise refusal(429, f"{message}; wait for their answers", retry=RETRY_SECONDS)
+        if self.bytes + count > self._limits.held_bytes:
+            raise refusal(503, "busy with large requests; try again", retry=RETRY_SECONDS)
 
     def add_pictures(self, client: str, count: int) -> None:
         """Count pictures in, or out where the count is negative."""

@@ -77,8 +77,12 @@ class JobFolder:
         """
         try:
             path = self._made() / name
-            with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:  # noqa: PTH123
-                file.write(content)
+            try:
+                with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:  # noqa: PTH123
+                    file.write(content)
+            except OSError:
+                path.unlink(missing_ok=True)
+                raise
         except OSError as error:
             raise OutputError(
                 f"the service cannot keep a clip: {error.strerror or error}; "
