@@ -24,6 +24,7 @@ job = ask("/v1/video", base64.b64decode(sys.argv[1]))
 while job["state"] in ("queued", "running"):
     time.sleep(0.05)
     job = ask(job["url"])
+assert b"<html" in urlopen(base + "/").read()
 print(json.dumps([picture["pictures"][0]["rows"][0]["expression"], job["state"], job["frames"]]))
 """
 _LOOK = """
