@@ -205,6 +205,34 @@ def test_a_clip_shows_its_faces_over_time(page: webdriver.Chrome, folder: Path, 
     assert not page.find_elements(By.CSS_SELECTOR, "#bands .band")
 
 
+def test_a_clip_that_is_left_is_cancelled(page: webdriver.Chrome, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "long.mp4", [Actor(at(70, 120), side=80)], duration=20.0).path
+    requested(page)
+    choose(page, path)
+    WebDriverWait(page, 60, 0.05).until(lambda driver: "reading" in driver.find_element(By.ID, "rate").text)
+    choose(page, PORTRAIT)
+    assert wait_for_status(page, "1 face") == "1 face: happy."
+
+    def cancelled(driver: webdriver.Chrome) -> list[str]:
+        return [url for method, url in requested(driver) if method == "DELETE"]
+
+    (job,) = WebDriverWait(page, 30, 0.1).until(cancelled)
+    assert httpx.get(job).status_code == 404
+    assert len(summaries(page)) == 1
+
+
+def test_a_camera_that_is_left_is_let_go(page: webdriver.Chrome) -> None:
+    page.find_element(By.ID, "camera").click()
+    choose(page, PORTRAIT)
+    assert wait_for_status(page, "1 face") == "1 face: happy."
+    assert page.find_element(By.ID, "camera").text == "Use the camera"
+    page.find_element(By.ID, "camera").click()
+    WebDriverWait(page, 60, 0.05).until(lambda driver: "a second" in driver.find_element(By.ID, "rate").text)
+    choose(page, PORTRAIT)
+    WebDriverWait(page, 60, 0.05).until(lambda driver: driver.find_element(By.ID, "rate").text == "")
+    assert page.find_element(By.ID, "camera").text == "Use the camera"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

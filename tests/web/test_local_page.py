@@ -1,6 +1,7 @@
 """The page that uploads nothing, in a real browser, from a web server of plain files and from `mien serve`."""
 
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -153,6 +154,14 @@ def test_mien_serve_offers_it_and_nothing_is_sent(dist: Path, folder: Path) -> N
         assert same.status_code == 304
         for wrong in ("../index.html", "%2e%2e/conftest.py", "models", "%00", "a" * 5000):
             assert httpx.get(f"{address}/local/{wrong}").status_code in (401, 404)
+
+
+def test_a_file_that_is_missing_is_named(dist: Path, folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(dist, tmp_path / "dist")
+    (copy / "models" / "yunet.onnx").unlink()
+    with _hosting(copy) as address, browsing_with_camera(folder / "broken") as browser:
+        browser.get(address)
+        assert "models/yunet.onnx is not there" in wait_for_status(browser, "could not load its models")
 
 
 def test_the_built_page_holds_no_inline_code(dist: Path) -> None:
