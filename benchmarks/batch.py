@@ -1,6 +1,6 @@
 """Whether a batch loses or doubles rows when workers and its driver are killed, and what its engines cost.
 
-    python benchmarks/batch.py [--pictures 20000] [--timed 2000] [-m swift-nano]
+    python benchmarks/batch.py [--pictures 20000] [--timed 500] [--rounds 3] [-m swift-nano]
 
 Generated pictures, 160x120, with none to two faces (scikit-image's astronaut, in many sizes and tones), lie half in
 folders and half in Parquet files. Three things are printed:
@@ -19,7 +19,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -119,24 +119,27 @@ def _seconds_of(pid: int, before: float) -> float:
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
-def measure_cost(folder: Path, count: int) -> None:
-    """Print what the engines cost over a plain loop."""
+def measure_cost(folder: Path, count: int, rounds: int) -> None:
+    """Print what the engines cost over a plain loop: the least of several rounds, since others may compute, too."""
     photos = sorted(str(path.relative_to(folder)) for path in folder.glob("photos/*/0*.jpg"))[:count]
     (folder / "many.txt").write_text("\n".join(photos))
     (folder / "one.txt").write_text(photos[0])
-    commands: dict[str, Callable[[str], list[str]]] = {
-        "loop": lambda which: [sys.executable, "-c", LOOP, f"@{which}.txt"],
-        "local": lambda which: mien_batch(f"@{which}.txt", "-o", f"cost-local-{which}", "--workers", "1"),
-        "ray": lambda which: mien_batch(
-            f"@{which}.txt", "-o", f"cost-ray-{which}", "--workers", "1", "--engine", "ray"
-        ),
-    }
-    net: dict[str, float] = {}
-    for name, command in commands.items():
-        start = processor_seconds(command("one"), folder)
-        net[name] = processor_seconds(command("many"), folder) - start
-        over = "" if name == "loop" else f", {net[name] / net['loop'] - 1:+.1%} over the loop"
-        print(f"{name}: start {start:.1f} s, then {net[name] / len(photos) * 1000:.2f} ms a picture{over}", flush=True)
+
+    def command(name: str, which: str, number: int) -> list[str]:
+        if name == "loop":
+            return [sys.executable, "-c", LOOP, f"@{which}.txt"]
+        return mien_batch(f"@{which}.txt", "-o", f"{name}-{which}-{number}", "--workers", "1", "--engine", name)
+
+    seconds: dict[tuple[str, str], float] = {}
+    for number in range(rounds):
+        for name in ("loop", "local", "ray"):
+            for which in ("one", "many"):
+                taken = processor_seconds(command(name, which, number), folder)
+                seconds[name, which] = min(taken, seconds.get((name, which), taken))
+    net = {name: seconds[name, "many"] - seconds[name, "one"] for name in ("loop", "local", "ray")}
+    for name, spent in net.items():
+        over = "" if name == "loop" else f", {spent / net['loop'] - 1:+.1%} over the loop"
+        print(f"{name}: start {seconds[name, 'one']:.1f} s, then {spent / len(photos) * 1000:.2f} ms a picture{over}")
 
 
 def run_broken(folder: Path, words: list[str], total: int) -> None:
@@ -208,7 +211,8 @@ def same_files(one: Path, other: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=20_000)
-    parser.add_argument("--timed", type=int, default=2000, help="pictures that the cost is measured on; 0: not")
+    parser.add_argument("--timed", type=int, default=500, help="pictures that the cost is measured on; 0: not")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the least cost counts")
     parser.add_argument("-m", "--model", default="swift-nano", help="of the unbroken and the broken batch")
     wanted = parser.parse_args()
     with TemporaryDirectory() as name:
@@ -217,7 +221,7 @@ def main() -> None:
         sources = make_pictures(folder, wanted.pictures)
         print(f"made {wanted.pictures:,} pictures in {time.perf_counter() - start:.0f} s", flush=True)
         if wanted.timed:
-            measure_cost(folder, wanted.timed)
+            measure_cost(folder, wanted.timed, wanted.rounds)
         words = [*sources, "-m", wanted.model]
         start = time.perf_counter()
         subprocess.run(mien_batch(*words, "-o", "whole"), cwd=folder, check=True)

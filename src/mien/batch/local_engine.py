@@ -18,7 +18,9 @@ from mien.batch.deaths import Attempt, Deaths
 from mien.batch.output import Done
 from mien.batch.plan import Partition
 from mien.batch.worker import Job, work_on
+from mien.errors import RunError
 
+_STARTS = 3  # of a worker that ends at once
 _PATIENCE = 5.0  # seconds: how long a worker may take to end
 
 _log = logging.getLogger(__name__)
@@ -80,12 +82,19 @@ class _Pool:
     def start_worker(self) -> None:
         """Start a worker on the next partition."""
         here, there = self._context.Pipe()
-        process = self._context.Process(target=_serve, args=(there, self._job), daemon=True)
-        with _interrupts_held_back():
-            process.start()
+        process = self._started(there)
         there.close()
         self._workers[here] = process
         self._give(here)
+
+    def _started(self, pipe: Connection) -> SpawnProcess:
+        """Start the process of a worker; where it ends before it has read what it is to do, start another."""
+        for _ in range(_STARTS):
+            process = self._context.Process(target=_serve, args=(pipe, self._job), daemon=True)
+            with suppress(BrokenPipeError), _interrupts_held_back():
+                process.start()
+                return process
+        raise RunError("cannot start a worker: it ends at once")
 
     def next_results(self) -> Iterator[Done]:
         """Wait until a worker says something or ends, and yield what is done."""
