@@ -1,6 +1,7 @@
 """`mien batch`: the rows of `mien predict`, whatever is lost on the way, and errors that end nothing."""
 
 import json
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -104,6 +105,21 @@ def test_a_damaged_or_lost_partition_is_done_again(desk: Path) -> None:
     second.unlink()
     batch("photos", "-o", "out")
     assert rows(desk / "out") == expected
+
+
+def test_what_failed_is_tried_again_when_asked(desk: Path) -> None:
+    path = desk / "photos" / "0003.png"
+    content, times = path.read_bytes(), path.stat()
+    path.write_bytes(b"-" * len(content))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    batch("photos", "-o", "out")
+    path.write_bytes(content)  # as if the disk had been at fault
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    batch("photos", "-o", "out")
+    assert [each["source"] for each in errors(desk / "out")] == ["photos/0003.png"]
+    batch("photos", "-o", "out", "--retry")
+    assert errors(desk / "out") == []
+    assert len(rows(desk / "out")) == 40
 
 
 def test_rows_of_other_inputs_are_replaced_only_when_asked(desk: Path) -> None:

@@ -65,6 +65,8 @@ class Batch:
         About how many pictures a partition has; 0: as suits their number.
     update
         Whether rows of other inputs or settings in `out` are replaced.
+    retry
+        Whether partitions with errors are done again, as a network or a disk may have been at fault.
     on_found
         Is called with the number of pictures and videos found so far.
 
@@ -89,6 +91,7 @@ class Batch:
         selection: FrameSelection = ALL_FRAMES,
         partition: int = 0,
         update: bool = False,
+        retry: bool = False,
         on_found: Callable[[int], None] | None = None,
     ) -> None:
         import_pyarrow()
@@ -113,7 +116,8 @@ class Batch:
             selection=selection,
         )
         self._folder.begin(self.plan, update=update)
-        self.done = self._folder.find_done(self.plan)
+        done = self._folder.find_done(self.plan)
+        self.done = {name: each for name, each in done.items() if not (retry and each.errors)}
 
     @property
     def left(self) -> list[Partition]:

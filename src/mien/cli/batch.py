@@ -63,6 +63,9 @@ def batch(
             help="Replace rows of other inputs or settings in this folder; else it is refused.",
         ),
     ] = False,
+    retry: Annotated[
+        bool, flag("--retry", panel=OUTPUT, help="Do partitions with errors again, such as after a network was down.")
+    ] = False,
     partition: Annotated[
         int,
         option(
@@ -227,6 +230,7 @@ def batch(
             selection=FrameSelection(every=every, max_side=max_side),
             partition=partition,
             update=update,
+            retry=retry,
             on_found=lambda found: bar(found, 0),
         )
     gpus = worker_gpus if worker_gpus is not None else float(device == "cuda")
