@@ -33,7 +33,14 @@ from mien.cli.options import (
     option,
     out,
 )
-from mien.cli.robustness_table import Measured, measure_robustness, require_drawing, show_robustness, write_robustness
+from mien.cli.robustness_table import (
+    Measured,
+    measure_robustness,
+    require_drawing,
+    show_robustness,
+    shown_on_page,
+    write_robustness,
+)
 from mien.cli.show import holds_faces
 from mien.data.formats.npz import load_faces
 from mien.data.formats.paths import id_from_path
@@ -163,7 +170,8 @@ def evaluate(
         write_result(out, text)
     if html is not None:
         title = f"{id_from_path(faces.name)} ({split})"
-        write_result(html, evaluation_page(evaluated, chosen, truth, title=title))
+        page = evaluation_page(evaluated, chosen, truth, title=title, robust=shown_on_page(robust))
+        write_result(html, page)
     if robust is not None and draw is not None:
         write_robustness(draw, robust)
 

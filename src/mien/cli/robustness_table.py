@@ -84,6 +84,11 @@ def show_robustness(measured: Measured | None) -> None:
         )
 
 
+def shown_on_page(measured: Measured | None) -> Robustness | CorruptionError | None:
+    """Return what the page of an evaluation shows: the comparison with another model, where there is one."""
+    return None if measured is None else measured.compared or measured.robustness
+
+
 def write_robustness(path: Path, measured: Measured) -> None:
     """Draw the robustness into a PNG file and say so. Raises OutputError."""
     content = robustness_picture(measured.robustness, measured.compared)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from mien.errors import DataError
 from mien.evaluation.page.answers import Answers
+from mien.evaluation.page.corrupted import corrupted_section
 from mien.evaluation.page.faces import doubtful_figure, mistakes_figure
 from mien.evaluation.page.figures import (
     confusion_figure,
@@ -20,6 +21,7 @@ from mien.evaluation.page.figures import (
 from mien.evaluation.page.tables import figures_section, slices_section, tiles
 from mien.evaluation.paired import PairedComparison, compare_predictions
 from mien.evaluation.report import Report
+from mien.evaluation.robustness import CorruptionError, Robustness
 from mien.evaluation.truth import Truth
 from mien.io.html import Markup, element, fill_page, join
 from mien.types import FaceSet
@@ -34,7 +36,14 @@ _TRUTHS = {
 Evaluated = list[tuple[Report, NDArray[np.float32]]]  # reports of models, with the probabilities that they are of
 
 
-def evaluation_page(evaluated: Evaluated, faces: FaceSet, truth: Truth, *, title: str) -> str:
+def evaluation_page(
+    evaluated: Evaluated,
+    faces: FaceSet,
+    truth: Truth,
+    *,
+    title: str,
+    robust: Robustness | CorruptionError | None = None,
+) -> str:
     """Return the page as HTML text; equal evaluations give equal pages.
 
     Parameters
@@ -47,6 +56,8 @@ def evaluation_page(evaluated: Evaluated, faces: FaceSet, truth: Truth, *, title
         The right class of each face.
     title
         Name of the faces.
+    robust
+        The robustness of the first model where it was measured, or its errors beside those of the second model.
 
     Raises
     ------
@@ -77,6 +88,7 @@ def evaluation_page(evaluated: Evaluated, faces: FaceSet, truth: Truth, *, title
         tiles=tiles(answers, reports),
         figures=join(drawn),
         slices=slices_section(slices, of=named) if slices is not None and slices.groups else Markup(""),
+        robustness=Markup("") if robust is None else corrupted_section(robust),
         faces=join([mistakes_figure(answers[0], shown, of=compared), doubtful_figure(answers[0], shown, of=compared)]),
         table=figures_section(reports),
         foot=_foot(reports),
