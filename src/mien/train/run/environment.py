@@ -1,5 +1,6 @@
 """The environment that computes a run: versions of packages, the commit of mien, and the device."""
 
+import importlib
 import importlib.metadata
 import platform
 import subprocess
@@ -21,8 +22,16 @@ def library_versions() -> dict[str, str]:
         "mien": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
-        **{name: importlib.metadata.version(name) for name in names},
+        **{name: _version_of(name) for name in names},
     }
+
+
+def _version_of(package: str) -> str:
+    """Return a package's version; where another package brings it, as pytorch-lightning does, what it says itself."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return str(getattr(importlib.import_module(package.replace("-", "_")), "__version__", "unknown"))
 
 
 def source_commit() -> str:

@@ -19,7 +19,7 @@ from mien.train.optim.schedules import learning_rate
 from mien.train.optim.weight_average import average_decay
 from mien.train.recipe import Recipe
 from mien.train.run.cuda_graph import GraphedStep
-from mien.train.run.device_plan import DevicePlan
+from mien.train.run.device_plan import DevicePlan, fast_kernels
 from mien.train.run.distributed import all_gather, rank_slice
 from mien.train.run.faces import RunFaces
 from mien.train.run.state import TrainingState
@@ -82,7 +82,7 @@ class EpochTrainer:
         # All that is random in an epoch comes from the seed and its number, so that it can be done again to the bit.
         seed = self.recipe.seed * 1_000_003 + index
         device = self.fabric.device
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with fast_kernels(device), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             # Dropout draws from torch's own generator, in each process from another one, for faces of its own.
             torch.manual_seed(seed + (self.fabric.global_rank << 40))
             order, made = self._draw(index, side, seed)
@@ -168,7 +168,7 @@ class EpochTrainer:
         """Return the loss and the accuracy of the averaged weights on the valid faces. Raises RunError as `train`."""
         train, valid, net = self.faces.train, self.faces.judged, self.state.average
         logits = []
-        with self.fabric.autocast():
+        with fast_kernels(self.fabric.device), self.fabric.autocast():
             if self.recipe.loss.kind == "prototypical":
                 images, known = (torch.tensor(part) for part in (train.images, train.labels))
                 set_centres(net, images, known, side=side, class_names=train.class_names)

@@ -13,7 +13,7 @@ from mien.train.loss.distillation import Teacher
 from mien.train.optim.schedules import side_at, stops_early
 from mien.train.recipe import Recipe
 from mien.train.run.checkpoint import Checkpoint, Epoch, RunFacts
-from mien.train.run.device_plan import fast_kernels, plan_for
+from mien.train.run.device_plan import plan_for
 from mien.train.run.distributed import all_equal, detect_lost_process, fast_precision, make_fabric, on_rank_zero
 from mien.train.run.environment import describe_environment, source_commit
 from mien.train.run.epoch import EpochTrainer, OnStep
@@ -199,10 +199,9 @@ class Run:
     def _train_and_validate(self, index: int) -> Epoch:
         started = time.perf_counter()
         side = side_at(self.recipe.optim, index)
-        with fast_kernels(self.fabric.device):
-            train_loss, lr = self.trainer.train(index, side, accuracies=_accuracies(self.epochs), on_step=self.on_step)
-            trained = time.perf_counter()
-            valid_loss, accuracy = on_rank_zero(self.fabric, self.trainer.validate, index, side)
+        train_loss, lr = self.trainer.train(index, side, accuracies=_accuracies(self.epochs), on_step=self.on_step)
+        trained = time.perf_counter()
+        valid_loss, accuracy = on_rank_zero(self.fabric, self.trainer.validate, index, side)
         size = self.objective.size
         return Epoch(
             number=index + 1,
