@@ -12,7 +12,9 @@ const MOST_FRAMES = 600; // of a clip: in longer ones the steps are longer
 const LONGEST = 1280; // pixels: frames of clips are made smaller than this first
 
 export class Local implements Backend {
-  readonly promise = "Nothing is sent: this device reads your pictures, and keeps nothing once the page is closed.";
+  readonly promise =
+    "Nothing is sent: this device reads your pictures, and keeps nothing once the page is closed. " +
+    "It does so by a small model, which is wrong more often than the large one of the service.";
   private readonly worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
   private readonly waiting = new Map<number, (message: { rows?: Row[]; error?: string }) => void>();
   private count = 0;
