@@ -6,7 +6,8 @@ Generated pictures, 160x120, with none to two faces (scikit-image's astronaut, i
 folders and half in Parquet files. Three things are printed:
 
 - cost: the processor time of `mien batch --workers 1` by each engine, over that of a plain loop of the predictor on the
-  same pictures. All processes count, those of Ray, too; what a single picture takes, the start, is subtracted.
+  same pictures. All processes count, those of Ray, too; and the worker alone. What a single picture takes is
+  subtracted.
 - unbroken: the wall time of the local engine on all pictures, with a worker for each CPU.
 - broken: the same on two nodes of a Ray cluster, each with one CPU. Two actors are killed with SIGKILL, and then the
   command; it is started again. Rows, errors and manifest are compared with those of the unbroken batch.
@@ -19,7 +20,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -37,7 +39,8 @@ HEAD = (130, 20, 320, 210)  # in the astronaut's picture: left, top, right, bott
 MOST_FACES = 2
 SHARD, GROUP, FOLDER = 2000, 250, 1000  # pictures of a Parquet file, of a row group, of a folder
 KILLED_AT = (0.2, 0.4, 0.6)  # shares of the partitions after which an actor, another, and the driver are killed
-MARK = "MIEN_BENCHMARK"  # a variable that all processes of a command inherit
+ACTOR = b"ray::MapWorker"  # in the name that Ray gives to the process of an actor
+WORKERS = (b"sys.argv[1:]", b"spawn_main(", ACTOR)  # in the command of the loop, of a local worker, of an actor
 TICK = os.sysconf("SC_CLK_TCK")  # a second
 LOOP = """
 import sys
@@ -85,38 +88,48 @@ def mien_batch(*words: str) -> list[str]:
     return [sys.executable, "-m", "mien", "batch", *words, "-q"]
 
 
-def processor_seconds(command: Sequence[str], folder: Path) -> float:
-    """Run a command, and return the processor time of all processes that it started, whoever their parents are."""
-    mark = f"{MARK}={os.urandom(8).hex()}"
-    name, _, value = mark.partition("=")
+def processor_seconds(command: Sequence[str], folder: Path) -> tuple[float, float]:
+    """Run a command, and return the processor time of all processes that it started, and of its worker alone."""
     seconds: dict[int, float] = {}
-    with subprocess.Popen(command, cwd=folder, env={**os.environ, name: value}, stdout=subprocess.DEVNULL) as job:
+    workers: set[int] = set()
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as job:
         while job.poll() is None:
-            seconds |= {pid: _seconds_of(pid, seconds.get(pid, 0.0)) for pid in processes(mark.encode())}
+            there = {each.pid: each for each in _processes()}
+            for each in there.values():
+                if _descends(each, job.pid, there):
+                    seconds[each.pid] = max(each.seconds, seconds.get(each.pid, 0.0))
+                    if any(mark in each.command for mark in WORKERS):
+                        workers.add(each.pid)
             time.sleep(0.2)
     if job.returncode:
         raise SystemExit(f"failed: {' '.join(command)}")
-    return sum(seconds.values())
+    return sum(seconds.values()), sum(seconds[pid] for pid in workers)
 
 
-def processes(mark: bytes) -> list[int]:
-    """Return the processes whose environment has a mark."""
-    found = []
-    for place in Path("/proc").iterdir():
+@dataclass(frozen=True)
+class _Process:
+    pid: int
+    parent: int
+    command: bytes
+    seconds: float
+
+
+def _processes() -> Iterator[_Process]:
+    for place in Path("/proc").glob("[0-9]*"):
         try:
-            if place.name.isdecimal() and mark in (place / "environ").read_bytes():
-                found.append(int(place.name))
+            fields = (place / "stat").read_text().rpartition(")")[2].split()
+            command = (place / "cmdline").read_bytes()
         except OSError:  # it has ended
             continue
-    return found
+        yield _Process(int(place.name), int(fields[1]), command, (int(fields[11]) + int(fields[12])) / TICK)
 
 
-def _seconds_of(pid: int, before: float) -> float:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return before
-    return (int(fields[11]) + int(fields[12])) / TICK
+def _descends(process: _Process, ancestor: int, there: dict[int, _Process]) -> bool:
+    while process.pid != ancestor:
+        if process.parent not in there:
+            return False
+        process = there[process.parent]
+    return True
 
 
 def measure_cost(folder: Path, count: int, rounds: int) -> None:
@@ -130,16 +143,18 @@ def measure_cost(folder: Path, count: int, rounds: int) -> None:
             return [sys.executable, "-c", LOOP, f"@{which}.txt"]
         return mien_batch(f"@{which}.txt", "-o", f"{name}-{which}-{number}", "--workers", "1", "--engine", name)
 
-    seconds: dict[tuple[str, str], float] = {}
+    least: dict[tuple[str, str], tuple[float, float]] = {}
     for number in range(rounds):
         for name in ("loop", "local", "ray"):
             for which in ("one", "many"):
                 taken = processor_seconds(command(name, which, number), folder)
-                seconds[name, which] = min(taken, seconds.get((name, which), taken))
-    net = {name: seconds[name, "many"] - seconds[name, "one"] for name in ("loop", "local", "ray")}
-    for name, spent in net.items():
-        over = "" if name == "loop" else f", {spent / net['loop'] - 1:+.1%} over the loop"
-        print(f"{name}: start {seconds[name, 'one']:.1f} s, then {spent / len(photos) * 1000:.2f} ms a picture{over}")
+                least[name, which] = min(taken, least.get((name, which), taken))
+    for name in ("loop", "local", "ray"):
+        spent, worker = (least[name, "many"][kind] - least[name, "one"][kind] for kind in (0, 1))
+        loop = least["loop", "many"][0] - least["loop", "one"][0]
+        over = f" ({spent / loop - 1:+.1%}; the worker alone {worker / loop - 1:+.1%})"
+        start = f"{name}: start {least[name, 'one'][0]:.1f} s, then {spent / len(photos) * 1000:.2f} ms a picture"
+        print(start + ("" if name == "loop" else over), flush=True)
 
 
 def run_broken(folder: Path, words: list[str], total: int) -> None:
@@ -180,18 +195,7 @@ def _wait_for(out: Path, partitions: float, job: "subprocess.Popen[bytes]") -> N
 
 def _actors() -> list[int]:
     """Return the processes of actors that work, which Ray names after their method."""
-    found = []
-    for place in Path("/proc").iterdir():
-        try:
-            if (
-                place.name.isdecimal()
-                and b"ray::" in (name := (place / "cmdline").read_bytes())
-                and b"MapWorker" in name
-            ):
-                found.append(int(place.name))
-        except OSError:
-            continue
-    return found
+    return [each.pid for each in _processes() if ACTOR in each.command]
 
 
 def same_files(one: Path, other: Path) -> str:
