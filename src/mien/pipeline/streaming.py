@@ -3,6 +3,9 @@
 from collections.abc import Generator, Iterator
 from contextlib import closing
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mien.errors import DataError
 from mien.io.frame import Frame, FrameSelection
 from mien.io.reader import read_frames
@@ -12,10 +15,13 @@ from mien.pipeline.prefetch import prefetch
 from mien.pipeline.stages import PendingFrame, Stages
 from mien.track.smoothing import Smoother
 from mien.track.video_detector import VideoFaceDetector
-from mien.types import Prediction
+from mien.types import Detections, Prediction
 
 _FRAMES = 16  # of a video: classified together, at the most, and searched ahead of that
 _KEPT = 4  # frames that are read ahead, or searched ahead where they are kept
+_SEARCHED = 2  # frames that wait for their faces to be cut out
+
+_TrackedFaces = tuple[Frame, Detections, NDArray[np.int64]]
 
 
 def stream_sources(
@@ -101,16 +107,21 @@ def _nbytes(frames: list[PendingFrame]) -> int:
 def _stream_video(
     stages: Stages, name: str, selection: FrameSelection, *, smooth: float, stride: int, keep: bool
 ) -> Iterator[tuple[Frame, Prediction]]:
-    """Yield the frames of one video with their predictions: it is decoded in one thread and searched in another."""
+    """Yield the frames of one video with their predictions; threads decode it, search it and cut the faces out."""
     frames = prefetch(
         read_frames(name, selection=selection),
         size=_KEPT,
         overtakes=lambda frame: frame.live,
         nbytes=lambda frame: frame.picture.nbytes,
     )
-    tracked = _track_faces(stages, frames, stride=stride, keep=keep)
+    tracked = prefetch(
+        _track_faces(stages, frames, stride=stride),
+        size=_SEARCHED,
+        overtakes=lambda one: one[0].live,
+        nbytes=lambda one: one[0].picture.nbytes,
+    )
     ready = prefetch(
-        tracked,
+        _crop_faces(stages, tracked, keep=keep),
         size=_KEPT if keep else _FRAMES,
         overtakes=lambda one: one.frame.live,
         nbytes=lambda one: one.frame.picture.nbytes,
@@ -132,9 +143,15 @@ def _stream_video(
         raise error
 
 
-def _track_faces(stages: Stages, frames: Generator[Frame], *, stride: int, keep: bool) -> Generator[PendingFrame]:
+def _track_faces(stages: Stages, frames: Generator[Frame], *, stride: int) -> Generator[_TrackedFaces]:
     """Yield each frame of a video with its faces and their tracks."""
     with closing(frames):
         detect = VideoFaceDetector(stages.detector, keep=stages.keep_large_and_sure, stride=stride)
-        for frame, faces, tracks in detect.track(frames):
+        yield from detect.track(frames)
+
+
+def _crop_faces(stages: Stages, tracked: Generator[_TrackedFaces], *, keep: bool) -> Generator[PendingFrame]:
+    """Yield each frame with its faces cut out: a stage of its own, since large faces take as long as the search."""
+    with closing(tracked):
+        for frame, faces, tracks in tracked:
             yield stages.pending(frame, faces, keep=keep, tracks=tracks)
