@@ -35,7 +35,8 @@ def status() -> tuple[float, int, int]:
 def watch(predictions: Iterator[Prediction], *, expected: int) -> None:
     """Take all predictions, and print what is in use at the marks."""
     marks = [max(1, expected // 100), *(expected * mark // MARKS for mark in range(1, MARKS + 1))]
-    first, started, rows = status(), time.perf_counter(), 0
+    first = now = status()
+    started, rows = time.perf_counter(), 0
     print(f"{'done':>10}{'a second':>10}{'rows':>10}{'MB':>8}{'threads':>9}{'files':>7}")
     for done, prediction in enumerate(predictions, 1):
         rows += len(list(prediction.rows()))
@@ -45,10 +46,10 @@ def watch(predictions: Iterator[Prediction], *, expected: int) -> None:
         first = now if done == marks[0] else first
         pace = done / (time.perf_counter() - started)
         print(f"{done:10,}{pace:10.1f}{rows:10,}{now[0]:8.0f}{now[1]:9}{now[2]:7}", flush=True)
-    last = status()
+    after = status()
     print(
-        f"memory {last[0] / first[0]:.3f} times that at the first mark; threads {first[1]} -> {last[1]}, open files "
-        f"{first[2]} -> {last[2]} after the end\n"
+        f"memory {now[0] / first[0]:.3f} times that at the first mark; after the end {after[1]} threads, "
+        f"{after[2]} open files\n"
     )
 
 
