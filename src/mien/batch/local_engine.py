@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -20,6 +21,7 @@ from mien.batch.plan import Partition
 from mien.batch.worker import Job, work_on
 from mien.errors import RunError
 
+_TELL_SECONDS = 0.1  # from one item that is told of to the next, where none needs to be known for certain
 _STARTS = 3  # of a worker that ends at once
 _PATIENCE = 5.0  # seconds: how long a worker may take to end
 
@@ -194,7 +196,14 @@ def _end_with_parent() -> None:
 
 
 def _result(pipe: Connection, job: Job, partition: Partition, attempt: Attempt) -> tuple[str, Any]:
+    told = 0.0
+
     def tell(item: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if not attempt.careful and now - told < _TELL_SECONDS:
+            return
+        told = now
         try:
             pipe.send(("item", item))
         except OSError:
