@@ -77,7 +77,7 @@ def faces() -> FaceSet:
 
 def by_plan(plan: DevicePlan, faces: FaceSet, out: Path, *changes: str, resume: bool = False) -> Run:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mien.train.run.trainer.plan_for", lambda _fabric: plan)
+        patch.setattr("mien.train.run.trainer.plan_for", lambda _fabric, **_settings: plan)
         return train(parse_recipe(SMALL, changes), faces, out=out, hardware=ONE_THREAD, resume=resume)
 
 
