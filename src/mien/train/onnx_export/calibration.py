@@ -97,7 +97,7 @@ def calibrate_model(net: FaceNet, card: ModelCard, recipe: Recipe, faces: FaceSe
     classes = len(card.class_names)
     held = hold_out(faces, recipe.optim.hold_out, seed=recipe.seed)
     judged = faces_with_answers(held[held.splits == "valid"], question)
-    weights = None if judged.votes is None or question != "ferplus" else torch.from_numpy(_agreement(judged.votes))
+    weights = None if judged.votes is None or question != "ferplus" else torch.from_numpy(agreement(judged.votes))
     fitted = fit_calibration(_logits(net, judged, side=side), torch.from_numpy(judged.labels.copy()), weights)
     counts = np.bincount(held.labels, minlength=classes)
     priors = {"uniform": np.full(classes, 1 / classes), "fer2013": counts / counts.sum(), question: fitted.prior}
@@ -112,7 +112,7 @@ def calibrate_model(net: FaceNet, card: ModelCard, recipe: Recipe, faces: FaceSe
     return replace(card, temperature=fitted.temperature, prior=prior, priors=numbers)
 
 
-def _agreement(votes: NDArray[np.float32]) -> NDArray[np.float32]:
+def agreement(votes: NDArray[np.float32]) -> NDArray[np.float32]:
     """(N, 10) votes -> (N,), the share of those for the answer."""
     return np.asarray(votes.max(axis=1) / votes.sum(axis=1), np.float32)
 
