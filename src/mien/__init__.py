@@ -111,7 +111,7 @@ _HOME: dict[str, str] = {
     "columns": "types",
 }
 
-__all__ = sorted([*_HOME, "__version__"])  # noqa: PLE0605
+__all__ = sorted([*_HOME, "__version__"])  # noqa: PLE0605  # a list, but not a literal one
 
 
 def __getattr__(name: str) -> Any:

@@ -145,11 +145,11 @@ def _require_one(path: Path, names: Sequence[str]) -> None:
 
 def _common_folder(names: Sequence[str], sources: Sequence[str]) -> str:
     """Return the folder that all sources share: of a source that is a file, its folder counts."""
-    folders = {os.path.abspath(source) for source in sources if is_dir(source)}  # noqa: PTH100
+    folders = {os.path.abspath(source) for source in sources if is_dir(source)}  # noqa: PTH100  # as above
     for name in filter(_is_path, names):
-        path = os.path.abspath(name)  # noqa: PTH100
+        path = os.path.abspath(name)  # noqa: PTH100  # as above
         if not any(Path(path).is_relative_to(folder) for folder in folders):
-            folders.add(os.path.dirname(path))  # noqa: PTH120
+            folders.add(os.path.dirname(path))  # noqa: PTH120  # as above
     try:
         return os.path.commonpath(folders) if folders else os.sep
     except ValueError:  # on several drives
