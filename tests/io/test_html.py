@@ -84,7 +84,7 @@ def test_elements_nest_and_name_their_attributes() -> None:
 
 
 def test_markup_fills_a_page_and_text_in_it_is_escaped() -> None:
-    names = ("title", "head", "tiles", "figures", "slices", "faces", "table", "foot")
+    names = ("title", "head", "tiles", "figures", "slices", "robustness", "faces", "table", "foot")
     values = dict.fromkeys(names, "") | {"title": "<!--{{head}}-->", "head": Markup("<h1>A</h1>")}
     page = fill_page("evaluation.html", **values)
     assert "<title>Evaluation of &lt;!--{{head}}--&gt;</title>" in page
