@@ -11,7 +11,7 @@ demo: .venv-demo/made
 	.venv-demo/bin/mien demo
 
 test: .venv/made $(PAGES)
-	.venv/bin/python -m pytest --cov --cov-report=
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --cov --cov-report=  # one thread: the tests' nets are tiny
 
 lint: .venv/made
 	.venv/bin/ruff check
