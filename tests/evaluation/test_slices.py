@@ -8,18 +8,24 @@ import pytest
 from numpy.typing import NDArray
 
 from mien.errors import DataError
+from mien.evaluation.evaluate import evaluate
 from mien.evaluation.roll import roll_slice
 from mien.evaluation.slice_columns import face_slices, quarters, read_slices
 from mien.evaluation.slices import BETTER, TOO_FEW, WORSE, Slice, measure_slices
 from mien.evaluation.twins import Twins
 from mien.metrics import Proportion, difference_interval
-from mien.types import Detections, FaceSet
+from mien.types import Detections, FaceSet, Scores
 from support import random_faces
 
 
 def halves(count: int, name: str = "lamp") -> Slice:
     """A slice of two equal groups, in turn."""
     return Slice(name, ("on", "off"), np.arange(count) % 2)
+
+
+def unsure(images: NDArray[np.uint8]) -> Scores:
+    """Call every face every expression alike."""
+    return Scores(np.full((len(images), 7), 1 / 7, np.float32))
 
 
 # Newcombe (1998), Statistics in Medicine 17, table II, method 10
@@ -93,6 +99,8 @@ def test_a_slice_of_one_group_or_of_other_faces() -> None:
     assert measure_slices(right, [Slice("all", ("one",), np.zeros(4, np.int64))]).groups == ()
     with pytest.raises(DataError, match="the slice lamp must be of 4 faces, got 6"):
         measure_slices(right, [halves(6)])
+    with pytest.raises(DataError, match="the slice lamp must be of 4 faces, got 6"):
+        evaluate(unsure, random_faces(4), slices=[halves(6)])
     with pytest.raises(DataError, match=r"codes of lamp must be \(N,\), each -1 to 1"):
         Slice("lamp", ("on", "off"), np.array([0, 2]))
 

@@ -55,7 +55,12 @@ class Slice:
         return len(self.codes)
 
     def chosen(self, rows: NDArray[np.bool_]) -> "Slice":
-        """Return the same division of some of the faces."""
+        """Return the same division of some of the faces.
+
+        rows: (N,) bool, which ones. Raises DataError where it is of another number of faces.
+        """
+        if len(rows) != len(self):
+            raise _other_faces(self, len(rows))
         return Slice(self.name, self.groups, self.codes[rows])
 
 
@@ -171,7 +176,7 @@ def measure_slices(right: NDArray[np.bool_], slices: Sequence[Slice], *, truth: 
 def _count(right: NDArray[np.bool_], division: Slice) -> list[tuple[str, Proportion, Proportion]]:
     """Return the name, the proportion and the rest's proportion of each group that has faces and a rest."""
     if len(division) != len(right):
-        raise DataError(f"the slice {division.name} must be of {len(right)} faces, got {len(division)}")
+        raise _other_faces(division, len(right))
     known = division.codes >= 0
     faces = np.bincount(division.codes[known], minlength=len(division.groups)).tolist()
     hits = np.bincount(division.codes[known & right], minlength=len(division.groups)).tolist()
@@ -180,6 +185,10 @@ def _count(right: NDArray[np.bool_], division: Slice) -> list[tuple[str, Proport
         for name, hit, count in zip(division.groups, hits, faces, strict=True)
         if 0 < count < sum(faces)
     ]
+
+
+def _other_faces(division: Slice, count: int) -> DataError:
+    return DataError(f"the slice {division.name} must be of {count} faces, got {len(division)}")
 
 
 def _judge(own: Proportion, rest: Proportion, level: float) -> str:
