@@ -1,6 +1,7 @@
 """The private folder of a service: who may enter it, and how it goes when services end, crash or live on."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -76,6 +77,21 @@ def test_clips_that_break_off_leave_nothing(temporary: Path, clip: bytes) -> Non
         assert process.wait(60) == 143
         assert process.stderr is not None
         assert process.stderr.read() == ""
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_folder_that_was_cleaned_away_is_made_again(temporary: Path, clip: bytes) -> None:
+    with ExitStack() as stack:
+        process, address = service(stack)
+        httpx.post(f"{address}/v1/video", content=clip).raise_for_status()
+        (old,) = temporary.iterdir()
+        shutil.rmtree(old)
+        job = httpx.post(f"{address}/v1/video", content=clip)
+        assert (job.status_code, job.json()["state"]) == (202, "queued")
+        (new,) = temporary.iterdir()
+        assert (new / "lock").exists()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 143
     assert list(temporary.iterdir()) == []
 
 

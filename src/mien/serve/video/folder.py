@@ -94,6 +94,9 @@ class JobFolder:
         with self._making:
             if self._closed:
                 raise OutputError("the service ends")
+            if self._path is not None and not self._path.exists():  # systems remove what is old from there
+                os.close(self._lock)
+                self._path = None
             if self._path is None:
                 path = Path(tempfile.mkdtemp(prefix=PREFIX))
                 self._lock = _hold(path)
