@@ -1,7 +1,8 @@
-"""A classifier that ends its process, as the system does when memory is out, and pictures that it ends at."""
+"""Classifiers that end their process, as the system does when memory is out, or raise; and pictures for them."""
 
 import os
 import signal
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,3 +53,29 @@ def grey_pictures(folder: Path, count: int, *, fatal: tuple[int, ...] = ()) -> l
         pixels = np.full((SIDE, SIDE), FATAL, np.uint8) if place in fatal else noise
         Image.fromarray(pixels).save(path, compress_level=1)
     return paths
+
+
+class FaultError(Exception):
+    """An error as many libraries have them: one that another process cannot make again from its message."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what}: {why}")
+
+
+class LockedError(Exception):
+    """An error that holds a lock, and so cannot be sent to another process."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what}: {why}")
+        self.lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Faulty:
+    """A classifier that raises an error of a class of this module."""
+
+    error: str
+
+    def __call__(self, images: NDArray[np.uint8]) -> Scores:
+        """Raise."""
+        raise {"FaultError": FaultError, "LockedError": LockedError}[self.error]("device 0", f"{len(images)} lost")

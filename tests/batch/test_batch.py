@@ -13,10 +13,11 @@ import pytest
 from pyarrow import parquet
 
 from clips import Actor, at, write_clip
-from deadly import Deadly, grey_pictures
+from deadly import Deadly, Faulty, grey_pictures
 from mien import Predictor
 from mien.batch.run import Batch, Engine
 from mien.detect.whole_image import whole_image
+from mien.errors import RunError
 from processes import stop_mien
 from support import run_mien, tiny_model
 
@@ -180,7 +181,7 @@ def test_progress_shows_a_rate_and_the_time_left(desk: Path) -> None:
     assert "left" in ended.err
 
 
-def deadly_batch(out: Path, photos: Path, classifier: Deadly, *, workers: int = 1) -> Batch:
+def deadly_batch(out: Path, photos: Path, classifier: Deadly | Faulty, *, workers: int = 1) -> Batch:
     predictor = Predictor(classifier, detector=whole_image)
     job = Batch([str(photos)], str(out), predictor=predictor, settings={}, partition=16)
     job.run(Engine(workers=workers))
@@ -211,6 +212,15 @@ def test_a_picture_that_ends_its_readers_is_left_out(tmp_path: Path) -> None:
     assert [each["source"] for each in errors(tmp_path / "out")] == [str(paths[11])]
     assert "all workers that read it ended" in errors(tmp_path / "out")[0]["error"]
     assert [row["source"] for row in rows(tmp_path / "out")] == [str(path) for path in paths if path != paths[11]]
+
+
+@pytest.mark.parametrize("error", ["FaultError", "LockedError"])
+def test_a_fault_that_cannot_be_sent_is_told_all_the_same(tmp_path: Path, error: str) -> None:
+    grey_pictures(tmp_path / "photos", 3)
+    with pytest.raises(RunError, match=rf"^a worker failed: {error}: device 0: 3 lost") as caught:
+        deadly_batch(tmp_path / "out", tmp_path / "photos", Faulty(error))
+    assert "predict_batch" in caught.value.__notes__[0]
+    assert list((tmp_path / "out").glob("rows/*.parquet")) == []
 
 
 def partitions_in(out: Path, count: int) -> Callable[[], bool]:

@@ -6,7 +6,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,7 +17,7 @@ from typing import Any, cast
 from mien.batch.deaths import Attempt, Deaths
 from mien.batch.output import Done
 from mien.batch.plan import Partition
-from mien.batch.worker import Job, work_on
+from mien.batch.worker import Job, sendable, work_on
 from mien.errors import RunError
 
 _TELL_SECONDS = 0.1  # from one item that is told of to the next, where none needs to be known for certain
@@ -212,5 +211,4 @@ def _result(pipe: Connection, job: Job, partition: Partition, attempt: Attempt) 
     try:
         return "done", work_on(job, partition, attempt, on_item=tell)
     except Exception as error:  # noqa: BLE001  # it is raised where it can be shown
-        error.add_note(traceback.format_exc())
-        return "error", error
+        return "error", sendable(error)

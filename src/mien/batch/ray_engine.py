@@ -3,7 +3,6 @@
 import logging
 import os
 import socket
-import traceback
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from mien.batch.deaths import Deaths
 from mien.batch.output import Done
 from mien.batch.plan import Partition
-from mien.batch.worker import Job, work_on
+from mien.batch.worker import Job, sendable, work_on
 from mien.errors import ExtraError, RunError
 
 # The part of a CPU that an actor reserves. It computes with one thread, and so fills one; but with a whole CPU
@@ -148,8 +147,7 @@ class PartitionActor:
         try:
             return self._work_on(partition), None
         except Exception as error:  # noqa: BLE001  # it is raised where it can be shown
-            error.add_note(traceback.format_exc())
-            return None, error
+            return None, sendable(error)
 
     def _work_on(self, partition: Partition) -> Done:
         done = self._job.output().read_done(partition.name)

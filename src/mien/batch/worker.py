@@ -1,6 +1,8 @@
 """The work on one partition, in whichever process: read its inputs, predict, and write its rows as one file."""
 
 import io
+import pickle
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -15,7 +17,7 @@ from mien.batch.plan import Partition
 from mien.batch.reading import Item, local_video, read_items
 from mien.batch.storage import storage_of
 from mien.batch.tables import TableColumns
-from mien.errors import DataError, ModelError
+from mien.errors import DataError, ModelError, RunError
 from mien.io.frame import ALL_FRAMES, FrameSelection
 from mien.io.image import read_picture
 from mien.io.parquet_rows import parquet_rows
@@ -92,6 +94,18 @@ def work_on(job: Job, partition: Partition, attempt: Attempt | None = None, *, o
         table.note(done.note())
     job.output().write_partition(done, content.getvalue())
     return done
+
+
+def sendable(error: Exception) -> Exception:
+    """Return an error with its traceback as a note; as a RunError where another process could not take it as it is."""
+    trace = "".join(traceback.format_exception(error))
+    error.add_note(trace)
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301  # our own; many libraries' errors fail at either
+    except Exception:  # noqa: BLE001  # whatever its class does
+        error = RunError(f"a worker failed: {type(error).__name__}: {error}")
+        error.add_note(trace)
+    return error
 
 
 def _predict(
