@@ -1,11 +1,13 @@
 """Nets of runs as teachers: asked in each step about the very faces that the student sees, at their own side."""
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 from torch.nn import functional
 
 from mien.errors import RunError
@@ -13,9 +15,10 @@ from mien.labels import EXPRESSIONS
 from mien.train import Recipe, train
 from mien.train.inputs.batch import Batch
 from mien.train.inputs.views import augment_pair
+from mien.train.nets import FaceNet
 from mien.train.recipe_toml import parse_recipe
 from mien.train.run.epoch import EpochTrainer
-from mien.train.run.trained_net import load_torch_teachers, load_trained_net
+from mien.train.run.trained_net import TorchTeachers, load_torch_teachers, load_trained_net
 from mien.types import FaceSet
 from support import ONE_THREAD, train_and_valid
 
@@ -105,6 +108,27 @@ def test_weights_of_teachers(teachers: list[Path]) -> None:
     torch.testing.assert_close(both(seen), (alone[0] + alone[1]) / 2)
     both.weights = [0.25, 0.75]
     torch.testing.assert_close(both(seen), 0.25 * alone[0] + 0.75 * alone[1])
+
+
+class Elsewhere(nn.Module):
+    """A net on another device than the faces; its answers come from the CPU, since `meta` holds no numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1, device="meta"))
+        self.seen: list[str] = []
+
+    def forward(self, faces: torch.Tensor) -> torch.Tensor:
+        """Note where the faces are."""
+        self.seen.append(faces.device.type)
+        return torch.zeros(len(faces), 7)
+
+
+def test_teachers_get_the_faces_where_they_are() -> None:
+    net = Elsewhere()
+    said = TorchTeachers([(cast("FaceNet", net), 48)], name="elsewhere")(torch.zeros(2, 1, 48, 48))
+    assert net.seen == ["meta"]
+    torch.testing.assert_close(said, torch.full((2, 7), 1 / 7))
 
 
 def test_refusals(faces: FaceSet, teachers: list[Path], tmp_path: Path) -> None:

@@ -80,17 +80,17 @@ class TorchTeachers:
 
     @torch.no_grad()
     def __call__(self, faces: Tensor) -> Tensor:
-        """(B, 1, 48, 48) float32 in 0 to 255 -> (B, classes) float32, probabilities."""
+        """(B, 1, 48, 48) float32 in 0 to 255 -> (B, classes) float32, probabilities, where the faces are."""
         total: Tensor | float = 0.0
         for (net, side), weight in zip(self.nets, self.weights, strict=True):
-            seen = faces
+            seen, device = faces, next(net.parameters()).device  # several GPUs, and Apple's, get faces from the CPU
             if side != FACE_SIDE:
                 seen = functional.interpolate(faces, size=(side, side), mode="bilinear", align_corners=False)
             with self.autocast():
-                logits = net(seen.contiguous(memory_format=torch.channels_last))
+                logits = net(seen.to(device).contiguous(memory_format=torch.channels_last))
             total = total + weight * torch.softmax(logits.float(), dim=1)
         assert isinstance(total, Tensor)  # noqa: S101  # there is one net or more
-        return total
+        return total.to(faces.device)
 
 
 def load_torch_teachers(
