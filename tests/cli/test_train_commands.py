@@ -66,7 +66,7 @@ def test_ctrl_c_says_where_it_stands(command: list[str], tmp_path: Path, monkeyp
     ended = run_mien(*command)
     assert ended.code == 130
     assert ended.err.splitlines()[1:] == [
-        f"stopped in epoch 2 of 3; the 1 before are safe in {tmp_path / 'run'}: go on with --resume"
+        f"stopped in epoch 2 of 3; the first 1 are safe in {tmp_path / 'run'}: go on with --resume"
     ]
     monkeypatch.setattr(TrainingState, "step", whole)
     resumed = run_mien(*command, "--resume")

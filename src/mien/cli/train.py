@@ -159,8 +159,8 @@ def _finish(run: "Run") -> None:
     try:
         _show_epochs(run)
     except KeyboardInterrupt:
-        done = len(run.epochs)
-        remark(f"stopped in epoch {done + 1} of {epochs}; the {done} before are safe in {run.out}: go on with --resume")
+        safe = f"the first {run.saved_count} are safe in {run.out}: go on with --resume"
+        remark(f"stopped in epoch {len(run.epochs) + 1} of {epochs}; {safe}")
         raise
     done = len(run.epochs)
     if run.out_of_time:

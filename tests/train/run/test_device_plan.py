@@ -4,8 +4,9 @@ The same code runs here on the processor by a GPU's plan, and on tensors that on
 """
 
 import dataclasses
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from mien.train.loss.objective import Objective
 from mien.train.optim.optimizers import make_optimizer
 from mien.train.optim.weight_average import WeightAverage
 from mien.train.recipe_toml import parse_recipe
-from mien.train.run.checkpoint import load_checkpoint
+from mien.train.run.checkpoint import Epoch, load_checkpoint
 from mien.train.run.device_plan import DevicePlan
 from mien.types import FaceSet
 from support import ONE_THREAD, train_and_valid
@@ -107,6 +108,28 @@ def test_several_steps_at_once_learn_as_well(faces: FaceSet, tmp_path: Path) -> 
     assert [epoch.train_loss for epoch in both[0]] == [epoch.train_loss for epoch in both[1]]
     augmented = list(by_plan(LIKE_A_GPU, faces, tmp_path / "augmented", 'augment.mix="cutmix"'))
     assert augmented[-1].train_loss < augmented[0].train_loss
+
+
+def test_a_run_tells_which_epochs_are_on_disk(faces: FaceSet, tmp_path: Path) -> None:
+    """An interrupt within an epoch loses those that are not saved; between two epochs it loses none."""
+
+    def interrupt(_epochs: float, _loss: float, _pace: float) -> None:
+        raise KeyboardInterrupt
+
+    run = by_plan(LIKE_A_GPU, faces, tmp_path / "within")
+    epochs = iter(run)
+    next(epochs)
+    run.on_step = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        next(epochs)
+    assert (len(run.epochs), run.saved_count) == (1, 0)
+    assert not (tmp_path / "within" / "last.safetensors").exists()
+    run = by_plan(LIKE_A_GPU, faces, tmp_path / "between")
+    epochs = cast("Generator[Epoch]", iter(run))
+    next(epochs)
+    epochs.close()
+    assert (len(run.epochs), run.saved_count) == (1, 1)
+    assert by_plan(LIKE_A_GPU, faces, tmp_path / "between", resume=True).saved_count == 1
 
 
 def test_the_best_epoch_is_on_disk_although_few_are_saved(

@@ -186,5 +186,5 @@ class EpochTrainer:
     def check_finite(self, loss: float, index: int) -> None:
         """Raise RunError where the loss of an epoch, counted from 0, is no number."""
         if not math.isfinite(loss):
-            safe = "; the epochs before are safe" if index else ""
+            safe = "; the epochs before are safe" if index and not self.plan.save_seconds else ""
             raise RunError(f"the loss is {loss} in epoch {index + 1}: lower optim.lr, in another folder{safe}")

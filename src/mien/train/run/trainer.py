@@ -106,6 +106,7 @@ def train(
     trainer = EpochTrainer(recipe, chosen, state, objective, plan, teacher=taught.of_batches if taught else None)
     run = Run(recipe, chosen, run_dir, state, trainer)
     run.epochs = saved.epochs if saved else []
+    run.saved_count = len(run.epochs)
     run.time_limit, run.on_step, run.remark = TimeLimit(minutes), on_step, remark
     return run
 
@@ -127,8 +128,9 @@ class Run:
     On a single GPU, where an epoch may take less than a second, it is on disk within `DevicePlan.save_seconds`, and
     at the latest when the iteration ends.
 
-    `epochs`, `best`, `finished`, `out_of_time` and `next_epoch_seconds` say where it stands; `remark` is what was
-    changed in the recipe to fit the faces, or empty. `on_step` may be set at any time.
+    `epochs`, `best`, `finished`, `out_of_time` and `next_epoch_seconds` say where it stands; `saved_count`, how many of
+    the epochs are on disk, as the first process knows; `remark`, what was changed in the recipe to fit the faces, or
+    nothing. `on_step` may be set at any time.
     """
 
     def __init__(
@@ -137,6 +139,7 @@ class Run:
         self.recipe, self.faces, self.run_dir, self.state, self.trainer = recipe, faces, run_dir, state, trainer
         self.objective = trainer.objective
         self.epochs: list[Epoch] = []
+        self.saved_count = 0
         self.time_limit, self.remark = TimeLimit(0), ""
         self.on_step: OnStep | None = None
         self.out, self.fabric, self.class_names = run_dir.path, state.fabric, faces.train.class_names
@@ -149,7 +152,10 @@ class Run:
         return f"<Run {self.out}: {len(self.epochs)} of {self.recipe.optim.epochs} epochs>"
 
     def __iter__(self) -> Iterator[Epoch]:
-        """Train the epochs that are left. A killed process loses the epoch that it was in, and nothing else."""
+        """Train the epochs that are left.
+
+        A process that is killed or interrupted loses the epoch that it was in, and those that are not saved yet.
+        """
         if self._torn:
             raise RunError(f"this run was interrupted in the middle of an epoch: go on with {self.out} by resume")
         with ExitStack() as lock:
@@ -230,6 +236,7 @@ class Run:
     def _save(self, epochs: list[Epoch]) -> None:
         self.run_dir.save(Checkpoint(self.state.tensors(), epochs, self.run_dir.facts, self._scaler()), best=self._best)
         self._best, self._unsaved, self._saved_at = None, False, time.monotonic()
+        self.saved_count = len(epochs)
 
     def _scaler(self) -> dict[str, int | float]:
         return self.fabric.strategy.precision.state_dict()
