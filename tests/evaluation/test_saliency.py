@@ -1,5 +1,6 @@
 """Saliency of classifiers that look where it is known, and of a real model with and without its weights."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from mien.classify.onnx import OnnxClassifier, shipped
 from mien.detect.align import crop_faces
 from mien.detect.yunet import YuNet
 from mien.errors import DataError
-from mien.evaluation.saliency import Method, Saliency, explain, faithfulness, smooth_masks
+from mien.evaluation.saliency import Faithfulness, Method, Saliency, explain, faithfulness, smooth_masks
 from mien.labels import EXPRESSIONS
 from mien.types import Scores
 from support import drawn_faces
@@ -136,3 +137,20 @@ def test_what_cannot_be_explained_is_refused() -> None:
     with pytest.raises(DataError, match="masks must be 2 or more, got 1"):
         explain(blind, FACE, masks=1)
     assert explain(blind, FACE, expression="Sadness").expression == "sad"
+
+
+@pytest.mark.parametrize(
+    ("own", "blob", "chance", "verdict"),
+    [
+        ((0.3, 0.8), (0.4, 0.9), (0.4, 0.7), "no better than a blob in the middle"),
+        ((0.3, 0.8), (0.4, 0.6), (0.2, 0.9), "no better than random maps"),
+        ((0.3, 0.88), (0.37, 0.93), (0.8, 0.6), "better than chance and than the middle"),
+    ],
+)
+def test_the_verdict_names_what_the_map_was_no_better_than(
+    own: tuple[float, float], blob: tuple[float, float], chance: tuple[float, float], verdict: str
+) -> None:
+    found = explain(blind, FACE, masks=2)
+    told = replace(found, faithfulness=Faithfulness(*own), of_blob=Faithfulness(*blob), of_random=Faithfulness(*chance))
+    assert told.verdict == verdict
+    assert told.is_meaningful == verdict.startswith("better")

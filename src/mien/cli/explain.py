@@ -115,14 +115,14 @@ def _show(saliency: Saliency, which: str) -> None:
     say(f"{which}: {_answer(saliency)}" + ("" if named == saliency.expression else f" (the model says {named})"))
     say(_where(saliency))
     say()
-    shown = table("test", "deletion", "insertion")
+    shown = table("test", "deletion", "insertion", "insertion - deletion")
     tests = (
         ("this map", saliency.faithfulness),
         ("a centred blob", saliency.of_blob),
         ("random maps", saliency.of_random),
     )
     for name, test in tests:
-        add_row(shown, [name, f"{test.deletion:.3f}", f"{test.insertion:.3f}"])
+        add_row(shown, [name, f"{test.deletion:.3f}", f"{test.insertion:.3f}", f"{test.gain:+.3f}"])
     stdout.print(shown)
     say()
     say(_verdict(saliency))
@@ -135,7 +135,8 @@ def _drawn(saliency: Saliency, which: str) -> NDArray[np.uint8]:
         f"for it: {upper:.0%} upper, {middle:.0%} middle, {lower:.0%} lower third",
         f"deletion {own.deletion:.2f} (blob {blob.deletion:.2f}, random {random.deletion:.2f}), low is good",
         f"insertion {own.insertion:.2f} (blob {blob.insertion:.2f}, random {random.insertion:.2f}), high is good",
-        f"the map is {saliency.verdict}",
+        f"insertion - deletion {own.gain:+.2f} (blob {blob.gain:+.2f}, random {random.gain:+.2f})",
+        f"by this, the map is {saliency.verdict}",
     )
     words = HeatMapWords(
         title=f"{_answer(saliency)}: what speaks for it ({which}, {saliency.model})",
@@ -161,5 +162,5 @@ def _where(saliency: Saliency) -> str:
 
 def _verdict(saliency: Saliency) -> str:
     if saliency.is_meaningful:
-        return f"The map is {saliency.verdict}: it shows areas that {saliency.model} relies on."
-    return f"The map is {saliency.verdict}: do not read it."
+        return f"By insertion minus deletion, the map is {saliency.verdict}: {saliency.model} relies on what it shows."
+    return f"By insertion minus deletion, the map is {saliency.verdict}: do not read it."

@@ -97,7 +97,10 @@ class Saliency:
     @property
     def verdict(self) -> str:
         """Say in a few words whether the map means anything."""
-        return "better than chance and than the middle" if self.is_meaningful else "no better than a blob in the middle"
+        if self.is_meaningful:
+            return "better than chance and than the middle"
+        beaten_by_blob = self.faithfulness.gain <= self.of_blob.gain
+        return "no better than a blob in the middle" if beaten_by_blob else "no better than random maps"
 
     @property
     def thirds(self) -> tuple[float, float, float]:
