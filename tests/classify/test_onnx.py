@@ -221,14 +221,14 @@ def test_a_flaw_of_a_model_file_is_named_when_it_is_opened(tmp_path: Path, flaw:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "is empty"),
+        (b"", "got an empty file"),
         (b"\x80\x02}q\x00.", "pickle"),
         (b"PK\x03\x04....", "zip archive"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         (b"<!DOCTYPE html>", "web page"),
         (b"\x1c\x00\x00\x00TFL3....", "TensorFlow Lite"),
         (b'\x08\x00\x00\x00\x00\x00\x00\x00{"a": 1}', "safetensors"),
-        (b"garbage" * 100, "what is text"),
+        (b"garbage" * 100, "got text"),
         (b"\xffgarbage" * 100, "a damaged or other one"),
         (bytes(1000), "a damaged or other one"),
     ],

@@ -227,7 +227,7 @@ def test_evaluate_takes_the_split_that_is_asked_for() -> None:
         (["tiny.onnx", "nothing.npz"], 1, "mien: cannot read nothing.npz"),
         (["tiny.onnx", "other.onnx"], 1, "mien: other.onnx is no file of faces"),
         (["faces.npz", "tiny.onnx"], 2, "FACES: comes last, as in: mien evaluate swift faces.npz"),
-        (["faces.npz", "faces.npz"], 1, "mien: faces.npz must be a model file, got what is a zip archive"),
+        (["faces.npz", "faces.npz"], 1, "mien: faces.npz must be a model file, got a zip archive"),
         (["tinny", "faces.npz"], 1, "mien: no file and no model that ships is named tinny"),
         (["tiny.onnx", "faces.npz", "--split", "test"], 1, "mien: faces.npz has no labels for --split test"),
         (["tiny.onnx", "faces.npz", "--out", "photo.jpg"], 1, "mien: a report's name must end in .json, got photo.jpg"),
@@ -312,10 +312,10 @@ def test_show_faces(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"<html>", "what is a web page"),
+        (b"<html>", "got a web page"),
         (b"PK\x03\x04 but no more", "is damaged"),
-        (b"\x89PNG\r\n\x1a\n", "what is a PNG picture"),
-        (b"who knows", "what is text"),
+        (b"\x89PNG\r\n\x1a\n", "got a PNG picture"),
+        (b"who knows", "got text"),
         (b"\x08who knows", "a damaged or other one"),
     ],
 )

@@ -81,6 +81,13 @@ def test_an_old_option_names_the_new_one(words: list[str], new: str) -> None:
             "'mirrored' is not one of 'none', 'mirror', 'five-crop', 'ten-crop'",
         ),
         (["predict", "a.jpg", "--drew", "x"], "No such option: --drew"),
+        (["export", "swift", "-o", "m.onnx", "--int8"], "--int8: needs faces: add --calibrate FACES; see"),
+        (
+            ["export", "swift", "-o", "m.onnx", "--calibrate", "f"],
+            "--calibrate: is for files in 8 bits: add --int8; see",
+        ),
+        (["evaluate", "swift", "f.npz", "--html"], "Option '--html' requires an argument; see `mien evaluate --help`"),
+        (["data", "audit", "f.npz", "-o"], "Option '-o' requires an argument; see `mien data audit --help`"),
         (["train"], "Missing argument 'RECIPE'; see `mien train --help`"),
         (["train", "a.toml", "-o", "run"], "Missing option '--faces'; see `mien train --help`"),
         (["predict", "a.jpg", "--device", "gpu"], "'gpu' is not one of 'auto', 'cpu', 'cuda'"),
@@ -135,7 +142,7 @@ def test_a_recipe_is_shown_and_is_no_model(tmp_path: Path) -> None:
     said = run_mien("predict", recipe, "-m", recipe)
     assert (said.code, said.err.partition(";")[0]) == (
         1,
-        f"mien: {recipe} must be a model file, got what is text, such as a recipe",
+        f"mien: {recipe} must be a model file, got text, such as a recipe",
     )
     recipe.write_text("lr 0.1")
     assert f"{recipe} is not TOML" in run_mien("show", recipe).err
@@ -206,7 +213,10 @@ def test_a_training_that_cannot_begin_is_refused_first(tmp_path: Path, monkeypat
         (["train", "r.toml", "--faces", "f.npz", "-o", "file/run"], "cannot make the folder file/run: file is a file"),
         (["study", "r.toml", "--faces", "f.npz", "-o", "file/run"], "cannot make the folder file/run: file is a file"),
         (["data", "show", "."], ". is a folder; make a file of faces of it with: mien data import . -o faces.npz"),
-        (["export", "run", "-o", "m.onnx"], "run must be the folder of a run, as mien train makes it"),
+        (
+            ["export", "run", "-o", "m.onnx"],
+            "run must be the folder of a run, as mien train makes it; only --int8 takes a model, too",
+        ),
     ):
         said = run_mien(*words)
         assert (said.code, said.out, said.err) == (1, "", f"mien: {message}\n")

@@ -17,7 +17,7 @@ _KINDS: tuple[tuple[bytes, str], ...] = (
 def kind_of(head: bytes) -> str | None:
     """Return what a file is that starts with `head` (at least its first 16 bytes), or None where it may be ONNX."""
     if not head:
-        return "empty"
+        return "an empty file"
     if head[4:8] == b"TFL3":
         return "a TensorFlow Lite model"
     if head[8:9] == b"{" and head[4:8] == bytes(4):

@@ -175,7 +175,7 @@ def _read(path: Path) -> bytes:
             head = file.read(64)
             kind = kind_of(head)
             if kind is not None:
-                raise ModelError(f"{path} must be a model file, got what is {kind}; {ADVICE}")
+                raise ModelError(f"{path} must be a model file, got {kind}; {ADVICE}")
             return head + file.read()
     except OSError as error:
         raise ModelError(f"cannot read the model {path}: {error.strerror or error}") from error

@@ -131,7 +131,10 @@ def slices_table(slices: SliceReport) -> Table:
 
 def worst_text(slices: SliceReport) -> str:
     """Name the groups on which the model is worse than on the rest."""
-    lines = [f"Groups are judged by {'people' if slices.truth == 'votes' else 'the labels'}."]
+    lines = [
+        f"Groups are judged by {'people' if slices.truth == 'votes' else 'the labels'}.",
+        "A group is better or worse only where chance is ruled out for all at once.",
+    ]
     small = sum(group.verdict == TOO_FEW for group in slices.groups)
     if small:
         have = "has" if small == 1 else "have"

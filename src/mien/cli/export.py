@@ -86,13 +86,15 @@ def export(
     mien export swift -o small.onnx --int8 --calibrate faces.npz
     """
     require_writable(out, inputs=(faces, run, calibrate))
-    if int8 != (calibrate is not None):
-        raise typer.BadParameter("goes with --calibrate FACES, and this with --int8", param_hint="--int8")
+    if int8 and calibrate is None:
+        raise typer.BadParameter("needs faces: add --calibrate FACES", param_hint="--int8")
+    if calibrate is not None and not int8:
+        raise typer.BadParameter("is for files in 8 bits: add --int8", param_hint="--calibrate")
     if calibrate is not None and not is_dir(run):
         _export_int8(run, out, calibrate, name=name, note=note)
         return
     if not is_dir(run):
-        raise RunError(f"{run} must be the folder of a run, as mien train makes it")
+        raise RunError(f"{run} must be the folder of a run, as mien train makes it; only --int8 takes a model, too")
     loaded = load_faces(faces) if faces else None
     with TemporaryDirectory() as folder, progress_bar("Exporting"):
         whole = Path(folder) / out.name if calibrate else out

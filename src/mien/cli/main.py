@@ -2,6 +2,7 @@
 
 import inspect
 import io
+import itertools
 import logging
 import os
 import signal
@@ -237,7 +238,12 @@ def _end(message: str, code: int) -> None:
 def _called(error: typer.TyperException) -> str:
     """The command that was called: `mien predict`."""
     context = getattr(error, "ctx", None)
-    return "mien" if context is None else str(context.command_path)
+    if context is not None:
+        return str(context.command_path)
+    words = " ".join(itertools.takewhile(lambda word: not word.startswith("-"), sys.argv[1:]))
+    names = [each.name for each in COMMANDS] + [f"data {each.name}" for each in DATA_COMMANDS]
+    called = [name for name in names if f"{words} ".startswith(f"{name} ")]  # an option without its value: no context
+    return f"mien {max(called, key=len)}" if called else "mien"
 
 
 def _refuse_renamed_options(words: list[str]) -> None:
