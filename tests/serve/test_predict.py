@@ -11,10 +11,14 @@ from importlib.resources import files
 import httpx
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
+from mien.detect.whole_image import whole_image
+from mien.errors import DataError
 from mien.serve.app import create_app
+from mien.types import Scores
 from serving import Client, png, portrait
 from support import run_mien, tiny_model
 
@@ -77,6 +81,37 @@ def test_pictures_of_many_requests_are_read_together(client: Client) -> None:
     assert samples["mien_batch_count"] < 6
     assert samples["mien_responses_total"] == 12
     assert samples["mien_pictures_inside"] == 0
+
+
+class Picky:
+    """A classifier that fails where one of the faces is bright."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __call__(self, images: NDArray[np.uint8]) -> Scores:
+        """Classify (N, 48, 48) uint8 faces, or raise."""
+        if (images.mean(axis=(1, 2)) > 200).any():
+            raise self.error
+        return Scores(np.full((len(images), 7), 1 / 7, np.float32))
+
+
+@pytest.mark.parametrize(("error", "status"), [(DataError("too bright"), 422), (ValueError("too bright"), 500)])
+def test_a_picture_that_fails_fails_no_other_request(
+    error: Exception, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.serve.batching.WAIT", 0.5)  # seconds: they meet on a busy machine, too
+    noise = np.random.default_rng(0).integers(0, 50, (48, 48), dtype=np.uint8)
+    bodies = [png(noise + level) for level in (np.uint8(50), np.uint8(205), np.uint8(60))]
+
+    async def crowd(http: httpx.AsyncClient) -> tuple[list[int], str]:
+        answers = await asyncio.gather(*(http.post("/v1/predict", content=body) for body in bodies))
+        return [answer.status_code for answer in answers], (await http.get("/metrics")).text
+
+    client = Client(create_app(Picky(error), detector=whole_image, workers=1))
+    statuses, counts = client.talk(crowd)
+    assert statuses == [200, status, 200]
+    assert "mien_batch_count 1.0" in counts  # else they did not meet
 
 
 def test_the_model_is_described(client: Client) -> None:

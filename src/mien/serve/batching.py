@@ -45,6 +45,7 @@ class Answer:
 
 
 _Place = tuple[SentPicture, "asyncio.Future[Answer]"]
+_Decoded = tuple[int, NDArray[np.uint8]]  # the place of a picture in its batch, and its pixels
 
 
 class Batcher:
@@ -151,18 +152,29 @@ class Batcher:
         """Return the answer of each picture, or the error of one that cannot be read."""
         outcomes: dict[int, Answer | Exception] = {}
         for group in self._groups(sent, outcomes):
-            pictures = [picture for _, picture in group]
-            predictions = self._predictor.predict_batch(pictures, sources=[sent[place].source for place, _ in group])
-            for (place, picture), prediction in zip(group, predictions, strict=True):
-                annotated = _jpeg(draw(picture, prediction)) if sent[place].annotate else None
-                outcomes[place] = Answer(prediction, picture.shape[1], picture.shape[0], annotated)
+            outcomes |= self._read_group(sent, group)
         return [outcomes[place] for place in range(len(sent))]
 
-    def _groups(
-        self, sent: Sequence[SentPicture], outcomes: dict[int, Answer | Exception]
-    ) -> Iterator[list[tuple[int, NDArray[np.uint8]]]]:
+    def _read_group(self, sent: Sequence[SentPicture], group: Sequence[_Decoded]) -> dict[int, Answer | Exception]:
+        """Return the outcomes by place; where reading them together fails, each is read by itself: one is at fault."""
+        pictures = [picture for _, picture in group]
+        try:
+            predictions = self._predictor.predict_batch(pictures, sources=[sent[place].source for place, _ in group])
+            return {
+                place: _answer(sent[place], picture, prediction)
+                for (place, picture), prediction in zip(group, predictions, strict=True)
+            }
+        except Exception as error:  # noqa: BLE001  # it is told to the one who sent the picture, and to nobody else
+            if len(group) == 1:
+                return {group[0][0]: error}
+        outcomes: dict[int, Answer | Exception] = {}
+        for each in group:
+            outcomes |= self._read_group(sent, [each])
+        return outcomes
+
+    def _groups(self, sent: Sequence[SentPicture], outcomes: dict[int, Answer | Exception]) -> Iterator[list[_Decoded]]:
         """Decode the pictures, and yield them in groups that fit in memory; what cannot be read is an outcome."""
-        group: list[tuple[int, NDArray[np.uint8]]] = []
+        group: list[_Decoded] = []
         for place, one in enumerate(sent):
             try:
                 group.append((place, read_picture(one.content, max_pixels=self._limits.pixels)))
@@ -173,6 +185,11 @@ class Batcher:
                 group = []
         if group:
             yield group
+
+
+def _answer(sent: SentPicture, picture: NDArray[np.uint8], prediction: Prediction) -> Answer:
+    annotated = _jpeg(draw(picture, prediction)) if sent.annotate else None
+    return Answer(prediction, picture.shape[1], picture.shape[0], annotated)
 
 
 def _jpeg(picture: NDArray[np.uint8]) -> bytes:
