@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mien.errors import DataError
 from mien.metrics import Proportion, difference_interval
 
-NOTABLE = 0.10  # a gap that matters: faces that cannot rule one out are too few
+NOTABLE = 0.10  # a gap that matters: where the interval reaches further to either side, faces are too few
 WORSE, BETTER, ALIKE, TOO_FEW = "worse", "better", "no clear gap", "too few faces"
 
 
@@ -79,8 +79,8 @@ class Group:
     interval
         The 95% interval of the gap.
     verdict
-        `worse` or `better` than the rest; `too few faces`, where a gap of ten points cannot be ruled out; or
-        `no clear gap`.
+        `worse` or `better` than the rest; `too few faces`, where the interval reaches more than ten points to either
+        side of its middle; or `no clear gap`.
     """
 
     slice: str
