@@ -1,8 +1,7 @@
 """The figures that a model's card holds, measured on a split of faces."""
 
-from mien import metrics
 from mien.classify.tta import Mirrored
-from mien.evaluation.evaluate import evaluate, score_faces
+from mien.evaluation.evaluate import evaluate
 from mien.evaluation.robustness import SAMPLE, robustness
 from mien.types import Classifier, FaceSet, Progress
 
@@ -39,8 +38,7 @@ def card_figures(
     recalls = [("", report.recall)]
     if report.ferplus is not None:
         recalls.append(("people_", report.ferplus.recall))
-        clear = chosen[chosen.plurality >= 0]
-        figures[f"{split}_people_ece"] = metrics.ece(clear.plurality, score_faces(classifier, clear))
+        figures[f"{split}_people_ece"] = report.ferplus.ece
     for by, recall in recalls:
         each = zip(report.class_names, recall.tolist(), strict=True)
         figures |= {f"{split}_{by}recall_{name}": value for name, value in each}
