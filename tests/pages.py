@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -31,13 +32,23 @@ def browsing_with_camera(folder: Path, *flags: str) -> Iterator[webdriver.Chrome
         yield driver
 
 
+def open_page(driver: webdriver.Chrome, address: str) -> None:
+    """Open a page anew, and wait until its program listens: it says its promise then."""
+    driver.get("about:blank")  # or the driver may take the page that it shows already for the new one
+    driver.get(address)
+    WebDriverWait(driver, 60, 0.05).until(lambda _: driver.find_element(By.ID, "promise").text)
+
+
 def wait_for_status(page: webdriver.Chrome, words: str) -> str:
     """Wait until the status line says this, and return it."""
 
     def line(driver: webdriver.Chrome) -> str:
         return str(driver.find_element(By.ID, "status").text)
 
-    WebDriverWait(page, 120, 0.1).until(lambda driver: words in line(driver), words)
+    try:
+        WebDriverWait(page, 60, 0.1).until(lambda driver: words in line(driver))
+    except TimeoutException as late:
+        raise AssertionError(f"the status should say {words!r}, and says {line(page)!r}") from late
     return line(page)
 
 

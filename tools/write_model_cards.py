@@ -16,6 +16,7 @@ from pathlib import Path
 
 import onnx
 
+from mien.classify.abstain import without_thresholds
 from mien.classify.card import ModelCard
 from mien.classify.card_page import card_markdown
 from mien.classify.onnx import OnnxClassifier
@@ -40,7 +41,8 @@ def page(file: Path) -> str:
 def measure(file: Path, faces: FaceSet) -> ModelCard:
     """Measure a model file anew on the valid faces, and write the figures into its card."""
     classifier = OnnxClassifier(file)
-    kept = {name: value for name, value in classifier.card.scores.items() if name not in _OLD}
+    scores = without_thresholds(classifier.card.scores)
+    kept = {name: value for name, value in scores.items() if name not in _OLD}
     figures = card_figures(classifier, faces, corrupt=True)
     card = replace(classifier.card, scores=kept, measured_on=faces.hash).with_scores(**figures)
     if not card.question:  # an older file, of the only question that there was

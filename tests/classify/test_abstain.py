@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import mien
-from mien.classify.abstain import Abstaining
+from mien.classify.abstain import Abstaining, coverage_name, threshold_name
 from mien.errors import ModelError
+from mien.evaluation.card_figures import card_figures
 from mien.types import Scores
-from support import random_faces, run_mien, tiny_model
+from support import random_faces, run_mien, tiny_model, train_and_valid
 
 
 def stairs(images: NDArray[np.uint8]) -> Scores:
@@ -55,6 +56,33 @@ def test_without_a_threshold_it_says_what_to_do(tmp_path: Path) -> None:
     for more in (["--tta", "mirror"], ["-m", str(model)], ["--prior", "uniform"]):
         refused = run_mien(*command, *more)
         assert (refused.code, "goes with one model" in refused.err) == (2, True), refused.err
+
+
+@pytest.mark.parametrize(("wrong", "known"), [(0.0, {0.05, 0.1, 0.15, 0.2}), (0.12, {0.15, 0.2}), (1.0, set())])
+def test_a_measured_model_knows_when_to_abstain(wrong: float, known: set[float]) -> None:
+    faces = train_and_valid(14, 700)
+    labels = dict(zip((image.tobytes() for image in faces.images), faces.labels.tolist(), strict=True))
+
+    def planted(images: NDArray[np.uint8]) -> Scores:
+        """Right, but for a share of the faces, and always as sure."""
+        truth = np.array([labels.get(image.tobytes(), 0) for image in images])
+        slips = np.random.default_rng(int(images.sum())).random(len(images)) < wrong
+        probs = np.full((len(images), 7), 0.02, np.float32)
+        probs[np.arange(len(images)), (truth + slips) % 7] = 0.88
+        return Scores(probs)
+
+    figures = card_figures(planted, faces)
+    for error in (0.05, 0.1, 0.15, 0.2):
+        assert (threshold_name(error) in figures) == (error in known)
+        assert figures.get(coverage_name(error), 1) == 1
+
+
+@pytest.mark.parametrize("name", ["swift", "swift-nano", "swift-fer2013"])
+def test_the_models_that_ship_know_when_to_abstain(name: str) -> None:
+    model = mien.load(name)
+    surely = Abstaining(model, max_error=0.1)
+    assert 0.5 < surely.threshold < 0.9
+    assert 0.3 < model.card.scores[coverage_name(0.1)] < 0.95
 
 
 def test_it_bears_the_name_of_its_classifier() -> None:

@@ -20,7 +20,16 @@ from selenium.webdriver.support.ui import WebDriverWait
 from browser import console_errors, requested
 from clips import Actor, along, at, write_clip
 from mien.labels import COLOURS
-from pages import PORTRAIT, browsing_with_camera, choose, downloaded, saved_rows, summaries, wait_for_status
+from pages import (
+    PORTRAIT,
+    browsing_with_camera,
+    choose,
+    downloaded,
+    open_page,
+    saved_rows,
+    summaries,
+    wait_for_status,
+)
 from serving import png, portrait, serving
 from support import run_mien
 
@@ -73,7 +82,7 @@ def browser(folder: Path) -> Iterator[webdriver.Chrome]:
 def page(browser: webdriver.Chrome, address: str) -> Iterator[webdriver.Chrome]:
     """The page, newly opened; in the end nothing stands on its console."""
     console_errors(browser)
-    browser.get(address)
+    open_page(browser, address)
     yield browser
     assert console_errors(browser) == []
 

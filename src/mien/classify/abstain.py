@@ -1,5 +1,6 @@
 """A classifier that says when not to believe it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,8 @@ from mien.classify.ensemble import classifier_name
 from mien.errors import ModelError
 from mien.types import Classifier, Scores
 
-_THRESHOLD = "confidence_for_error_"  # and the error: the name of a threshold among a card's scores
+# And the error: the names, among a card's scores, of a threshold and of the share of answers that it keeps.
+_THRESHOLD, _COVERAGE = "confidence_for_error_", "coverage_for_error_"
 
 
 class Abstaining:
@@ -52,6 +54,16 @@ class Abstaining:
 def threshold_name(max_error: float) -> str:
     """Return the name of the threshold for an error rate among a card's scores."""
     return f"{_THRESHOLD}{max_error:g}"
+
+
+def coverage_name(max_error: float) -> str:
+    """Return the name, among a card's scores, of the share of answers that the threshold for an error rate keeps."""
+    return f"{_COVERAGE}{max_error:g}"
+
+
+def without_thresholds(scores: Mapping[str, float]) -> dict[str, float]:
+    """Return a card's scores without its thresholds, which hold for the probabilities that they were fitted on."""
+    return {name: value for name, value in scores.items() if not name.startswith((_THRESHOLD, _COVERAGE))}
 
 
 def _card_threshold(classifier: Classifier, max_error: float) -> float:

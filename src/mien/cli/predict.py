@@ -168,7 +168,7 @@ def predict(
             "--max-error",
             panel=THRESHOLDS,
             metavar="SHARE",
-            help="Write `uncertain` where more answers than this would be wrong; for models of `mien calibrate`.",
+            help="Write `uncertain` where more answers than this would be wrong: 0.05, 0.1, 0.15 or 0.2.",
             min=0,
             max=1,
         ),

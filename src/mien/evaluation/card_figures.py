@@ -1,8 +1,14 @@
 """The figures that a model's card holds, measured on a split of faces."""
 
+import math
+from collections.abc import Iterable
+
+from mien.classify.abstain import coverage_name, threshold_name
 from mien.classify.tta import Mirrored
-from mien.evaluation.evaluate import evaluate
+from mien.evaluation.evaluate import evaluate, score_faces
 from mien.evaluation.robustness import SAMPLE, robustness
+from mien.evaluation.selective import MAX_ERRORS, ErrorThreshold, fit_threshold
+from mien.evaluation.truth import find_truth
 from mien.types import Classifier, FaceSet, Progress
 
 
@@ -42,6 +48,17 @@ def card_figures(
     for by, recall in recalls:
         each = zip(report.class_names, recall.tolist(), strict=True)
         figures |= {f"{split}_{by}recall_{name}": value for name, value in each}
+    truth = find_truth(chosen, classifier)
+    probs = score_faces(classifier, chosen[truth.known])
+    right = probs.argmax(axis=1) == truth.classes[truth.known]
+    figures |= threshold_figures(fit_threshold(right, probs.max(axis=1), max_error=error) for error in MAX_ERRORS)
     if corrupt:
         figures |= robustness(classifier, chosen, sample=sample, progress=progress).card_scores(split)
     return figures
+
+
+def threshold_figures(thresholds: Iterable[ErrorThreshold]) -> dict[str, float]:
+    """Return thresholds as a card holds them, those that keep no answer left out; `Abstaining` reads them."""
+    kept = [each for each in thresholds if math.isfinite(each.confidence)]
+    figures = {threshold_name(each.max_error): each.confidence for each in kept}
+    return figures | {coverage_name(each.max_error): each.coverage for each in kept}

@@ -1,6 +1,5 @@
 """A model file is given honest confidence: temperature and biases in its graph, thresholds in its card."""
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,13 +9,14 @@ import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
 
-from mien.classify.abstain import threshold_name
+from mien.classify.abstain import without_thresholds
 from mien.classify.card import ModelCard
 from mien.classify.onnx import OnnxClassifier, load, shipped
 from mien.data.splits import assign_folds
 from mien.errors import DataError
+from mien.evaluation.card_figures import threshold_figures
 from mien.evaluation.evaluate import score_faces
-from mien.evaluation.selective import ErrorThreshold, fit_threshold
+from mien.evaluation.selective import MAX_ERRORS, ErrorThreshold, fit_threshold
 from mien.io.atomic_write import atomic_write, require_writable
 from mien.labels import parse_expression
 from mien.metrics import ece, nll
@@ -25,7 +25,6 @@ from mien.train.onnx_export.onnx_graph import model_bytes
 from mien.train.run.hold_out import faces_with_answers
 from mien.types import FaceSet, Progress
 
-MAX_ERRORS = (0.05, 0.1, 0.15, 0.2)
 _LEAST = 1e-30  # a probability of 0 has no logarithm
 
 
@@ -110,11 +109,7 @@ def recalibrate(
     right, confidence = after.argmax(axis=1) == labels, after.max(axis=1)
     thresholds = tuple(fit_threshold(right, confidence, max_error=error) for error in MAX_ERRORS)
     figures = {"calibrated_faces": float(len(labels)), "calibrated_ece": ece(labels, after)}
-    for each in thresholds:
-        if math.isfinite(each.confidence):
-            figures[threshold_name(each.max_error)] = each.confidence
-            figures[f"coverage_for_error_{each.max_error:g}"] = each.coverage
-    card = card.with_scores(**figures)
+    card = replace(card, scores=without_thresholds(card.scores)).with_scores(**figures, **threshold_figures(thresholds))
     with atomic_write(out) as part:
         part.write(model_bytes(proto, card))
     calibration, likelihood = (ece(labels, before), ece(labels, after)), (nll(labels, before), nll(labels, after))
