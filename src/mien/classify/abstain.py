@@ -11,6 +11,7 @@ from mien.classify.ensemble import classifier_name
 from mien.errors import ModelError
 from mien.types import Classifier, Scores
 
+MAX_ERRORS = (0.05, 0.1, 0.15, 0.2)  # those that a model's card has thresholds for
 # And the error: the names, among a card's scores, of a threshold and of the share of answers that it keeps.
 _THRESHOLD, _COVERAGE = "confidence_for_error_", "coverage_for_error_"
 

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from mien.classify.abstain import MAX_ERRORS, coverage_name, threshold_name
 from mien.classify.card import ModelCard
 from mien.classify.card_words import FER2013_LICENCE, FER2013_LIMIT, LAW, LIMITS, NO_LICENCE, PURPOSES, USE, paragraphs
 from mien.labels import SPLITS
@@ -155,9 +156,9 @@ def _calibration(card: ModelCard) -> Section:
         for key, title in _own_first(card, _CALIBRATION)
         if (name := f"{split}_{key}") in card.scores
     ]
-    for error in (0.05, 0.1, 0.15, 0.2):
-        if (least := card.scores.get(f"confidence_for_error_{error:g}")) is not None:
-            kept = _percent(card.scores.get(f"coverage_for_error_{error:g}"))
+    for error in MAX_ERRORS:
+        if (least := card.scores.get(threshold_name(error))) is not None:
+            kept = _percent(card.scores.get(coverage_name(error)))
             rows.append([f"confidence from which at most {error:.0%} are wrong", f"{least:.3f}, {kept} of the answers"])
     what = f"The logits are divided by a temperature of {card.temperature:.4g}."
     others = ", ".join(name for name in card.priors if name != card.prior)

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterable
 
-from mien.classify.abstain import coverage_name, threshold_name
+from mien.classify.abstain import MAX_ERRORS, coverage_name, threshold_name
 from mien.classify.tta import Mirrored
 from mien.evaluation.evaluate import evaluate, score_faces
 from mien.evaluation.robustness import SAMPLE, robustness
-from mien.evaluation.selective import MAX_ERRORS, ErrorThreshold, fit_threshold
+from mien.evaluation.selective import ErrorThreshold, fit_threshold
 from mien.evaluation.truth import find_truth
 from mien.types import Classifier, FaceSet, Progress
 

@@ -14,7 +14,6 @@ from mien.errors import DataError
 from mien.metrics import Proportion
 
 DELTA = 0.05  # how often, over draws of the fitting faces, a guarantee may fail
-MAX_ERRORS = (0.05, 0.1, 0.15, 0.2)  # those that a model's card has thresholds for
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
 
-from mien.classify.abstain import without_thresholds
+from mien.classify.abstain import MAX_ERRORS, without_thresholds
 from mien.classify.card import ModelCard
 from mien.classify.onnx import OnnxClassifier, load, shipped
 from mien.data.splits import assign_folds
 from mien.errors import DataError
 from mien.evaluation.card_figures import threshold_figures
 from mien.evaluation.evaluate import score_faces
-from mien.evaluation.selective import MAX_ERRORS, ErrorThreshold, fit_threshold
+from mien.evaluation.selective import ErrorThreshold, fit_threshold
 from mien.io.atomic_write import atomic_write, require_writable
 from mien.labels import parse_expression
 from mien.metrics import ece, nll
