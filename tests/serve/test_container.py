@@ -66,6 +66,7 @@ def test_compose_leaves_the_service_no_rights() -> None:
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert [port.rpartition(":")[0] for port in service["ports"]] == ["127.0.0.1:8000"]
+    assert service["command"] == ["--allow-host", "localhost"]
     (temporary,) = service["tmpfs"]
     assert {"noexec", "nosuid", "nodev"} <= set(temporary.partition(":")[2].split(","))
     assert "volumes" not in service

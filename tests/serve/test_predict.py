@@ -143,7 +143,7 @@ def test_the_openapi_document_describes_the_answers(client: Client) -> None:
     assert set(video["responses"]) == {"202", "400", "401", "403", "408", "413", "422", "429", "503"}
     job = document["paths"]["/v1/jobs/{identifier}"]
     assert [set(job[method]["responses"]) for method in ("get", "delete")] == [
-        {"200", "401", "404", "422", "429", "503"},
+        {"200", "401", "403", "404", "422", "429", "503"},
         {"204", "401", "403", "404", "422", "429", "503"},
     ]
 

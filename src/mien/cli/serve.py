@@ -4,6 +4,8 @@ import logging
 from pathlib import Path
 from typing import Annotated
 
+import typer
+
 from mien.classify.session import providers_of
 from mien.cli.console import remark
 from mien.cli.options import DEFAULT_MODELS, HARDWARE, NETWORK, Device, Models, Quiet, Tta, classifier_of, option
@@ -13,7 +15,7 @@ from mien.serve.limits import Limits
 from mien.serve.pages import find_local_page
 from mien.serve.server import listen, run
 
-_LOCAL = ("127.0.0.1", "::1", "localhost")
+_LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 def serve(
@@ -26,6 +28,17 @@ def serve(
             "--port", panel=NETWORK, metavar="N", help="Listen on this port; 0: any that is free.", min=0, max=65535
         ),
     ] = 8000,
+    allow_host: Annotated[
+        list[str] | None,
+        option(
+            "--allow-host",
+            panel=NETWORK,
+            metavar="NAME",
+            help="Answer requests for this name, too, such as that of a proxy; may be repeated. Default: "
+            "localhost, 127.0.0.1 and [::1] where --host is one of them, else any name.",
+            show_default=False,
+        ),
+    ] = None,
     token: Annotated[
         str,
         option(
@@ -86,13 +99,31 @@ def serve(
         detector=YuNet(providers=providers),
         limits=limits,
         token=token,
+        hosts=_hosts(host, allow_host or []),
         workers=workers,
         web=find_local_page(web),
     )
     with listen(host, port) as listener:
-        shown = f"[{host}]" if ":" in host else host
-        remark(f"serving on http://{shown}:{listener.getsockname()[1]}; Ctrl-C ends it")
-        if host not in _LOCAL and not token:
+        remark(f"serving on http://{_in_url(host)}:{listener.getsockname()[1]}; Ctrl-C ends it")
+        if not _is_local(host) and not token:
             remark("everybody who reaches this address may use it; --token asks for a secret")
         logging.getLogger("mien.io.image").setLevel(logging.ERROR)  # a client's dark pictures are no remark of ours
         run(app, listener, limits)
+
+
+def _is_local(host: str) -> bool:
+    return host in _LOCAL or host.startswith("127.")
+
+
+def _hosts(host: str, allowed: list[str]) -> list[str]:
+    """Return the names that the header Host may have; none: any."""
+    wrong = [name for name in allowed if "/" in name or not name.strip()]
+    if wrong:
+        raise typer.BadParameter(f"must be a name such as faces.example.org, got {wrong[0]}", param_hint="--allow-host")
+    if not _is_local(host) and not allowed:
+        return []
+    return [_in_url(name) for name in dict.fromkeys([*_LOCAL, *[host] * _is_local(host), *allowed])]
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host

@@ -1,6 +1,6 @@
 """The application: its addresses, and what each of them answers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,7 +36,7 @@ _BODY = file_body(
     many=True,
     description="One picture as it is, or one or many as the files of a form, under any names.",
 )
-_ANYWHERE = refusals(401, 429, 503)
+_ANYWHERE = refusals(401, 403, 429, 503)
 _ANNOTATED: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/jpeg": {"schema": FILE}}, "description": "The rows; or the drawn picture."}
 }
@@ -48,6 +48,7 @@ def create_app(
     detector: Detector | None = None,
     limits: Limits | None = None,
     token: str = "",
+    hosts: Collection[str] = (),
     workers: int = 0,
     web: Path | None = None,
 ) -> FastAPI:
@@ -61,6 +62,8 @@ def create_app(
         What is refused; None: as `Limits` says.
     token
         The shared secret that requests must give; empty: none.
+    hosts
+        The names that the header Host of a request may have, such as `localhost`; none: any.
     workers
         Threads that read pictures; 0: as many as there are CPUs for this process.
     web
@@ -84,7 +87,7 @@ def create_app(
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},  # nothing is sent
     )
-    app.add_middleware(Guard, token=token, on_response=service.count_response)
+    app.add_middleware(Guard, token=token, hosts=hosts, on_response=service.count_response)
     app.add_exception_handler(DataError, _unreadable)
     app.add_exception_handler(OutputError, _without_room)
     app.add_exception_handler(ExtraError, _not_installed)
@@ -125,7 +128,7 @@ def _add_the_rest(app: FastAPI, service: Service) -> None:
     async def limits() -> Limits:
         return service.limits
 
-    @app.get("/healthz", summary="Say that the service answers")
+    @app.get("/healthz", responses=refusals(403), summary="Say that the service answers")
     async def healthz() -> Health:
         return Health(version=__version__)
 

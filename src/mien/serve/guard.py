@@ -1,12 +1,13 @@
 """Middleware for every request: it keeps out strangers, adds headers that protect browsers, and counts responses."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mien.errors import plain
 from mien.serve.limits import RETRY_SECONDS
 
 # Paths that need no token: the pages hold no secret, and ask for the token themselves.
@@ -32,7 +33,8 @@ class Guard:
     """ASGI middleware that keeps out strangers, adds the security headers, and counts the responses.
 
     Strangers are whoever lacks the token, and pages of other sites, which could let a visitor's browser send pictures
-    and clips to a service on the visitor's own machine.
+    and clips to a service on the visitor's own machine. Such a page could also give its own name the address of that
+    machine (DNS rebinding), and then read the answers. Its requests still have that name in the header Host.
 
     Parameters
     ----------
@@ -40,12 +42,17 @@ class Guard:
         What answers.
     token
         The shared secret, which a request gives as `Authorization: Bearer TOKEN`; empty: none is asked for.
+    hosts
+        The names that the header Host may have, without a port, such as `localhost`; none: any.
     on_response
         Is called with the status of each response.
     """
 
-    def __init__(self, app: ASGIApp, *, token: str, on_response: Callable[[int], None]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, token: str, hosts: Collection[str] = (), on_response: Callable[[int], None]
+    ) -> None:
         self._app, self._on_response = app, on_response
+        self._hosts = [_host_of(host) for host in hosts]
         self._expected = f"Bearer {token}".encode() if token else b""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,6 +85,9 @@ class Guard:
         if REFUSAL in scope:
             status, detail = scope[REFUSAL]
             return JSONResponse({"detail": detail}, status, {"Connection": "close", "Retry-After": str(RETRY_SECONDS)})
+        host = _host_of(Headers(scope=scope).get("host", ""))
+        if self._hosts and host not in self._hosts:
+            return _wrong_host(host, self._hosts)
         if scope["method"] not in _READING and Headers(scope=scope).get("sec-fetch-site") in _FOREIGN:
             return _FOREIGN_PAGE
         return self._app if self._may_pass(scope) else _UNAUTHORISED
@@ -87,6 +97,17 @@ class Guard:
             return True
         given = Headers(scope=scope).get("authorization", "").encode("latin-1")
         return hmac.compare_digest(given, self._expected)
+
+
+def _host_of(header: str) -> str:
+    """Return the name in a header Host, without the port; an IPv6 address stays in its brackets."""
+    name, bracket, _ = header.lower().partition("]")
+    return name + bracket if bracket else name.partition(":")[0]
+
+
+def _wrong_host(host: str, hosts: Collection[str]) -> JSONResponse:
+    detail = f"the header Host must name {' or '.join(hosts)}, got {plain(host) or 'nothing'}; --allow-host adds a name"
+    return JSONResponse({"detail": detail}, 403, {"Connection": "close"})
 
 
 _FOREIGN_PAGE = JSONResponse({"detail": "pages of other sites may not use this service"}, 403, {"Connection": "close"})

@@ -9,7 +9,7 @@ FILE = {"type": "string", "format": "binary"}
 _REASONS = {
     400: "The body is empty, or a damaged form.",
     401: "The token is missing or wrong.",
-    403: "A page of another site let a browser send this.",
+    403: "A page of another site let a browser send this, or Host names no host of this service.",
     404: "There is no such job: it was fetched, deleted or too old, or never was.",
     408: "The body came too slowly.",
     413: "Too many bytes, pictures, frames or seconds.",

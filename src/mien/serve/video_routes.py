@@ -36,7 +36,7 @@ def video_routes(service: Service) -> APIRouter:
     @routes.get(
         "/v1/jobs/{identifier}",
         response_model=JobAnswer,
-        responses=refusals(401, 404, 422, 429, 503),
+        responses=refusals(401, 403, 404, 422, 429, 503),
         summary="Say how a job stands; fetch its answer once it has ended, and delete it with that",
     )
     async def job(identifier: _Identifier) -> Response:
