@@ -1,10 +1,13 @@
 """`mien evaluate`: how good a model is."""
 
+from dataclasses import replace
 from json import dumps
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from mien.classify.ensemble import classifier_name
 from mien.classify.session import providers_of
@@ -49,6 +52,7 @@ from mien.errors import DataError
 from mien.evaluation.evaluate import labelled_faces, make_report, score_faces
 from mien.evaluation.page.page import Evaluated, evaluation_page
 from mien.evaluation.paired import PairedComparison, compare_predictions
+from mien.evaluation.prediction_table import read_predictions
 from mien.evaluation.robustness import SAMPLE
 from mien.evaluation.roll import roll_slice
 from mien.evaluation.slice_columns import face_slices, read_slices
@@ -57,7 +61,7 @@ from mien.evaluation.truth import Against, Truth, find_truth
 from mien.evaluation.twins import Twins, find_twins
 from mien.io.atomic_write import require_suffix, require_writable
 from mien.labels import SPLITS
-from mien.types import FaceSet
+from mien.types import Classifier, FaceSet
 
 _SEEN = 0.5  # the detector's confidence from which the eyes that it found tell how far a face leans
 
@@ -66,7 +70,9 @@ def evaluate(
     names: Annotated[
         list[str],
         argument(
-            "MODEL... FACES", "Models that ship or model files, of which several are averaged; then a file of faces."
+            "MODEL... FACES",
+            "Models that ship or model files, of which several are averaged, or a .csv table of predictions; then a "
+            "file of faces.",
         ),
     ],
     split: Annotated[
@@ -78,7 +84,7 @@ def evaluate(
     device: Device = "auto",
     compare: Annotated[
         str,
-        option("--compare", panel=INPUT, metavar="MODEL", help="Compare with this model, on the same faces."),
+        option("--compare", panel=INPUT, metavar="MODEL", help="Compare with this model or table, on the same faces."),
     ] = "",
     slices: Annotated[
         Path | None,
@@ -131,6 +137,7 @@ def evaluate(
     mien evaluate swift faces.npz
     mien evaluate a.onnx b.onnx faces.npz --tta mirror -o report.json
     mien evaluate new.onnx faces.npz --compare old.onnx
+    mien evaluate rows.csv faces.npz
     mien evaluate swift faces.npz --html report.html --slices ages.csv
     mien evaluate swift faces.npz --corrupt --draw robustness.png
     """
@@ -141,24 +148,28 @@ def evaluate(
         require_suffix(out, (".json",), "a report")
     if html is not None:
         require_suffix(html, (".html",), "a page")
-    classifier = classifier_of(models, tta=tta, prior=prior, providers=providers_of(device))
+    asked = [models, [compare]] if compare else [models]
+    _require_models(asked, tta=tta != "none", prior=bool(prior), corrupt=corrupt)
+    answering = [_load(each, tta=tta, prior=prior, device=device) for each in asked]
     with progress_bar(f"Reading {faces}") as progress:
         every = load_faces(faces, progress=progress)
     chosen = labelled_faces(_split(every, split, faces))
     given = () if slices is None else read_slices(slices, chosen)
-    other = classifier_of([compare], tta=tta, prior=prior, providers=providers_of(device)) if compare else None
-    truth = find_truth(chosen, classifier, against)
+    truth = find_truth(chosen, None if isinstance(answering[0], Path) else answering[0], against)
     twins = _twins(chosen, every, split)
     groups = (*face_slices(chosen, twins=twins), _roll(chosen), *given)
     evaluated: Evaluated = []
-    for each in (classifier,) if other is None else (classifier, other):
-        with progress_bar(f"Evaluating {classifier_name(each)}") as progress:
-            probs = score_faces(each, chosen, progress=progress)
-        evaluated.append((make_report(probs, chosen, each, twins=twins, slices=groups, truth=truth), probs))
+    for each in answering:
+        probs = _ask(each, chosen)
+        report = make_report(
+            probs, chosen, None if isinstance(each, Path) else each, twins=twins, slices=groups, truth=truth
+        )
+        evaluated.append((replace(report, model=each.name) if isinstance(each, Path) else report, probs))
     comparisons = _comparisons(evaluated, chosen, truth) if compare else {}
     robust = None
     if corrupt:
-        robust = measure_robustness(classifier, chosen, sample=corrupt_faces, against=against, other=other)
+        classifiers = [each for each in answering if not isinstance(each, Path)]  # all of them: tables are refused
+        robust = measure_robustness(*classifiers, faces=chosen, sample=corrupt_faces, against=against)
     text = _as_json(evaluated, comparisons, robust)
     if json:
         say(text)
@@ -174,6 +185,37 @@ def evaluate(
         write_result(html, page)
     if robust is not None and draw is not None:
         write_robustness(draw, robust)
+
+
+def _require_models(asked: list[list[str]], *, tta: bool, prior: bool, corrupt: bool) -> None:
+    """Refuse what a table of predictions cannot do. Raises BadParameter."""
+    tables = [name for names in asked for name in names if _is_table(name)]
+    if not tables:
+        return
+    if any(_is_table(name) for names in asked for name in names if len(names) > 1):
+        raise typer.BadParameter(f"{tables[0]} is a table of predictions and cannot be averaged", param_hint="MODEL")
+    for option_name, given in (("--tta", tta), ("--prior", prior), ("--corrupt", corrupt)):
+        if given:
+            raise typer.BadParameter(f"needs models, got the table {tables[0]}", param_hint=option_name)
+
+
+def _is_table(name: str) -> bool:
+    return Path(name).suffix.lower() == ".csv"
+
+
+def _load(names: list[str], *, tta: Tta, prior: str, device: Device) -> Classifier | Path:
+    """Load the classifier that answers, or return the table that holds its answers."""
+    if _is_table(names[0]):
+        return Path(names[0])
+    return classifier_of(names, tta=tta, prior=prior, providers=providers_of(device))
+
+
+def _ask(answering: Classifier | Path, faces: FaceSet) -> NDArray[np.float32]:
+    """Return the probabilities of faces, (N, K), by a classifier or by a table."""
+    if isinstance(answering, Path):
+        return read_predictions(answering, faces)
+    with progress_bar(f"Evaluating {classifier_name(answering)}") as progress:
+        return score_faces(answering, faces, progress=progress)
 
 
 def _comparisons(evaluated: Evaluated, faces: FaceSet, truth: Truth) -> dict[str, PairedComparison]:

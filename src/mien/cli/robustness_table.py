@@ -45,7 +45,7 @@ def require_drawing(path: Path | None, *, corrupt: bool) -> None:
 
 
 def measure_robustness(
-    classifier: Classifier, faces: FaceSet, *, sample: int, against: Against, other: Classifier | None = None
+    classifier: Classifier, other: Classifier | None = None, *, faces: FaceSet, sample: int, against: Against
 ) -> Measured:
     """Measure a classifier on corrupted faces, and another one, against the same truth, beside it."""
     with progress_bar("Corrupting") as progress:

@@ -1,6 +1,5 @@
 """The slices that every evaluation has, from the faces themselves, and those of a table that the user gives."""
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.errors import DataError, explain_read_errors
+from mien.errors import DataError
 from mien.evaluation.slices import Slice
 from mien.evaluation.twins import Twins
+from mien.io.csv_table import read_csv_table
 from mien.types import FaceSet, batches
 
 MOST_GROUPS = 50  # in a column of words: more are names, not groups
 _FEW_NUMBERS = 8  # a column with more different numbers than that is cut into quarters
-_LONGEST_LINE = 1 << 16  # characters: a longer one, such as a device without an end gives, is no row of a table
 _AGREEMENTS = (0.995, 0.8, 0.6)  # shares of the votes
 
 
@@ -83,31 +82,21 @@ def read_slices(path: Path | str, faces: FaceSet) -> tuple[Slice, ...]:
     )
 
 
-def _read_table(path: Path) -> tuple[list[str], dict[str, list[str]]]:
+def _read_table(path: Path) -> tuple[list[str], dict[str, tuple[str, ...]]]:
     """Return the names of the columns, "" for that of the id, and the row of each id."""
-    table: dict[str, list[str]] = {}
-    try:
-        with explain_read_errors(path), path.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(iter(lambda: file.readline(_LONGEST_LINE), ""), skipinitialspace=True)
-            columns = [name.strip() for name in next(lines, [])]
-            lowered = [name.lower() for name in columns]
-            if "id" not in lowered or len(set(lowered)) != len(columns) or len(columns) < 2 or "" in columns:
-                raise DataError(
-                    f"{path} line 1 must name its columns, id and one or more others, each once; "
-                    f"got {', '.join(name[:40] for name in columns[:15]) or 'nothing'}"
-                )
-            own = lowered.index("id")
-            for fields in filter(None, lines):
-                row = [field.strip() for field in fields]
-                if len(row) != len(columns):
-                    raise DataError(f"{path} line {lines.line_num}: must have {len(columns)} fields, got {len(row)}")
-                if row[own] in table:
-                    raise DataError(f"{path} line {lines.line_num}: an id must be there once, got {row[own]} again")
-                table[row[own]] = row
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} must be a CSV file as UTF-8 text: {error}") from error
-    columns[own] = ""
-    return columns, table
+    table = read_csv_table(path)
+    own = table.find("id")
+    if own is None or len(table.columns) < 2:
+        raise DataError(
+            f"{path} line 1 must name a column id and one or more others; "
+            f"got {', '.join(name[:40] for name in table.columns[:15])}"
+        )
+    rows: dict[str, tuple[str, ...]] = {}
+    for line, row in table.rows:
+        if row[own] in rows:
+            raise DataError(f"{path} line {line}: an id must be there once, got {row[own]} again")
+        rows[row[own]] = row
+    return ["" if place == own else name for place, name in enumerate(table.columns)], rows
 
 
 def _slice_of(name: str, values: Sequence[str], path: Path) -> Slice:
