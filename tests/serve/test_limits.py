@@ -90,6 +90,22 @@ def test_damaged_forms_are_refused(client: Client, kind: str, body: bytes, words
     assert_refused(client.post(content=body, headers={"Content-Type": kind}), 400, words)
 
 
+@pytest.mark.parametrize("query", ["tta=mirror", "drow=1", "draw=1&foo=1", "foo", "DRAW=1"])
+def test_an_unknown_word_of_a_query_is_named(client: Client, query: str) -> None:
+    word = query.removeprefix("draw=1&").partition("=")[0]
+    answer = client.post(f"/v1/predict?{query}", content=portrait())
+    assert_refused(answer, 422, f"{word}: is unknown; the query may have: draw")
+
+
+def test_each_address_knows_its_query(client: Client) -> None:
+    for path in ("/v1/models", "/v1/limits", "/v1/jobs/none"):
+        assert_refused(client.get(f"{path}?draw=1"), 422, "draw: is unknown; this address takes no query")
+    assert_refused(client.post("/v1/video?start=2", content=b"-"), 422, "start: is unknown")
+    assert_refused(client.get(f"/v1/models?a%0a{'b' * 9000}=1"), 422, "a bbb")
+    for path in ("/healthz", "/", "/metrics"):  # whose readers may add words of their own
+        assert client.get(f"{path}?fresh=1").status_code == 200
+
+
 def test_names_of_files_are_only_text(client: Client) -> None:
     name = "../../etc/pass\x1b[31mwd" + "x" * 400
     (picture,) = client.post(files={"a": (name, portrait())}).json()["pictures"]

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -13,11 +13,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from mien._version import __version__
 from mien.classify.session import cpu_count
 from mien.detect.yunet import YuNet
-from mien.errors import DataError, ExtraError, OutputError
+from mien.errors import DataError, ExtraError, OutputError, plain
 from mien.pipeline.predictor import Predictor
 from mien.serve.docs_page import CONTENT_SECURITY_POLICY, docs_page
 from mien.serve.guard import Guard
-from mien.serve.limits import LargestFaces, Limits
+from mien.serve.limits import LargestFaces, Limits, refusal
 from mien.serve.openapi import FILE, file_body, refusals
 from mien.serve.pages import add_pages
 from mien.serve.schemas import Health, Models, PictureAnswer, PredictAnswer
@@ -36,7 +36,8 @@ _BODY = file_body(
     many=True,
     description="One picture as it is, or one or many as the files of a form, under any names.",
 )
-_ANYWHERE = refusals(401, 403, 429, 503)
+_LONGEST_WORD = 100  # characters of a word of a query that an answer repeats
+_ANYWHERE = refusals(401, 403, 422, 429, 503)
 _ANNOTATED: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/jpeg": {"schema": FILE}}, "description": "The rows; or the drawn picture."}
 }
@@ -83,6 +84,7 @@ def create_app(
         version=__version__,
         description=_DESCRIPTION,
         lifespan=lifespan,
+        dependencies=[Depends(_require_known_query)],
         docs_url=None,  # FastAPI's pages load scripts from elsewhere; ours does not
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},  # nothing is sent
@@ -133,7 +135,10 @@ def _add_the_rest(app: FastAPI, service: Service) -> None:
         return Health(version=__version__)
 
     @app.get(
-        "/metrics", responses=_ANYWHERE, response_class=Response, summary="Give the counts of the service to Prometheus"
+        "/metrics",
+        responses=refusals(401, 403, 429, 503),
+        response_class=Response,
+        summary="Give the counts of the service to Prometheus",
     )
     async def metrics() -> Response:
         return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
@@ -141,6 +146,21 @@ def _add_the_rest(app: FastAPI, service: Service) -> None:
     @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
     async def docs() -> HTMLResponse:
         return HTMLResponse(docs_page(app.openapi()), headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
+
+
+async def _require_known_query(request: Request) -> None:
+    """Refuse a word in the query that an address of the service does not know: it would change nothing, in silence."""
+    if not request.url.path.startswith("/v1/"):
+        return
+    known = [each.alias for each in request.scope["route"].dependant.query_params]
+    for name in request.query_params:
+        if name not in known:
+            shown = " ".join(plain(name).split())[:_LONGEST_WORD]
+            raise refusal(422, f"{shown}: is unknown; {_known(known)}")
+
+
+def _known(names: list[str]) -> str:
+    return f"the query may have: {', '.join(names)}" if names else "this address takes no query"
 
 
 async def _without_room(_request: Request, error: Exception) -> JSONResponse:
