@@ -57,11 +57,23 @@ def test_what_is_no_sound_picture_is_refused(client: Client, body: bytes, words:
     assert_refused(client.post(content=body), 422, words)
 
 
-def test_a_broken_picture_among_others_is_named(client: Client) -> None:
-    sent = [("a", ("good.jpg", portrait())), ("a", ("bad\n.jpg", portrait()[:900]))]
-    answer = client.post(files=sent)
-    assert_refused(answer, 422, "bad")
-    assert "good.jpg" not in answer.text
+def test_a_broken_picture_refuses_no_other(client: Client) -> None:
+    bad = ("a", ("bad.jpg", portrait()[:900]))
+    answer = client.post(files=[bad, ("a", ("good.jpg", portrait())), ("b", ("text.png", b"no picture"))])
+    assert answer.status_code == 200
+    broken, good, text = answer.json()["pictures"]
+    assert broken == {"source": "bad.jpg", "width": None, "height": None, "rows": [], "error": broken["error"]}
+    assert "bad.jpg" in broken["error"]
+    assert "cut short" in broken["error"]
+    assert "text.png must be a picture" in text["error"]
+    alone = client.post(files={"a": ("good.jpg", portrait())}).json()["pictures"]
+    assert [good] == alone
+    assert (good["error"], len(good["rows"])) == (None, 1)
+
+
+def test_a_form_of_broken_pictures_is_refused(client: Client) -> None:
+    sent = [("a", ("first.jpg", portrait()[:900])), ("a", ("second.png", b"no picture"))]
+    assert_refused(client.post(files=sent), 422, "first.jpg")
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,10 @@ def test_full_answers_are_as_described(address: str, schema: Any, tmp_path: Path
             answer = http.post(f"/v1/predict{query}", content=portrait())
             assert answer.status_code == 200
             schema["/v1/predict"]["POST"].validate_response(answer)
+        mixed = http.post("/v1/predict", files=[("a", ("1.jpg", portrait())), ("a", ("2.jpg", portrait()[:900]))])
+        assert [each["error"] is None for each in mixed.json()["pictures"]] == [True, False]
+        mixed.request.read()  # which Schemathesis wants to see
+        schema["/v1/predict"]["POST"].validate_response(mixed)
         job = http.post("/v1/video", content=clip.read_bytes())
         assert job.status_code == 202
         schema["/v1/video"]["POST"].validate_response(job)

@@ -15,6 +15,7 @@ from mien.classify.session import cpu_count
 from mien.detect.yunet import YuNet
 from mien.errors import DataError, ExtraError, OutputError, plain
 from mien.pipeline.predictor import Predictor
+from mien.serve.batching import Answer
 from mien.serve.docs_page import CONTENT_SECURITY_POLICY, docs_page
 from mien.serve.guard import Guard
 from mien.serve.limits import LargestFaces, Limits, refusal
@@ -115,10 +116,11 @@ def _add_predict(app: FastAPI, service: Service) -> None:
             bool, Query(description="Answer with the picture, as JPEG, with what was seen drawn in.")
         ] = False,
     ) -> Response | PredictAnswer:
-        answers = await service.predict(request, annotate=draw)
+        outcomes = await service.predict(request, annotate=draw)
+        drawn = [outcome.annotated for _, outcome in outcomes if isinstance(outcome, Answer)]
         if draw:
-            return Response(answers[0].annotated, media_type="image/jpeg")
-        return PredictAnswer(model=service.model.name, pictures=[PictureAnswer.of(answer) for answer in answers])
+            return Response(drawn[0], media_type="image/jpeg")
+        return PredictAnswer(model=service.model.name, pictures=[PictureAnswer.of(*each) for each in outcomes])
 
 
 def _add_the_rest(app: FastAPI, service: Service) -> None:

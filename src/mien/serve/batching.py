@@ -90,13 +90,13 @@ class Batcher:
             self._queue.get_nowait()[1].cancel()
         await asyncio.to_thread(self._pool.shutdown)
 
-    async def read(self, sent: Sequence[SentPicture]) -> list[Answer]:
-        """Return an answer for each picture.
+    async def read(self, sent: Sequence[SentPicture]) -> list[Answer | DataError]:
+        """Return an answer for each picture, or the error of one that cannot be read.
 
         Raises
         ------
         DataError
-            Of the first picture that cannot be read.
+            Of the first picture, where none can be read.
         HTTPException
             Where the answer takes too long.
         """
@@ -106,13 +106,21 @@ class Batcher:
             self._queue.put_nowait(place)
         try:
             async with asyncio.timeout(self._limits.answer_seconds):
-                return await asyncio.gather(*futures)
+                outcomes = await asyncio.gather(*futures, return_exceptions=True)
         except TimeoutError as error:
             seconds = self._limits.answer_seconds
             raise refusal(503, f"no answer within {seconds:g} seconds; try again", retry=RETRY_SECONDS) from error
         finally:
             for future in futures:
                 future.cancel()  # so that nobody works on what nobody waits for
+        read: list[Answer | DataError] = []
+        for outcome in outcomes:
+            if not isinstance(outcome, Answer | DataError):
+                raise outcome
+            read.append(outcome)
+        if isinstance(read[0], DataError) and not any(isinstance(each, Answer) for each in read):
+            raise read[0]
+        return read
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()

@@ -13,7 +13,7 @@ _REASONS = {
     404: "There is no such job: it was fetched, deleted or too old, or never was.",
     408: "The body came too slowly.",
     413: "Too many bytes, pictures, frames or seconds.",
-    422: "A picture or clip cannot be read, or the query is wrong.",
+    422: "No picture, or not the clip, can be read, or the query is wrong.",
     429: "This address has its share inside; try again after the seconds of Retry-After.",
     503: "The service is busy; try again after the seconds of Retry-After.",
 }

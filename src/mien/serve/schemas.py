@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 from mien.classify.ensemble import classifier_name
 from mien.classify.onnx import OnnxClassifier
+from mien.errors import DataError
 from mien.io.row_writers import round_row
 from mien.pipeline.predictor import Predictor
 from mien.serve.batching import Answer
@@ -15,23 +16,26 @@ class PictureAnswer(BaseModel):
     """A picture: its name, its size in pixels, and a row for each face, the largest first.
 
     A row has the columns of `mien predict`: source, face, left, top, right, bottom, detection, quality, expression,
-    confidence, and a probability for each class.
+    confidence, and a probability for each class. A picture that cannot be read has no size, no rows, and an error.
     """
 
     source: str = Field(examples=["photo.jpg"])
-    width: int
-    height: int
+    width: int | None
+    height: int | None
     rows: list[dict[str, str | int | float]]
+    error: Annotated[str | None, Field(description="Why the picture cannot be read, in one line.")] = None
 
     @staticmethod
-    def of(answer: Answer) -> "PictureAnswer":
-        """Return the answer in the form in which it is sent."""
-        rows = [round_row(row) for row in answer.prediction.rows()]
-        return PictureAnswer(source=answer.prediction.source, width=answer.width, height=answer.height, rows=rows)
+    def of(source: str, outcome: Answer | DataError) -> "PictureAnswer":
+        """Return the answer for a picture, or why it cannot be read, in the form in which it is sent."""
+        if isinstance(outcome, DataError):
+            return PictureAnswer(source=source, width=None, height=None, rows=[], error=str(outcome))
+        rows = [round_row(row) for row in outcome.prediction.rows()]
+        return PictureAnswer(source=source, width=outcome.width, height=outcome.height, rows=rows)
 
 
 class PredictAnswer(BaseModel):
-    """The answers for the pictures of a request, in their order."""
+    """The answers for the pictures of a request, in their order. At least one of them was read."""
 
     model: str = Field(examples=["swift"])
     pictures: list[PictureAnswer]

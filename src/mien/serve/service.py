@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fastapi import Request
 
+from mien.errors import DataError
 from mien.pipeline.predictor import Predictor
 from mien.serve.batching import Answer, Batcher, SentPicture
 from mien.serve.body import receive_body, split_body
@@ -35,8 +36,11 @@ class Service:
         async with self.jobs, self.batcher:
             yield
 
-    async def predict(self, request: Request, *, annotate: bool) -> list[Answer]:
-        """Read the pictures of a request. Raises HTTPException and MienError."""
+    async def predict(self, request: Request, *, annotate: bool) -> list[tuple[str, Answer | DataError]]:
+        """Read the pictures of a request, and return the name of each with its answer, or why it cannot be read.
+
+        Raises HTTPException and MienError.
+        """
         limits = self.limits
         with self.metrics.seconds.time(), self._enter(request, most_bytes=limits.request_bytes) as admission:
             admission.require_room()
@@ -44,10 +48,11 @@ class Service:
             if annotate and len(files) != 1:
                 raise refusal(422, f"draw=1 takes one picture a request, got {len(files)}")
             admission.add_pictures(len(files))
-            answers = await self.batcher.read([SentPicture(content, name, annotate) for name, content in files])
+            outcomes = await self.batcher.read([SentPicture(content, name, annotate) for name, content in files])
+        answers = [each for each in outcomes if isinstance(each, Answer)]
         self.metrics.pictures.inc(len(answers))
         self.metrics.faces.inc(sum(len(answer.prediction.faces) for answer in answers))
-        return answers
+        return [(name, outcome) for (name, _), outcome in zip(files, outcomes, strict=True)]
 
     async def add_clip(self, request: Request) -> VideoJob:
         """Take the clip of a request in as a job. Raises HTTPException and MienError."""
