@@ -213,6 +213,8 @@ def test_a_page_is_written_of_one_model_and_of_two(tmp_path: Path) -> None:
 def test_evaluate_takes_the_split_that_is_asked_for() -> None:
     train = run_mien("evaluate", "tiny.onnx", "faces.npz", "--split", "train").out
     assert "on 60 labelled faces of faces.npz (train)" in train
+    both = run_mien("evaluate", "tiny.onnx", "faces.npz", "--split", "valid+test").out
+    assert "40 labelled faces of faces.npz (valid+test)" in both  # the test faces have no labels
     everything = run_mien("evaluate", "tiny.onnx", "faces.npz", "--split", "all").out
     assert "on 100 labelled faces of faces.npz (all)" in everything
     assert "twin" not in everything

@@ -76,8 +76,13 @@ def evaluate(
         ),
     ],
     split: Annotated[
-        Literal["train", "valid", "test", "all"],
-        option("--split", panel=INPUT, metavar="SPLIT", help="Measure on these faces: train, valid, test or all."),
+        Literal["train", "valid", "test", "valid+test", "all"],
+        option(
+            "--split",
+            panel=INPUT,
+            metavar="SPLIT",
+            help="Measure on these faces: train, valid, test, valid+test or all.",
+        ),
     ] = "valid",
     tta: Tta = "none",
     prior: PriorText = "",
@@ -267,7 +272,7 @@ def _roll(faces: FaceSet) -> Slice:
 
 def _twins(chosen: FaceSet, every: FaceSet, split: str) -> Twins | None:
     """Find the twins in training of faces of another split."""
-    if split not in ("valid", "test") or "train" not in every.splits:
+    if split not in ("valid", "test", "valid+test") or "train" not in every.splits:
         return None
     with progress_bar("Looking for twins in training") as progress:
         return find_twins(chosen, every[every.splits == "train"], progress=progress)
@@ -284,7 +289,7 @@ def _split_names(names: list[str]) -> tuple[list[str], Path]:
 
 
 def _split(faces: FaceSet, split: str, file: Path) -> FaceSet:
-    chosen = faces if split == "all" else faces[faces.splits == split]
+    chosen = faces if split == "all" else faces[np.isin(faces.splits, split.split("+"))]
     if not len(chosen):
         there = ", ".join(f"{name} {count:,}" for name in SPLITS if (count := int((faces.splits == name).sum())))
         raise DataError(f"{file} has no faces for --split {split}; it has: {there or 'none'}")
