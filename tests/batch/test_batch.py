@@ -15,6 +15,7 @@ from pyarrow import parquet
 from clips import Actor, at, write_clip
 from deadly import Deadly, Faulty, grey_pictures
 from mien import Predictor
+from mien.batch.place import finds_results
 from mien.batch.run import Batch, Engine
 from mien.detect.whole_image import whole_image
 from mien.errors import RunError
@@ -158,11 +159,46 @@ def test_addresses_are_read_and_written(desk: Path) -> None:
     assert_same_rows(found, expected)
 
 
-@pytest.mark.parametrize("words", [["photos", "-o", "photos/out"], ["photos", "-o", "photos/0001.png"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["photos", "-o", "photos/out"],
+        ["photos", "-o", "photos/0001.png"],
+        ["**", "-o", "out"],
+        ["**/*", "-o", "photos/out"],
+        ["ph*s/**", "-o", "photos/out"],
+        ["photos/*/*.parquet", "-o", "photos/out"],
+        ["photos/../photos/**/*.p*", "-o", "photos/a/b"],
+        ["@list.txt", "-o", "photos/out"],
+        ["file://{desk}/photos/**", "-o", "file://{desk}/photos/out"],
+        ["file://{desk}/photos", "-o", "file://{desk}/photos/out"],
+    ],
+    ids=" ".join,
+)
 def test_an_output_among_the_inputs_is_refused(desk: Path, words: list[str]) -> None:
-    ended = run_mien("batch", *words, "-m", "m.onnx")
+    (desk / "list.txt").write_text("photos/0001.png\nphotos/**\n")
+    ended = run_mien("batch", *(word.format(desk=desk) for word in words), "-m", "m.onnx")
     assert (ended.code, ended.err.count("\n")) == (1, 1)
+    assert "which is read; choose another folder" in ended.err or words[-1].endswith("png")
     assert len(list((desk / "photos").iterdir())) == 40
+
+
+@pytest.mark.parametrize(
+    ("source", "out"),
+    [
+        ("photos/**/*.png", "photos/out"),
+        ("photos/*.parquet", "photos/out"),
+        ("photos/**", "out"),
+        ("photos/**", "photos-2/out"),
+        ("**/*", ".out"),
+        ("s3://a/photos/**", "s3://a/rows"),
+        ("s3://a/photos/**/*.jpg", "s3://a/photos/out"),
+        ("s3://a/photos/**", "photos/out"),
+    ],
+)
+@pytest.mark.usefixtures("desk")
+def test_an_output_beside_the_inputs_is_taken(source: str, out: str) -> None:
+    assert not finds_results(source, out)
 
 
 def test_without_pyarrow_the_extra_is_named(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,7 @@ def find_inputs(
     sources: Sequence[str],
     *,
     columns: TableColumns | None = None,
+    require: Callable[[str], None] = lambda _source: None,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[list[Input], list[Refused]]:
     """Find all pictures and videos that the sources stand for, in order, each once.
@@ -64,6 +65,8 @@ def find_inputs(
         in it and in its sub-folders, sorted. `@FILE` is a text file with one of these on each line.
     columns
         The columns of Parquet files that hold the pictures and what to call them.
+    require
+        Is called with each source, and each line of a list, before it is looked for; what it raises ends the search.
     progress
         Is called with the number of pictures and videos found so far.
 
@@ -81,7 +84,7 @@ def find_inputs(
     refused: dict[Refused, None] = {}
     count = 0
     for source in sources:
-        for each in _find(source, columns or TableColumns()):
+        for each in _find(source, columns or TableColumns(), require):
             if isinstance(each, Refused):
                 refused[each] = None
             elif (each.path, each.groups) not in inputs:
@@ -94,8 +97,9 @@ def find_inputs(
     return list(inputs.values()), list(refused)
 
 
-def _find(source: str, columns: TableColumns) -> Iterator[Input | Refused]:
+def _find(source: str, columns: TableColumns, require: Callable[[str], None]) -> Iterator[Input | Refused]:
     if not source.startswith(LIST) or exists(source):
+        require(source)
         yield from _find_files(source, columns)
         return
     path = source.removeprefix(LIST)
@@ -106,6 +110,7 @@ def _find(source: str, columns: TableColumns) -> Iterator[Input | Refused]:
         raise DataError(f"{source} must be a text file with a source on each line, got {got}")
 
     def find_line(line: str) -> list[Input | Refused]:
+        require(line)
         try:
             return list(_find_files(line, columns))
         except DataError as error:

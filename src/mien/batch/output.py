@@ -9,15 +9,13 @@ from typing import Any
 
 from mien._version import __version__
 from mien.batch.inputs import Refused
+from mien.batch.place import ERRORS, MANIFEST, ROWS, SUFFIX
 from mien.batch.plan import Plan
 from mien.batch.storage import Storage, join, remove_parts, storage_of
 from mien.errors import DataError, OutputError
 from mien.io.parquet_rows import parquet_rows, read_note
 from mien.types.checks import count_of
 
-ROWS, ERRORS, MANIFEST = "rows", "errors.parquet", "manifest.json"
-
-_SUFFIX = ".parquet"
 _AT_ONCE = 16  # files whose notes are read at a time
 
 
@@ -115,14 +113,14 @@ class OutputFolder:
 
     def _names(self) -> list[str]:
         names = self._storage.names(join(self.path, ROWS))
-        return [name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX) and not name.startswith(".")]
+        return [name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX) and not name.startswith(".")]
 
     def _file(self, name: str) -> str:
-        return join(self.path, ROWS, name + _SUFFIX)
+        return join(self.path, ROWS, name + SUFFIX)
 
 
 def _facts(done: Done) -> dict[str, Any]:
-    return {"file": f"{ROWS}/{done.name}{_SUFFIX}", **done.note(), "errors": len(done.errors)}
+    return {"file": f"{ROWS}/{done.name}{SUFFIX}", **done.note(), "errors": len(done.errors)}
 
 
 def _error_table(errors: Iterable[Refused]) -> bytes:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,14 +11,12 @@ from mien._version import __version__
 from mien.batch.inputs import find_inputs
 from mien.batch.local_engine import run_local
 from mien.batch.output import Done, OutputFolder
+from mien.batch.place import require_outside, require_place
 from mien.batch.plan import Partition, make_plan, partition_size
 from mien.batch.ray_engine import run_ray
-from mien.batch.storage import is_address
 from mien.batch.tables import TableColumns
 from mien.batch.worker import Job
 from mien.classify.session import cpu_count
-from mien.errors import OutputError
-from mien.io.atomic_write import is_dir, require_folder
 from mien.io.frame import ALL_FRAMES, FrameSelection
 from mien.io.parquet_rows import import_pyarrow
 from mien.io.row_writers import RowSchema
@@ -95,9 +94,10 @@ class Batch:
         on_found: Callable[[int], None] | None = None,
     ) -> None:
         import_pyarrow()
-        _require_place(out, sources)
+        require_place(out)
         columns = columns or TableColumns()
-        inputs, refused = find_inputs(sources, columns=columns, progress=on_found)
+        require = partial(require_outside, out)
+        inputs, refused = find_inputs(sources, columns=columns, require=require, progress=on_found)
         size = partition or partition_size(sum(each.count for each in inputs))
         facts = {**settings, "mien": __version__, **asdict(selection)}
         facts |= {"bytes_column": columns.bytes, "id_column": columns.id}
@@ -153,14 +153,3 @@ class Batch:
                     reading.pop(done.name, None)
                     report()
         self._folder.finish(self.plan, self.done, self._columns)
-
-
-def _require_place(out: str, sources: Sequence[str]) -> None:
-    """Refuse a folder that cannot be written, or that a source would find its own results in. Raises OutputError."""
-    if is_address(out):
-        inside = [each for each in sources if f"{out.rstrip('/')}/".startswith(f"{each.rstrip('/')}/")]
-    else:
-        require_folder(Path(out))
-        inside = [each for each in sources if is_dir(each) and Path(out).resolve().is_relative_to(Path(each).resolve())]
-    if inside:
-        raise OutputError(f"{out} must not lie in {inside[0]}, which is read; choose another folder")
