@@ -1,6 +1,7 @@
 """The inputs that sources stand for: of folders, lists, patterns, Parquet files and addresses, in order and once."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import fsspec
@@ -10,6 +11,8 @@ from pyarrow import parquet
 
 from deadly import grey_pictures
 from mien.batch.inputs import find_inputs
+from mien.batch.output import OutputFolder
+from mien.batch.reading import local_video
 from mien.batch.storage import storage_of
 from mien.batch.tables import TableColumns, read_groups
 from mien.errors import DataError, ExtraError
@@ -125,6 +128,43 @@ def test_an_address_is_a_folder_a_file_or_a_pattern(bucket: str) -> None:
     assert found(bucket) == files
     assert found(f"{bucket}/b.jpg") == files[1:]
     assert found(f"{bucket}/*.jpg")[-2:] == files
+
+
+class RequestError(Exception):
+    """An error as botocore and others have it: of no base but Exception."""
+
+
+class FaultyFile(BytesIO):
+    """A file that fails where it is read."""
+
+    def read(self, *_: object) -> bytes:
+        """Raise."""
+        raise RequestError("An error occurred (503)\nSlow down")
+
+
+class FaultyStore(fsspec.AbstractFileSystem):  # type: ignore[misc]  # it has no types
+    """A store that has each file, and none that can be read."""
+
+    protocol = "faulty"
+
+    def info(self, path: str, **_: object) -> dict[str, object]:
+        """Say that there is such a file."""
+        return {"name": path, "size": 9, "type": "file"}
+
+    def _open(self, *_: object, **__: object) -> BytesIO:
+        return FaultyFile(b"PAR1-PAR1")
+
+
+def test_whatever_a_store_raises_is_an_error_in_a_line() -> None:
+    fsspec.register_implementation("faulty", FaultyStore, clobber=True)
+    path = "faulty://bucket/shard.parquet"
+    _, refused = find_inputs([path])
+    assert [each.error for each in refused] == [f"{path} cannot be read: An error occurred (503) Slow down"]
+    with pytest.raises(DataError, match="Slow down"):
+        next(read_groups(storage_of(path), path, TableColumns(), (0, 1)))
+    with pytest.raises(DataError, match="Slow down"), local_video(path, base=""):
+        pass
+    assert OutputFolder("faulty://bucket").read_done("a") is None
 
 
 def test_without_fsspec_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from mien._version import __version__
 from mien.batch.inputs import Refused
 from mien.batch.place import ERRORS, MANIFEST, ROWS, SUFFIX
 from mien.batch.plan import Plan
-from mien.batch.storage import Storage, join, remove_parts, storage_of
+from mien.batch.storage import Storage, explained, join, remove_parts, storage_of
 from mien.errors import DataError, OutputError
 from mien.io.parquet_rows import parquet_rows, read_note
 from mien.types.checks import count_of
@@ -68,7 +68,7 @@ class OutputFolder:
         """Return the result of a partition, or None where its file is missing or damaged."""
         path = self._file(name)
         try:
-            with self._storage.open(path) as file:
+            with explained(path), self._storage.open(path) as file:
                 return Done.from_note(read_note(file, path))
         except DataError:
             return None

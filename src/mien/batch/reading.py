@@ -13,7 +13,7 @@ from shutil import copyfileobj
 from tempfile import TemporaryDirectory
 
 from mien.batch.inputs import Input
-from mien.batch.storage import Storage, is_address, read_all, reason, storage_of
+from mien.batch.storage import Storage, explained, is_address, read_all, storage_of
 from mien.batch.tables import TableColumns, read_groups
 from mien.errors import DataError
 from mien.io.image import MAX_BYTES
@@ -59,13 +59,8 @@ def local_video(path: str, *, base: str) -> Iterator[str]:
         return
     with TemporaryDirectory() as folder:
         copy = Path(folder, f"video{PurePosixPath(path).suffix}")
-        try:
-            with storage_of(path).open(path) as file, copy.open("wb") as target:
-                copyfileobj(file, target)
-        except DataError:
-            raise
-        except Exception as error:  # the libraries behind fsspec have errors of their own
-            raise DataError(f"{path} cannot be read: {reason(error)}") from error
+        with explained(path), storage_of(path).open(path) as file, copy.open("wb") as target:
+            copyfileobj(file, target)
         yield str(copy)
 
 

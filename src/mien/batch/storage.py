@@ -89,14 +89,15 @@ def reason(error: Exception) -> str:
 
 
 @contextmanager
-def _explained(path: str) -> Iterator[None]:
+def explained(path: str) -> Iterator[None]:
+    """Turn whatever reading raises within the block into DataError: the libraries behind fsspec share no base."""
     try:
         yield
     except DataError:
         raise
     except FileNotFoundError as error:
         raise DataError(f"{path}: there is no such file") from error
-    except Exception as error:  # the libraries behind fsspec have errors of their own
+    except Exception as error:
         raise DataError(f"{path} cannot be read: {reason(error)}") from error
 
 
@@ -122,7 +123,7 @@ class LocalStorage:
 
     def info(self, path: str) -> FileInfo | None:
         """Return what is known of a file; see `Storage`."""
-        with _explained(path):
+        with explained(path):
             place = Path(self._place(path))
             return None if place.is_dir() else FileInfo(path, *_facts(place.stat()))
 
@@ -132,7 +133,7 @@ class LocalStorage:
 
     def open(self, path: str) -> BinaryIO:
         """Open a file to read."""
-        with _explained(path):
+        with explained(path):
             return Path(self._place(path)).open("rb")
 
     def names(self, folder: str) -> list[str]:
@@ -183,7 +184,7 @@ class RemoteStorage:
         root = self._place(folder)
         try:
             found = self._fs.find(root, detail=True)
-        except Exception as error:  # noqa: BLE001  # see `_explained`
+        except Exception as error:  # noqa: BLE001  # see `explained`
             on_locked(folder, DataError(f"{folder} cannot be read: {reason(error)}"))
             return
         for path in sorted(found):
@@ -192,18 +193,18 @@ class RemoteStorage:
 
     def info(self, path: str) -> FileInfo | None:
         """Return what is known of a file; see `Storage`."""
-        with _explained(path):
+        with explained(path):
             facts = self._fs.info(self._place(path))
             return None if facts["type"] == "directory" else self._info(facts)
 
     def glob(self, pattern: str) -> list[str]:
         """Return what a pattern matches."""
-        with _explained(pattern):
+        with explained(pattern):
             return sorted(str(self._fs.unstrip_protocol(path)) for path in self._fs.glob(self._place(pattern)))
 
     def open(self, path: str) -> BinaryIO:
         """Open a file to read."""
-        with _explained(path):
+        with explained(path):
             file: BinaryIO = self._fs.open(self._place(path), "rb")
             return file
 
@@ -214,7 +215,7 @@ class RemoteStorage:
             return [path.rstrip("/").rpartition("/")[2] for path in self._fs.ls(self._place(folder), detail=False)]
         except (FileNotFoundError, NotADirectoryError):
             return []
-        except Exception as error:  # see `_explained`
+        except Exception as error:  # see `explained`
             raise DataError(f"{folder} cannot be read: {reason(error)}") from error
 
     def write(self, path: str, content: bytes) -> None:
@@ -227,7 +228,7 @@ class RemoteStorage:
             self._fs.pipe_file(part, content)
             if part != place:
                 self._fs.mv(part, place)
-        except Exception as error:  # see `_explained`
+        except Exception as error:  # see `explained`
             raise OutputError(f"cannot write {path}: {reason(error)}") from error
 
     def remove(self, path: str) -> None:
@@ -235,7 +236,7 @@ class RemoteStorage:
         try:
             with suppress(FileNotFoundError):
                 self._fs.rm_file(self._place(path))
-        except Exception as error:  # see `_explained`
+        except Exception as error:  # see `explained`
             raise OutputError(f"cannot write {path}: {reason(error)}") from error
 
 
@@ -248,7 +249,7 @@ def remove_parts(storage: Storage, folder: str) -> None:
 
 def read_all(storage: Storage, path: str, *, most: int) -> io.BytesIO:
     """Read a whole file into memory; the returned file has its name. Raises DataError, also for more than `most`."""
-    with _explained(path), storage.open(path) as file:
+    with explained(path), storage.open(path) as file:
         content = io.BytesIO(file.read(most + 1))
     if content.getbuffer().nbytes > most:
         raise DataError(f"{path} must have at most {most:,} bytes")

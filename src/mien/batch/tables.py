@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from mien.batch.storage import Storage
+from mien.batch.storage import Storage, explained
 from mien.errors import DataError
 from mien.io.parquet_rows import import_pyarrow
 
@@ -67,9 +67,9 @@ def _bytes_of(value: object) -> bytes | None:
 
 @contextmanager
 def _opened(storage: Storage, path: str) -> Iterator[Any]:
-    """Open a Parquet file as pyarrow does. Raises DataError where it is none."""
+    """Open a Parquet file as pyarrow does. Raises DataError where it is none, or cannot be read."""
     arrow, parquet = import_pyarrow()
-    with storage.open(path) as file:
+    with explained(path), storage.open(path) as file:
         try:
             with parquet.ParquetFile(file) as table:
                 yield table
