@@ -78,18 +78,31 @@ def test_what_cannot_be_read_is_an_error_and_no_end(desk: Path) -> None:
     (desk / "photos" / "0003.png").write_bytes(b"no picture")
     (desk / "photos" / "0004.png").write_bytes((desk / "photos" / "0005.png").read_bytes()[:99])
     (desk / "list.txt").write_text("photos\nnone.png\n")
-    assert "3 errors in out/errors.parquet" in batch("@list.txt", "-o", "out")
+    said = batch("@list.txt", "-o", "out")
+    assert "3 errors, all in out/errors.parquet" in said
+    assert batch("@list.txt", "-o", "out") == said  # although nothing was done
     assert [each["source"] for each in errors(desk / "out")] == ["none.png", "photos/0003.png", "photos/0004.png"]
     assert all(each["source"] in each["error"] and "\n" not in each["error"] for each in errors(desk / "out"))
     assert len(rows(desk / "out")) == 38
     assert manifest(desk / "out")["errors"] == 3
 
 
+def test_the_first_errors_are_named(desk: Path) -> None:
+    for number in range(7):
+        (desk / "photos" / f"00{number:02d}.png").write_bytes(b"no picture")
+    for _ in range(2):
+        said = batch("photos", "-o", "out")
+        named = [line for line in said.splitlines() if line.startswith("left out: ")]
+        assert [line.split()[2] for line in named] == [f"photos/000{number}.png" for number in range(5)]
+        assert "7 errors, all in out/errors.parquet" in said
+
+
 def test_where_nothing_can_be_read_the_command_fails(desk: Path) -> None:
     (desk / "bad.jpg").write_bytes(b"no picture")
     ended = run_mien("batch", "bad.jpg", "-o", "out", "-m", "m.onnx")
     assert ended.code == 1
-    assert "none of 1 inputs could be read; errors.parquet says why" in ended.err
+    assert "left out: bad.jpg must be a picture" in ended.err
+    assert "none of 1 inputs could be read; out/errors.parquet says why" in ended.err
 
 
 def test_a_finished_batch_is_not_done_again(desk: Path) -> None:

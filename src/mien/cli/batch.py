@@ -39,6 +39,7 @@ _SOURCES = (
     "Pictures, videos, Parquet files of pictures, folders of these, patterns in quotes, addresses such as "
     "s3://bucket/photos, or @FILE for a list of these, one a line."
 )
+_NAMED = 5  # errors that are told in full, before it is only said where all are
 _LINE_SECONDS = 60.0  # between lines of progress, where no terminal shows a bar
 
 
@@ -188,7 +189,7 @@ def batch(
     """Read the expressions in very many pictures and videos into Parquet files.
 
     The rows are those of `mien predict`. The same command goes on where it was stopped or killed. What cannot be read
-    is in errors.parquet.
+    is in errors.parquet, and is no failure: the exit code is 0, and 1 only where nothing could be read.
 
     Examples
     --------
@@ -250,17 +251,18 @@ def _run(job: Batch, engine: Engine, out: str) -> None:
         raise
     results = list(job.done.values())
     pictures, frames, faces = (sum(getattr(each, name) for each in results) for name in ("pictures", "frames", "faces"))
-    errors = len(job.plan.refused) + sum(len(each.errors) for each in results)
+    errors = [*job.plan.refused, *(error for each in results for error in each.errors)]
     seen = " and ".join(
         [count(pictures, "picture")] * bool(pictures or not frames) + [count(frames, "frame")] * bool(frames)
     )
     say(f"{out}: {count(faces, 'face')} in {seen}, {count(total, 'partition')}")
-    if errors:
-        remark(f"{count(errors, 'error')} in {out.rstrip('/')}/errors.parquet")
+    for error in errors[:_NAMED]:
+        remark(f"left out: {error.error}")
+    where = f"{out.rstrip('/')}/errors.parquet"
     if errors and not pictures + frames:
-        raise DataError(
-            f"none of {job.plan.count + len(job.plan.refused):,} inputs could be read; errors.parquet says why"
-        )
+        raise DataError(f"none of {job.plan.count + len(job.plan.refused):,} inputs could be read; {where} says why")
+    if errors:
+        remark(f"{count(len(errors), 'error')}, all in {where}; where a network or a disk was at fault: --retry")
 
 
 class _Progress:
