@@ -1,11 +1,12 @@
-# make demo: a first look. make test: the tests. make fuzz: damaged files. Each makes the environment it needs, from Python and pip alone.
+# make demo: a first look. make test: the tests. make fuzz: damaged files. make report FACES=faces.npz: the report's figures.
+# Each makes the environment it needs, from Python and pip alone.
 # make page, make web: build the two pages of `mien serve` from web/; these need Node and npm.
 PYTHON ?= python3
 
 # The tests of the pages need their packages, too; without npm they are skipped.
 PAGES := $(if $(shell command -v npm),web/node_modules/made)
 
-.PHONY: demo test lint fuzz clean page web
+.PHONY: demo test lint fuzz clean page web report
 
 demo: .venv-demo/made
 	.venv-demo/bin/mien demo
@@ -20,6 +21,11 @@ lint: .venv/made
 	.venv/bin/lint-imports
 	.venv/bin/python tools/check_house.py
 	.venv/bin/coverage report  # of the last `make test`
+
+report: .venv/made
+	@test -n "$(FACES)" || { echo "name a file of faces, as mien data import writes it: make report FACES=faces.npz"; exit 2; }
+	.venv/bin/mien evaluate docs/training/report/predictions.csv $(FACES)
+	.venv/bin/python experiments/report_study.py $(FACES) -o runs/report-hour --epochs 3
 
 clean:
 	rm -rf .venv .venv-demo web/node_modules web/dist
