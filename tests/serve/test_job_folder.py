@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,8 @@ import httpx
 import pytest
 
 from clips import background, write_video
+from mien.errors import OutputError
+from mien.serve.video.folder import JobFolder, remove_abandoned
 from serving import serving
 
 pytestmark = pytest.mark.linux
@@ -62,8 +65,8 @@ def test_a_folder_goes_when_its_service_ends(temporary: Path, clip: bytes) -> No
 
 
 def test_clips_that_break_off_leave_nothing(temporary: Path, clip: bytes) -> None:
-    head = b"POST /v1/video HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(clip)
-    chunked = b"POST /v1/video HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"POST /v1/video HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(clip)
+    chunked = b"POST /v1/video HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     with ExitStack() as stack:
         process, address = service(stack)
         port = int(address.rpartition(":")[2])
@@ -115,6 +118,53 @@ def test_a_folder_of_a_killed_service_goes_at_the_next_start(temporary: Path, cl
         living.send_signal(signal.SIGTERM)
         assert living.wait(30) == 143
         assert list(temporary.iterdir()) == []
+
+
+_LOCKING = """
+import fcntl, os, sys
+file = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR)
+fcntl.flock(file, fcntl.LOCK_EX)
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_service_stopped_while_it_locks_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / "mien-serve-stopped"
+    folder.mkdir()
+    command = [sys.executable, "-c", _LOCKING, str(folder / "lock.new")]  # the name that a lock has before it is ready
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as stopped:
+        assert stopped.stdout is not None
+        assert stopped.stdout.readline() == b"\n"
+        os.utime(folder, (0, 0))  # long ago
+        assert remove_abandoned() == []
+        assert folder.exists()
+        stopped.kill()
+    assert remove_abandoned() == [folder]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_taken_before_it_was_locked_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    make = tempfile.mkdtemp
+
+    def make_and_lose(**more: str) -> str:
+        path = make(**more)
+        os.utime(path, (0, 0))  # as if the computer had slept here
+        assert remove_abandoned() == [Path(path)]
+        return path
+
+    jobs = JobFolder()
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "mkdtemp", make_and_lose)
+        with pytest.raises(OutputError, match="the service cannot keep a clip"):
+            jobs.write("a.mp4", b"clip")
+    path = jobs.write("a.mp4", b"clip")
+    assert remove_abandoned() == []
+    assert path.read_bytes() == b"clip"
+    jobs.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_only_looks_like_such_a_folder_stays(temporary: Path, tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 A living service holds a lock in its folder. The system gives the lock up when the process ends, however it ends. So a
 folder without a lock that is held belongs to nobody, whatever process has its number by now.
+
+Whoever removes a folder takes its lock first. So a service that was stopped between making its folder and locking it,
+as a sleeping computer does, finds the lock taken when it goes on, and makes another folder for the next clip.
 """
 
 import os
@@ -17,7 +20,7 @@ from pathlib import Path
 from mien.errors import OutputError
 
 PREFIX = "mien-serve-"
-_LOCK = "lock"
+_LOCK, _NEW = "lock", "lock.new"
 _SECONDS_TO_LOCK = 60.0  # from when a folder is made to when its lock is in it, at the most
 
 if sys.platform == "win32":
@@ -26,33 +29,47 @@ if sys.platform == "win32":
         """Make the lock of a folder: an open file, which Windows lets nobody remove."""
         return os.open(folder / _LOCK, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
 
-    def _is_held(lock: Path) -> bool:
+    def _claim(folder: Path) -> int | None:
         try:
-            lock.unlink()
-        except PermissionError:
-            return True
-        return False
+            (folder / _LOCK).unlink(missing_ok=True)
+            return _hold(folder)
+        except (PermissionError, FileExistsError):
+            return None
 
 else:
     import fcntl
 
-    def _hold(folder: Path) -> int:
-        """Make the lock of a folder. It gets its name once it is locked, so that nobody meets it before."""
-        new = folder / f"{_LOCK}.new"
-        lock = os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        new.rename(folder / _LOCK)
-        return lock
-
-    def _is_held(lock: Path) -> bool:
-        file = os.open(lock, os.O_RDWR | os.O_NOFOLLOW)
+    def _lock(path: Path, flags: int = 0) -> int:
+        """Open a file and lock it. Raises BlockingIOError where another process holds it."""
+        file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | flags, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
+        except BaseException:
             os.close(file)
-        return False
+            raise
+        return file
+
+    def _hold(folder: Path) -> int:
+        """Make the lock of a folder. It gets its name once it is locked, so that nobody meets it before."""
+        lock = _lock(folder / _NEW, os.O_CREAT | os.O_EXCL)
+        try:
+            (folder / _NEW).rename(folder / _LOCK)
+        except BaseException:
+            os.close(lock)
+            raise
+        return lock
+
+    def _claim(folder: Path) -> int | None:
+        """Take the lock of a folder, so that nobody else does; None where a service that lives holds it."""
+        try:
+            if not (folder / _LOCK).exists():
+                new = _lock(folder / _NEW, os.O_CREAT)  # after that, no service can make the lock
+                if not (folder / _LOCK).exists():
+                    return new
+                os.close(new)
+            return _lock(folder / _LOCK)
+        except BlockingIOError:
+            return None
 
 
 class JobFolder:
@@ -108,14 +125,8 @@ class JobFolder:
         with self._making:
             self._closed = True
             path, self._path = self._path, None
-        if path is None:
-            return
-        if sys.platform == "win32":
-            os.close(self._lock)  # Windows removes no file that is open
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            shutil.rmtree(path, ignore_errors=True)
-            os.close(self._lock)
+        if path is not None:
+            _remove(path, self._lock)
 
 
 def remove_abandoned() -> list[Path]:
@@ -127,17 +138,27 @@ def remove_abandoned() -> list[Path]:
     with suppress(OSError):  # the folder for temporary files is missing, or does not tell what is in it
         for path in sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*")):
             with suppress(OSError):  # another service removes it at this moment
-                if _is_abandoned(path):
-                    shutil.rmtree(path)
+                if not _may_be_abandoned(path):
+                    continue
+                lock = _claim(path)
+                if lock is not None:
+                    _remove(path, lock)
                     removed.append(path)
     return removed
 
 
-def _is_abandoned(path: Path) -> bool:
+def _may_be_abandoned(path: Path) -> bool:
     status = path.lstat()
     if not stat.S_ISDIR(status.st_mode) or (hasattr(os, "getuid") and status.st_uid != os.getuid()):
         return False
-    lock = path / _LOCK
-    if not lock.exists():
-        return time.time() - status.st_mtime > _SECONDS_TO_LOCK
-    return not _is_held(lock)
+    return (path / _LOCK).exists() or time.time() - status.st_mtime > _SECONDS_TO_LOCK
+
+
+def _remove(path: Path, lock: int) -> None:
+    """Remove a folder whose lock we hold, and give the lock up: before it on Windows, which removes no open file."""
+    if sys.platform == "win32":
+        os.close(lock)
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(lock)
