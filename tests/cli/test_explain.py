@@ -17,10 +17,11 @@ FEW = ("--masks", "200", "-m", "swift-nano")
 
 
 def test_a_portrait_is_explained_and_drawn(tmp_path: Path) -> None:
-    said = run_mien("explain", PORTRAIT, *FEW, "--draw", tmp_path / "why.png")
+    said = run_mien("explain", PORTRAIT, "-m", "swift-nano", "--draw", tmp_path / "why.png")
     assert (said.code, said.err) == (0, f"wrote {tmp_path / 'why.png'}\n")
     assert said.out.startswith("portrait.jpg: happy ")
-    assert "the map is better than chance and than the middle" in said.out
+    assert "the map is better than chance and than the middle: swift-nano relies on what it shows" in said.out
+    assert "Better begins at +0." in said.out
     with Image.open(tmp_path / "why.png") as drawn:
         pixels = np.asarray(drawn.convert("RGB")).astype(int)
     left, right = pixels[64:448, 24:408], pixels[64:448, 432:816]

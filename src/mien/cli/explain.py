@@ -7,14 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.classify.session import providers_of
+from mien.classify.tta import with_tta
 from mien.cli.console import add_row, remark, say, say_json, stdout, table
 from mien.cli.options import (
     DEFAULT_MODELS,
     INPUT,
+    MODEL,
     OUTPUT,
     Device,
     Json,
-    Models,
     PriorText,
     Quiet,
     Threads,
@@ -26,12 +27,13 @@ from mien.cli.options import (
 )
 from mien.detect.align import crop_faces
 from mien.detect.yunet import YuNet
-from mien.errors import DataError
+from mien.errors import DataError, ModelError
 from mien.evaluation.saliency import MASKS, Method, Saliency
 from mien.evaluation.saliency import explain as explain_face
 from mien.io.atomic_write import require_suffix, require_writable
 from mien.io.image import read_picture
 from mien.io.pixels import to_face
+from mien.types import Classifier
 from mien.visualize.annotate import PICTURE_SUFFIXES, save_picture
 from mien.visualize.heat_map import HeatMapWords, heat_map_picture
 
@@ -59,13 +61,28 @@ def explain(
     ] = False,
     method: Annotated[
         Method,
-        option("--method", panel=INPUT, metavar="NAME", help="rise (random masks) or occlusion (a window that moves)."),
+        option(
+            "--method",
+            panel=INPUT,
+            metavar="NAME",
+            help="rise (random masks), occlusion (a window that moves) or grad-cam (gradients; of a run's folder).",
+        ),
     ] = "rise",
     masks: Annotated[
         int, option("--masks", panel=INPUT, metavar="N", help="Draw so many masks for rise.", min=2)
     ] = MASKS,
     seed: Annotated[int, option("--seed", panel=INPUT, metavar="N", help="Draw masks by this seed.", min=0)] = 0,
-    model: Models = DEFAULT_MODELS,
+    model: Annotated[
+        list[str],
+        option(
+            "-m",
+            "--model",
+            panel=MODEL,
+            metavar="MODEL",
+            help="A model that ships, by its name, a model file, or the folder of a run. Several files, each with -m, "
+            "are averaged.",
+        ),
+    ] = DEFAULT_MODELS,
     tta: Tta = "none",
     prior: PriorText = "",
     device: Device = "auto",
@@ -79,11 +96,16 @@ def explain(
     --------
     mien explain photo.jpg --draw why.png
     mien explain photo.jpg --expression sad -m swift-nano
+    mien explain photo.jpg --method grad-cam -m runs/plain
     """
     require_writable(draw, inputs=(picture,))
     if draw is not None:
         require_suffix(draw, PICTURE_SUFFIXES, "a picture")
-    classifier = classifier_of(model, tta=tta, prior=prior, threads=threads, providers=providers_of(device))
+    if any(Path(each).is_dir() for each in model):
+        _require_run_alone(model, prior=prior, device=device)
+        classifier = with_tta(_load_run(Path(model[0]), threads), tta)
+    else:
+        classifier = classifier_of(model, tta=tta, prior=prior, threads=threads, providers=providers_of(device))
     crop, count = _find_face(picture, face, cropped=cropped)
     saliency = explain_face(classifier, crop, expression=expression or None, method=method, masks=masks, seed=seed)
     which = f"{picture.name}" if count == 1 else f"{picture.name}, face {face} of {count}"
@@ -94,6 +116,21 @@ def explain(
     if draw is not None:
         save_picture(_drawn(saliency, which), draw)
         remark(f"wrote {draw}")
+
+
+def _require_run_alone(models: list[str], *, prior: str, device: str) -> None:
+    """Refuse what only model files can do beside the folder of a run. Raises ModelError."""
+    wrong = "several models" if len(models) > 1 else "--prior" if prior else f"--device {device}"
+    if len(models) > 1 or prior or device not in ("auto", "cpu"):
+        raise ModelError(
+            f"the folder of a run goes without {wrong}; make it a model file with: mien export RUN -o FILE"
+        )
+
+
+def _load_run(run: Path, threads: int) -> Classifier:
+    from mien.train import NetClassifier  # torch, and only the folder of a run needs it
+
+    return NetClassifier.load(run, threads=threads)
 
 
 def _find_face(path: Path, number: int, *, cropped: bool) -> tuple[NDArray[np.uint8], int]:
@@ -161,6 +198,11 @@ def _where(saliency: Saliency) -> str:
 
 
 def _verdict(saliency: Saliency) -> str:
-    if saliency.is_meaningful:
-        return f"By insertion minus deletion, the map is {saliency.verdict}: {saliency.model} relies on what it shows."
-    return f"By insertion minus deletion, the map is {saliency.verdict}: do not read it."
+    near_blob = saliency.faithfulness.gain > saliency.bars[1]
+    so = f"the middle of the face says as much to {saliency.model}" if near_blob else "do not read it"
+    so = f"{saliency.model} relies on what it shows" if saliency.is_meaningful else so
+    return (
+        f"By insertion minus deletion, the map is {saliency.verdict}: {so}."
+        f"\nBetter begins at {max(saliency.bars):+.3f}: half a standard deviation of random maps above the blob, and"
+        f" two above their mean; it is {saliency.spread:.3f}."
+    )

@@ -1,23 +1,24 @@
 """Saliency: a map of the areas of a face that speak for an expression, and a test of whether it means anything.
 
-Both methods hide parts of the face and watch the probability of the expression, so they work with any classifier. A
-hidden pixel gets the value of the strongly blurred face, which looks more like a face than black does.
+`rise` and `occlusion` hide parts of the face and watch the probability of the expression, so they work with any
+classifier. A hidden pixel gets the value of the strongly blurred face, which looks more like a face than black does.
+`grad-cam` needs a classifier that has gradients, such as `mien.train.NetClassifier`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.classify.ensemble import classifier_name
-from mien.errors import DataError
+from mien.errors import DataError, ModelError
 from mien.evaluation.corruptions import blurred
 from mien.labels import parse_class
 from mien.types import FACE_SIDE, Classifier, Scores, batches, require_faces
 
-Method = Literal["rise", "occlusion"]
+Method = Literal["rise", "occlusion", "grad-cam"]
 Map = NDArray[np.float64]  # (48, 48)
 
 MASKS = 2000  # of RISE, unless another number is asked for
@@ -25,8 +26,19 @@ _CELL = 7.0  # pixels: the side of a cell of RISE's masks
 _WINDOW = 9  # pixels: the side of the window that occlusion moves
 _HIDING = 8.0  # pixels: the deviation of the blur that hides
 _STEPS = 24  # in which pixels are deleted and inserted
-_RANDOM_MAPS = 4
+_RANDOM_MAPS = 10
 _BATCH = 256
+_CHANCE = 2.0  # standard deviations of random maps: so far above their mean a map must be
+_CLEARLY = 0.5  # the same, above the centred blob: a medium effect by Cohen (1988)
+
+
+@runtime_checkable
+class HasGradCam(Protocol):
+    """A classifier with gradients."""
+
+    def grad_cam(self, face: NDArray[np.uint8], target: int, /) -> Map:
+        """(48, 48) uint8 and the place of a class -> what speaks for the class, (48, 48) float64."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -67,9 +79,12 @@ class Saliency:
         The class that the map is of.
     map
         (48, 48) float64: by how much the probability of the expression is higher on average when the pixel is shown
-        than when it is hidden. Negative values speak against the expression.
+        than when it is hidden; of `grad-cam`, which has no such unit, the weighted sum of a net's maps. Negative values
+        speak against the expression.
     faithfulness, of_blob, of_random
         The test of the map, of a centred blob, and the mean of random smooth maps.
+    spread
+        The standard deviation of the gains of the random maps.
     """
 
     model: str
@@ -80,6 +95,7 @@ class Saliency:
     faithfulness: Faithfulness
     of_blob: Faithfulness
     of_random: Faithfulness
+    spread: float
 
     def __repr__(self) -> str:
         return f"<Saliency of {self.expression} {self.probability:.0%} for {self.model}: {self.verdict}>"
@@ -90,17 +106,26 @@ class Saliency:
         return float(self.scores.probs[0, self.scores.class_names.index(self.expression)])
 
     @property
+    def bars(self) -> tuple[float, float]:
+        """The gains that the map must exceed to be better than the centred blob, and than random maps.
+
+        The first is the blob's gain and half a standard deviation of the random maps' gains, the second is their mean
+        and two.
+        """
+        return self.of_blob.gain + _CLEARLY * self.spread, self.of_random.gain + _CHANCE * self.spread
+
+    @property
     def is_meaningful(self) -> bool:
-        """Tell whether the map does better than the centred blob and than random maps."""
-        return self.faithfulness.gain > max(self.of_blob.gain, self.of_random.gain)
+        """Tell whether the map is clearly better than the centred blob and than random maps."""
+        return self.faithfulness.gain > max(self.bars)
 
     @property
     def verdict(self) -> str:
         """Say in a few words whether the map means anything."""
         if self.is_meaningful:
             return "better than chance and than the middle"
-        beaten_by_blob = self.faithfulness.gain <= self.of_blob.gain
-        return "no better than a blob in the middle" if beaten_by_blob else "no better than random maps"
+        near_random = self.faithfulness.gain <= self.bars[1]
+        return f"not clearly better than {'random maps' if near_random else 'a blob in the middle'}"
 
     @property
     def thirds(self) -> tuple[float, float, float]:
@@ -120,6 +145,8 @@ class Saliency:
             "probabilities": dict(zip(self.scores.class_names, self.scores.probs[0].tolist(), strict=True)),
             "meaningful": self.is_meaningful,
             "tests": {name: {"deletion": test.deletion, "insertion": test.insertion} for name, test in tests.items()},
+            "random_maps_spread": self.spread,
+            "needed": max(self.bars),
             "speaks_for": {"upper_third": upper, "middle_third": middle, "lower_third": lower},
             "map": self.map.tolist(),
         }
@@ -144,6 +171,7 @@ def explain(
         One of the classifier's classes, in any usual spelling; None: its answer.
     method
         `rise` (Petsiuk et al., 2018): random smooth masks. `occlusion` (Zeiler and Fergus, 2014): a window that moves.
+        `grad-cam` (Selvaraju et al., 2017): gradients, of a `HasGradCam`.
     masks
         How many masks RISE draws.
     seed
@@ -153,7 +181,14 @@ def explain(
     ------
     DataError
         Where the face is another array, or there is no such expression.
+    ModelError
+        Where `grad-cam` is asked of a classifier without gradients.
     """
+    if method == "grad-cam" and not isinstance(classifier, HasGradCam):
+        raise ModelError(
+            f"grad-cam needs the gradients of one net, and {classifier_name(classifier)} gives answers alone: take the "
+            "method rise or occlusion, or name the folder of a run as the model"
+        )
     image = require_faces(np.asarray(face)[None])[0]
     if masks < 2:
         raise DataError(f"the number of masks must be 2 or more, got {masks}")
@@ -170,7 +205,10 @@ def explain(
         return probs
 
     rng = np.random.default_rng(seed)
-    found = rise(probability, masks=masks, rng=rng) if method == "rise" else occlusion(probability)
+    if method == "grad-cam" and isinstance(classifier, HasGradCam):
+        found = classifier.grad_cam(image, target)
+    else:
+        found = rise(probability, masks=masks, rng=rng) if method == "rise" else occlusion(probability)
     random = [faithfulness(probability, smooth_masks(1, rng)[0]) for _ in range(_RANDOM_MAPS)]
     return Saliency(
         model=classifier_name(classifier),
@@ -183,6 +221,7 @@ def explain(
         of_random=Faithfulness(
             float(np.mean([test.deletion for test in random])), float(np.mean([test.insertion for test in random]))
         ),
+        spread=float(np.std([test.gain for test in random], ddof=1)),
     )
 
 

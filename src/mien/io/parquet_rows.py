@@ -14,11 +14,10 @@ _NOTE = b"mien"  # the key, in a file's metadata, of the note that its writer le
 def import_pyarrow() -> tuple[Any, Any]:
     """Return the modules pyarrow and pyarrow.parquet. Raises ExtraError where they are not installed."""
     try:
-        import pyarrow as pa  # an extra, which only Parquet needs
-        import pyarrow.parquet as pq  # as above
+        import pyarrow.parquet  # an extra, which only Parquet needs
     except ImportError as error:
         raise ExtraError("Parquet", extra="parquet") from error
-    return pa, pq
+    return pyarrow, pyarrow.parquet
 
 
 class ParquetRows:

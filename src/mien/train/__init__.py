@@ -10,6 +10,7 @@ if find_spec("torch") is None or find_spec("lightning_fabric") is None:
     raise ExtraError("mien.train", extra="train")
 
 if TYPE_CHECKING:
+    from mien.train.net_classifier import NetClassifier
     from mien.train.onnx_export.ensemble import join
     from mien.train.onnx_export.export import export
     from mien.train.onnx_export.int8 import export_int8
@@ -29,6 +30,7 @@ _HOME: dict[str, str] = {
     "Candidate": "studies.study",
     "Epoch": "run.checkpoint",
     "Hardware": "run.hardware",
+    "NetClassifier": "net_classifier",
     "Recipe": "recipe",
     "Run": "run.trainer",
     "TrainingPace": "run.bench",
@@ -50,6 +52,7 @@ __all__ = [
     "Candidate",
     "Epoch",
     "Hardware",
+    "NetClassifier",
     "Recipe",
     "Run",
     "TrainingPace",

@@ -36,3 +36,7 @@ class Backbone(nn.Module):
 
     def forward(self, faces: Tensor) -> list[Tensor]:
         raise NotImplementedError
+
+    def stage(self, number: int) -> nn.Module:
+        """Return the module whose outputs are the maps of a stage; the first stage is 1."""
+        return self.get_submodule(f"stages.{number - 1}")

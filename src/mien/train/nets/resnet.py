@@ -96,6 +96,10 @@ class ResNetBackbone(Backbone):
     def forward(self, faces: Tensor) -> list[Tensor]:
         maps, stages = self.maxpool(torch.relu(self.bn1(self.conv1(faces)))), []
         for number in range(1, 5):
-            maps = self.get_submodule(f"layer{number}")(maps)
+            maps = self.stage(number)(maps)
             stages.append(maps)
         return stages
+
+    def stage(self, number: int) -> nn.Module:
+        """Return a layer, under torchvision's name."""
+        return self.get_submodule(f"layer{number}")
