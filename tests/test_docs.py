@@ -12,7 +12,7 @@ from PIL import Image
 import mien
 from clips import Actor, at, write_clip
 from mien.data.formats.npz import save_faces
-from mien.train import recipe_files
+from mien.io import recipe_files
 from support import drawn_faces, python_of, run_mien, train_and_valid
 
 ROOT = Path(__file__).parents[1]

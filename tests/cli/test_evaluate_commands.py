@@ -282,7 +282,7 @@ def test_models_may_be_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_show_a_model_by_path_or_name(folder: Path) -> None:
     by_path, by_name = run_mien("show", "tiny.onnx").out, run_mien("show", "swift").out
     assert by_path.splitlines()[0] == "tiny.onnx: a model file"
-    assert by_path.splitlines()[1:] == by_name.splitlines()[1:]
+    assert by_path.splitlines()[1:-1] == by_name.splitlines()[1:-1]
     shown = [line.split(maxsplit=1) for line in by_path.splitlines()]
     for name, value in (
         ("model", "tiny"),
@@ -296,7 +296,10 @@ def test_show_a_model_by_path_or_name(folder: Path) -> None:
     page = run_mien("show", "tiny.onnx", "--markdown").out
     assert page.startswith("# tiny\n")
     assert "| accuracy, by the labels | 62.5% | 61.0 to 64.0 |" in page
-    assert "lr = 0.1" in by_path
+    assert "lr = 0.1" not in by_path
+    assert by_name.endswith("\n\nThe recipe that trained it: mien show swift --recipe\n")
+    assert run_mien("show", "tiny.onnx", "--recipe").out == mien.load(folder / "tiny.onnx").card.recipe.rstrip() + "\n"
+    assert "lr = 0.1" in page
 
 
 def test_show_faces(folder: Path) -> None:

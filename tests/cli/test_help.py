@@ -11,6 +11,7 @@ import pytest
 from mien.cli.main import COMMANDS, DATA_COMMANDS
 from mien.data.formats.npz import save_faces
 from mien.detect.yunet import YuNet
+from mien.io.recipe_files import shipped_recipes
 from support import random_faces, run_mien, tiny_model
 
 PATHS = [(each.name,) for each in COMMANDS] + [("data", each.name) for each in DATA_COMMANDS]
@@ -146,6 +147,29 @@ def test_a_recipe_is_shown_and_is_no_model(tmp_path: Path) -> None:
     )
     recipe.write_text("lr 0.1")
     assert f"{recipe} is not TOML" in run_mien("show", recipe).err
+
+
+def test_a_recipe_that_ships_is_shown_with_its_comments() -> None:
+    for name in ("plain", "report/final-18"):
+        text = shipped_recipes()[name].read_text(encoding="utf-8")
+        assert text.startswith("# ")
+        assert run_mien("show", name).out == f"{name}: a recipe\n\n{text.rstrip()}\n"
+    assert json.loads(run_mien("show", "report/final-18", "--json").out)["recipe"]["base"] == "final.toml"
+    assert run_mien("show", "swift").out.startswith("swift: a model file")  # which is a recipe's name, too
+    said = run_mien("show", "report/fnal-18")
+    assert (said.code, said.err.endswith("no model or recipe that ships; did you mean report/final-18?\n")) == (1, True)
+    assert "models: swift-fer2013, swift-nano, swift; recipes: dash, folds, plain" in run_mien("show", "nothing").err
+
+
+def test_what_only_a_model_has_is_refused_of_others(tmp_path: Path) -> None:
+    save_faces(random_faces(5), tmp_path / "f.npz")
+    for file, what in (("plain", "a recipe"), (tmp_path / "f.npz", "a file of faces")):
+        for option in ("--recipe", "--markdown"):
+            said = run_mien("show", file, option)
+            assert (said.code, f"Invalid value for {option}: goes with a model, got {what}" in said.err) == (2, True)
+    assert run_mien("show", "swift", "--recipe", "--json").code == 2
+    said = run_mien("show", tiny_model(tmp_path / "m.onnx"), "--recipe")
+    assert (said.code, said.err) == (1, f"mien: the card of {tmp_path / 'm.onnx'} has no recipe\n")
 
 
 def test_json_is_one_document(tmp_path: Path) -> None:

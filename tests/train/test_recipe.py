@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from mien.data.scores_file import FaceScores, save_scores
 from mien.errors import RecipeError
+from mien.io import recipe_files
+from mien.io.recipe_files import shipped_recipes
 from mien.labels import EXPRESSIONS, VOTES
-from mien.train import Recipe, load_recipe, recipe_files, train
+from mien.train import Recipe, load_recipe, train
 from mien.train.loss.settings import Loss
 from mien.train.nets import NETS
 from mien.train.nets.facenet import FaceNet29
@@ -23,7 +25,6 @@ from mien.train.nets.plain import Cnn
 from mien.train.nets.resnet import ResNet
 from mien.train.nets.swift import Swift
 from mien.train.optim.settings import Optim
-from mien.train.recipe_files import shipped_recipes
 from mien.train.recipe_toml import REMOVED, RENAMED, parse_recipe
 from mien.types import Scores
 from recipe_strategies import recipes
@@ -39,7 +40,7 @@ KEY_VALUE = rf"\[(net|head|loss|augment|optim)\]\n({KEYS}) = [-\[\]\"'{{}}0-9a-z
 
 def test_sources_without_recipes_read_recipes_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own.toml").write_text("seed = 7\n")
-    monkeypatch.setattr(recipe_files, "__file__", str(tmp_path / "src" / "mien" / "train" / "recipe_files.py"))
+    monkeypatch.setattr(recipe_files, "__file__", str(tmp_path / "src" / "mien" / "io" / "recipe_files.py"))
     assert load_recipe(tmp_path / "own.toml").seed == 7
     with pytest.raises(RecipeError, match="must be a TOML file"):
         load_recipe("plain")

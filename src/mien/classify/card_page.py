@@ -89,11 +89,16 @@ def card_markdown(card: ModelCard, file_hash: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def card_text(card: ModelCard, file_hash: str) -> str:
-    """Return a model's page as text for a terminal; file_hash: SHA-256 of its file."""
+def card_text(card: ModelCard, file_hash: str, *, recipe: bool = True) -> str:
+    """Return a model's page as text for a terminal.
+
+    file_hash: SHA-256 of its file. recipe: whether the recipe is listed at the end.
+    """
     facts = [[name, fact] for name, fact in card_facts(card, file_hash).items()]
     parts = ["\n".join(_aligned(facts))]
     for section in card_sections(card):
+        if section.listing and not recipe:
+            continue
         blocks = ["\n".join(textwrap.wrap(paragraph, _WIDTH)) for paragraph in section.paragraphs]
         if section.table:
             blocks.append("\n".join(_aligned(section.table)))

@@ -8,7 +8,7 @@ from mien.cli.console import add_row, progress_bar, say, say_json, stdout, table
 from mien.cli.options import HARDWARE, TRAINING, Changes, Json, Quiet, Threads, argument, option
 from mien.cli.train import Accelerator, CudaGraph
 from mien.evaluation import latency
-from mien.train.recipe_files import find_recipe
+from mien.io.recipe_files import find_recipe
 
 
 def bench_train(

@@ -12,7 +12,7 @@ from mien.cli.options import HARDWARE, TRAINING, Changes, FacesOption, Quiet, ar
 from mien.data.formats.npz import load_faces
 from mien.errors import RunError
 from mien.io.atomic_write import is_file, require_folder
-from mien.train.recipe_files import find_recipe
+from mien.io.recipe_files import find_recipe
 
 if TYPE_CHECKING:
     from mien.train import Epoch, Trial

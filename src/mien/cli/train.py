@@ -28,7 +28,7 @@ from mien.data.formats.npz import load_faces
 from mien.data.scores_file import save_scores
 from mien.errors import MienError
 from mien.io.atomic_write import require_folder
-from mien.train.recipe_files import find_recipe
+from mien.io.recipe_files import find_recipe
 
 if TYPE_CHECKING:
     from mien.train import Epoch, Run

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from mien.errors import RecipeError
+from mien.io.recipe_files import find_recipe
 from mien.train.nets import NETS
 from mien.train.nets.swift import Swift
 from mien.train.recipe import Recipe
-from mien.train.recipe_files import find_recipe
 from mien.train.settings import Settings, hints_of, shown
 
 # Keys of older recipes, and what to write instead.

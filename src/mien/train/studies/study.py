@@ -17,9 +17,9 @@ import numpy as np
 
 from mien.errors import RunError
 from mien.io.atomic_write import make_folder, write_text
+from mien.io.recipe_files import find_recipe
 from mien.train.loss.distillation import teacher_hashes
 from mien.train.recipe import Recipe
-from mien.train.recipe_files import find_recipe
 from mien.train.recipe_toml import load_recipe, parse_recipe
 from mien.train.run.checkpoint import Epochs
 from mien.train.run.run_dir import lock_folder, require_same
