@@ -271,6 +271,23 @@ def test_models_lists_what_ships() -> None:
     assert float(milliseconds) > 0
 
 
+@pytest.mark.parametrize(("mirrored", "shown"), [(0.86, "86.0%"), (None, "-")])
+def test_a_model_is_listed_by_its_own_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mirrored: float | None, shown: str
+) -> None:
+    scores = {"valid_accuracy": 0.6, "valid_ece": 0.25, "valid_accuracy_mirrored": 0.61}
+    scores |= {"valid_people_accuracy": 0.85, "valid_people_ece": 0.016}
+    if mirrored:
+        scores["valid_people_accuracy_mirrored"] = mirrored
+    (tmp_path / "assets").mkdir()
+    card = ModelCard("swift", EXPRESSIONS, question="ferplus", scores=scores)
+    tiny_model(tmp_path / "assets" / "swift.onnx", card=card)
+    monkeypatch.setattr("importlib.resources.files", lambda _: tmp_path)
+    outcome = run_mien("models")
+    assert outcome.out.splitlines()[1].split()[:-1] == ["swift", "people", "0.1", "MB", "85.0%", shown, "0.016"]
+    assert ("-: not in the model's card; mien evaluate" in outcome.err) == (shown == "-")
+
+
 def test_models_may_be_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.resources.files", lambda _: tmp_path)
     outcome = run_mien("models")

@@ -15,8 +15,8 @@ _ANSWERS = {"ferplus": "people", "fer2013": "FER2013"}  # by the question in a c
 def models(json: Json = False, _quiet: Quiet = False) -> None:
     """List the models that ship, how good they are and how fast here.
 
-    A model answers which expression people would name, or which label FER2013 would give; its accuracy is of that.
-    The last column is the milliseconds that a face takes on this machine.
+    A model answers which expression people would name, or which label FER2013 would give; its accuracy and calibration
+    error (ECE) are of that. The last column is the milliseconds that a face takes on this machine.
 
     Examples
     --------
@@ -40,33 +40,42 @@ def models(json: Json = False, _quiet: Quiet = False) -> None:
 def _show(loaded: dict[str, tuple[int, OnnxClassifier]], milliseconds: dict[str, float]) -> None:
     tested = any("test_accuracy" in model.card.scores for _, model in loaded.values())
     shown = table("model", "answers", "size", "valid (95%)", "mirrored", *["test"] * tested, "ECE", "ms")
+    unknown = False
     for name, (size, model) in loaded.items():
         card = model.card
-        people = card.question == "ferplus"  # whose figures by FER2013's labels say little
-        ece, mirrored = (None if people else card.scores.get(f"valid_{it}") for it in ("ece", "accuracy_mirrored"))
+        own = "people_" if card.question == "ferplus" else ""  # figures by the other question say little
+        mirrored, ece = (card.scores.get(f"valid_{own}{figure}") for figure in ("accuracy_mirrored", "ece"))
+        unknown |= mirrored is None or ece is None
         cells = [
             name,
             _ANSWERS.get(card.question, "-"),
             f"{size / 1e6:.1f} MB",
-            _accuracy(card, "valid_people" if people else "valid"),
+            _accuracy(card, f"valid_{own}accuracy"),
             "-" if mirrored is None else f"{mirrored:.1%}",
-            *[_accuracy(card, "test_people" if people else "test")] * tested,
+            *[_accuracy(card, f"test_{own}accuracy")] * tested,
             "-" if ece is None else f"{ece:.3f}",
             f"{milliseconds[name]:.3f}",
         ]
         add_row(shown, cells)
     stdout.print(shown)
+    if unknown:
+        remark("-: not in the model's card; mien evaluate MODEL FACES measures it, and --tta mirror what is mirrored")
 
 
 def _facts(name: str, size: int, model: OnnxClassifier, milliseconds: float) -> dict[str, Any]:
-    facts: dict[str, Any] = {"name": name, "parameters": model.card.parameters, "bytes": size, "hash": model.hash}
+    facts: dict[str, Any] = {
+        "name": name,
+        "question": model.card.question,
+        "parameters": model.card.parameters,
+        "bytes": size,
+        "hash": model.hash,
+    }
     return facts | {"milliseconds": milliseconds, "scores": dict(model.card.scores)}
 
 
-def _accuracy(card: ModelCard, split: str) -> str:
-    """Format the accuracy that a card holds, with its interval."""
-    names = (f"{split}_accuracy", f"{split}_accuracy_low", f"{split}_accuracy_high")
-    accuracy, low, high = (card.scores.get(name) for name in names)
+def _accuracy(card: ModelCard, name: str) -> str:
+    """Format an accuracy that a card holds, with its interval."""
+    accuracy, low, high = (card.scores.get(f"{name}{end}") for end in ("", "_low", "_high"))
     if accuracy is None:
         return "-"
     return f"{accuracy:.1%}" if low is None or high is None else f"{accuracy:.1%} ({100 * low:.1f} to {high:.1%})"
