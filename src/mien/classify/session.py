@@ -134,7 +134,7 @@ def _with_settings(provider: str, *, varying_shapes: bool) -> str | tuple[str, d
     return provider
 
 
-def run_session(session: Any, name: str, values: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+def run_session(session: Any, name: str, values: NDArray[np.uint8] | NDArray[np.float32]) -> list[NDArray[np.float32]]:
     """Run a session on its one input; return its outputs, in order.
 
     On a GPU, input and outputs are bound: each is copied once, and what one node hands to the next stays there.

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.detect.boxes import non_max_suppression
+from mien.detect.network import Found
 from mien.types import Detections
 
-Found = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]  # scores (M,), boxes, landmarks
 Network = Callable[[NDArray[np.uint8]], list[Found]]  # (N, H, W, 3) uint8 views -> what is found in each
 
 _DOUBTFUL = 0.9  # the confidence below which a face may be a turned one
@@ -115,9 +115,11 @@ def _look_turned(views: list[NDArray[np.uint8]], angles: tuple[int, ...], networ
         best: _Best = -1.0, np.zeros(4, np.float32), np.zeros((5, 2), np.float32)
         for degrees, (scores, boxes, landmarks) in zip(angles, found[start : start + len(angles)], strict=True):
             centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-            near = np.abs(centres - _CLOSE_UP / 2).max(axis=1) <= _CENTRE * _CLOSE_UP
-            face = int(np.where(near, scores, -1).argmax())
-            if near[face] and scores[face] > best[0]:
+            near = np.flatnonzero(np.abs(centres - _CLOSE_UP / 2).max(axis=1) <= _CENTRE * _CLOSE_UP)
+            if not len(near):
+                continue
+            face = near[scores[near].argmax()]
+            if scores[face] > best[0]:
                 box, points = _turn_back(boxes[face, None], landmarks[face, None], degrees, _CLOSE_UP, _CLOSE_UP)
                 best = float(scores[face]), box[0], points[0]
         bests.append(best)

@@ -3,24 +3,20 @@
 Any function from a picture, (H, W, 3) uint8 RGB, to `Detections` is a detector; see `mien.types.Detector`.
 """
 
-import os
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.classify.session import CPU, make_session, run_session
+from mien.classify.session import CPU
 from mien.detect.boxes import non_max_suppression
-from mien.detect.orientation import Found, find_turned_faces, turn_doubtful_faces
+from mien.detect.network import Found, run_network
+from mien.detect.orientation import find_turned_faces, turn_doubtful_faces
 from mien.detect.views import LEAST_SIDE, SMALLEST, View, finest_factor, small_view, tiles, whole_views
 from mien.errors import ModelError
 from mien.io.pixels import require_picture
 from mien.types import Detections
 
-_STEP = 32  # pixels: the network takes sides that are multiples of this
 _GIANT = 4  # a picture that had to be made that much smaller shows no small faces that would be a hint
 _HINT, _TINY = 0.5, 1.5 * SMALLEST  # confidence, pixels: something that narrow in a view tells that more may be missed
 
@@ -95,8 +91,6 @@ class YuNet:
     def _search(self, view: View) -> Found:
         """Return the scores (M,), boxes (M, 4) and landmarks (M, 5, 2) of what may be faces, in the whole picture."""
         ((scores, boxes, landmarks),) = self._run(view.pixels[None])
-        chosen = scores >= min(self.threshold, _HINT)  # first, since it leaves few of many thousands
-        scores, boxes, landmarks = scores[chosen], boxes[chosen], landmarks[chosen]
         place = np.array([view.left, view.top], np.float32)
         boxes = boxes * np.float32(view.scale) + np.tile(place, 2)
         landmarks = landmarks * np.float32(view.scale) + place
@@ -118,11 +112,9 @@ class YuNet:
         return results
 
     def _run(self, views: NDArray[np.uint8]) -> list[Found]:
-        """Run the network on views (N, H, W, 3); for each the scores, boxes and landmarks of every cell."""
-        beyond = [(0, -side % _STEP) for side in views.shape[1:3]]
-        padded = np.pad(views, ((0, 0), *beyond, (0, 0))) if np.any(beyond) else np.ascontiguousarray(views)
-        outputs = run_session(_session(self.threads, self.providers, os.getpid()), "pictures", padded)
-        return list(zip(*outputs, strict=True))
+        """Run the network on views (N, H, W, 3); for each the scores, boxes and landmarks of what may be faces."""
+        least = min(self.threshold, _HINT)
+        return run_network(views, least=least, threads=self.threads, providers=self.providers)
 
     def _merge(self, found: list[Found]) -> Detections:
         """Return what is surely enough a face, each once."""
@@ -137,10 +129,3 @@ class YuNet:
         """Tell whether there may be faces that are too small at this scale, since some hardly larger are there."""
         _, boxes, _ = found
         return bool((boxes[:, 2] - boxes[:, 0] < _TINY * scale).any())
-
-
-@cache
-def _session(threads: int, providers: tuple[str, ...], process: int) -> Any:  # noqa: ARG001 (part of the key)
-    """Return the network, loaded once for these settings in each process, since a fork takes no threads along."""
-    model = files("mien").joinpath("assets", "yunet.onnx").read_bytes()
-    return make_session(model, providers=providers, threads=threads, varying_shapes=True, name="the face detector")
