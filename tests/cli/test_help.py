@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,44 @@ def test_a_picture_in_the_wrong_place_is_sent_to_predict(tmp_path: Path, monkeyp
     )
     said = run_mien("show", "photo.jpg")
     assert (said.code, said.err.endswith("are read by: mien predict photo.jpg\n")) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("f.npz", "mien evaluate swift f.npz"),
+        ("f.npz", "mien data show f.npz"),
+        ("f.csv", "mien data import f.csv -o faces.npz"),
+        ("F.PARQUET", "mien batch F.PARQUET -o rows"),
+        ("m.onnx", "mien predict PICTURE -m m.onnx"),
+        ("r.toml", "mien train r.toml --faces faces.npz -o run"),
+        ("list.txt", "@list.txt"),
+    ],
+)
+def test_a_file_for_another_command_is_sent_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_bytes(b"content")
+    for asked in (["predict", name], ["explain", name], ["batch", name, "-o", "rows"]):
+        if asked[0] != "batch" or name != "F.PARQUET":  # of which it reads the pictures
+            said = run_mien(*asked)
+            assert (said.code, said.out, said.err.count("\n")) == (1, "", 1), asked
+            assert said.err.startswith(f"mien: {name} is no picture but ")
+            assert command in said.err
+    assert not Path("rows").exists()
+
+
+def test_a_file_for_another_command_ends_no_other(tmp_path: Path) -> None:
+    photo, other = tmp_path / "p.jpg", tmp_path / "f.npz"
+    photo.write_bytes((files("mien") / "assets" / "portrait.jpg").read_bytes())
+    other.touch()
+    said = run_mien("predict", photo, other, "-m", "swift-nano")
+    assert (said.code, "happy" in said.out, f"left out: {other} is no picture but a file" in said.err) == (
+        1,
+        True,
+        True,
+    )
 
 
 def test_a_folder_named_like_a_group_is_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

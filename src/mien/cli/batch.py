@@ -27,6 +27,7 @@ from mien.cli.options import (
     flag,
     option,
 )
+from mien.cli.sources import require_pictures
 from mien.cli.stats import count
 from mien.detect.whole_image import whole_image
 from mien.detect.yunet import YuNet
@@ -199,6 +200,7 @@ def batch(
     """
     if engine == "local" and (address or worker_gpus):
         raise typer.BadParameter("goes with --engine ray", param_hint="--address" if address else "--worker-gpus")
+    require_pictures(sources, tables=True)
     providers = providers_of(device)
     classifier = classifier_of(model, tta=tta, prior=prior, threads=1, providers=providers)
     predictor = Predictor(

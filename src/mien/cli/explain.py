@@ -25,6 +25,7 @@ from mien.cli.options import (
     flag,
     option,
 )
+from mien.cli.sources import require_pictures
 from mien.detect.align import crop_faces
 from mien.detect.yunet import YuNet
 from mien.errors import DataError, ModelError
@@ -98,6 +99,7 @@ def explain(
     mien explain photo.jpg --expression sad -m swift-nano
     mien explain photo.jpg --method grad-cam -m runs/plain
     """
+    require_pictures([str(picture)])
     require_writable(draw, inputs=(picture,))
     if draw is not None:
         require_suffix(draw, PICTURE_SUFFIXES, "a picture")

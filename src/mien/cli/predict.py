@@ -31,13 +31,14 @@ from mien.cli.options import (
 )
 from mien.cli.preview_window import WindowClosed, preview_window
 from mien.cli.sinks import STDOUT, Sink, faceless_sink, summary_sink, table_sink, timeline_sink
+from mien.cli.sources import find_all
 from mien.cli.stats import PredictionStats
 from mien.detect.whole_image import whole_image
 from mien.detect.yunet import YuNet
-from mien.errors import DataError, MienError
+from mien.errors import MienError
 from mien.io.atomic_write import require_suffix, require_writable
 from mien.io.frame import Frame, FrameSelection
-from mien.io.source import LIST, find_sources, is_live, is_video
+from mien.io.source import LIST, is_live, is_video
 from mien.io.video_reader import count_frames
 from mien.pipeline.predictor import MIN_FACE, Predictor, threads_beside
 from mien.track.smoothing import SMOOTHING_SECONDS
@@ -199,7 +200,7 @@ def predict(
     if max_error is not None and (tta != "none" or prior or len(model) > 1):
         raise typer.BadParameter("goes with one model, without --tta and --prior", param_hint="--max-error")
     selection = FrameSelection(every=every, start=start, end=end, max_side=max_side)
-    names, missing = _find(sources)
+    names, missing = find_all(sources)
     lists = [source.removeprefix(LIST) for source in sources]
     _check_outputs(out, timeline, faceless, inputs=[*sources, *lists, *names, *(model or [])], as_json=json)
     detector = whole_image if cropped else None
@@ -247,22 +248,6 @@ def predict(
         stats.require_some()
     stats.report()
     stats.require_all()
-
-
-def _find(sources: Sequence[str]) -> tuple[list[str], list[DataError]]:
-    """Find what the sources stand for, and the errors of those that are missing. Raises DataError where all are."""
-    names: list[str] = []
-    missing: list[DataError] = []
-    for source in sources:
-        try:
-            names += find_sources(source)
-        except DataError as error:
-            missing.append(error)
-    if missing and not names and len(missing) > 1:
-        raise DataError(f"none of the {len(missing)} sources is there: {missing[0]}")
-    if missing and not names:
-        raise missing[0]
-    return names, missing
 
 
 def _check_outputs(*outputs: Path | None, inputs: Sequence[str], as_json: bool) -> None:
