@@ -11,6 +11,7 @@ _MIEN = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # who started the tests may have them ignore these signals
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+{before}
 from mien.cli.main import main
 main()
 """
@@ -24,13 +25,16 @@ with FileLock(sys.argv[1]):
 
 
 def stop_mien(
-    ready: Callable[[], bool], number: int, *arguments: str | Path, folder: Path
+    ready: Callable[[], bool], number: int, *arguments: str | Path, folder: Path, before: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run `mien ARGUMENTS...` in a folder, its standard input without an end; send it a signal once `ready()`."""
-    command = [sys.executable, "-c", _MIEN, *map(str, arguments)]
+    """Run `mien ARGUMENTS...` in a folder, its standard input without an end; send it a signal once `ready()`.
+
+    before: Python that runs before the command.
+    """
+    command = [sys.executable, "-c", _MIEN.format(before=before), *map(str, arguments)]
     with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as job:
         assert job.stderr is not None
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not ready() and time.monotonic() < deadline:
             assert job.poll() is None, job.stderr.read()
             time.sleep(0.01)

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -272,8 +271,8 @@ def test_a_fault_that_cannot_be_sent_is_told_all_the_same(tmp_path: Path, error:
     assert list((tmp_path / "out").glob("rows/*.parquet")) == []
 
 
-def partitions_in(out: Path, count: int) -> Callable[[], bool]:
-    return lambda: len(list(out.glob("rows/*.parquet"))) >= count
+# A batch that comes to a gate after two partitions, so that it cannot end, nor be writing, when the signal comes.
+_GATED = "import deadly, mien.cli.batch; mien.cli.batch.Predictor = deadly.gated_predictor"
 
 
 @pytest.mark.linux
@@ -282,7 +281,12 @@ def test_a_batch_that_was_stopped_goes_on(desk: Path, number: int) -> None:
     grey_pictures(desk / "many", 300)
     words = ("batch", "many", "--cropped", "-m", "m.onnx", "--partition", "16", "--workers", "2")
     assert run_mien(*words, "-o", "whole").code == 0
-    ended = stop_mien(partitions_in(desk / "out", 2), number, *words, "-o", "out", folder=desk)
+    (desk / "waiting").mkdir()
+
+    def both_wait() -> bool:
+        return len(list((desk / "waiting").iterdir())) == 2
+
+    ended = stop_mien(both_wait, number, *words, "-o", "out", folder=desk, before=_GATED)
     assert ended.returncode in (-number, 128 + number)
     assert not (desk / "out" / "manifest.json").exists()
     if number != signal.SIGKILL:
@@ -291,6 +295,7 @@ def test_a_batch_that_was_stopped_goes_on(desk: Path, number: int) -> None:
     done = {path.name: path.stat().st_mtime_ns for path in (desk / "out" / "rows").glob("*.parquet")}
     ended_well = run_mien(*words, "-o", "out")
     assert ended_well.code == 0, ended_well.err
+    assert len(done) >= 2
     assert {name: (desk / "out" / "rows" / name).stat().st_mtime_ns for name in done} == done
     assert rows(desk / "out") == rows(desk / "whole")
     assert (desk / "out" / "errors.parquet").read_bytes() == (desk / "whole" / "errors.parquet").read_bytes()
