@@ -1,6 +1,7 @@
 """`mien evaluate`, `models`, `show` and `bench`, as a user runs them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,8 +79,9 @@ def test_evaluate_says_what_the_library_says(folder: Path, tmp_path: Path) -> No
     assert f"{report.ferplus.accuracy.value:.2%}" in outcome.out
     for figure in (report.balanced_accuracy, report.brier, report.nll, report.ferplus.kl):
         assert f"{figure:.3f}" in outcome.out
-    for row in report.rows():
+    for row, answered in zip(report.rows(), report.confusion.sum(axis=0), strict=True):
         figures = [f"{row[key]:.3f}" for key in ("precision", "recall", "f1", "ece")]
+        figures[0] = figures[0] if answered else "-"
         cells = [row["expression"], str(row["faces"]), *figures]
         assert cells in [line.split() for line in outcome.out.splitlines()]
     for name, row in zip(EXPRESSIONS, report.confusion.tolist(), strict=True):
@@ -193,6 +195,26 @@ def test_groups_of_a_users_table_are_measured(folder: Path, tmp_path: Path) -> N
     clear = valid[valid.plurality >= 0]
     tiny, other = (mien.load(folder / name)(clear.images).top for name in ("tiny.onnx", "other.onnx"))
     assert by_votes == compare_predictions(clear.plurality, tiny, other).to_dict()
+
+
+def test_a_small_odd_set_is_told_without_nonsense(tmp_path: Path) -> None:
+    """Expressions without a face, a column of one group, a model beside one that is always right, and a single face."""
+    tiny_model(tmp_path / "sharp.onnx", name="sharp", sharp=4)
+    faces = random_faces(6)
+    mien.save_faces(replace(faces, labels=mien.load(tmp_path / "sharp.onnx")(faces.images).top), tmp_path / "f.npz")
+    (tmp_path / "t.csv").write_text("\n".join(["id,hat", *(f"{name},no" for name in faces.ids)]))
+    words = ("sharp.onnx", "f.npz", "--slices", "t.csv", "--corrupt", "--compare", "sharp.onnx")
+    said = run_mien("evaluate", *(tmp_path / word if "." in word else word for word in words))
+    assert said.code == 0
+    assert said.err == f"{tmp_path / 't.csv'}: the column hat has fewer than two groups of these faces: left out\n"
+    assert not {"nan", "inf"} & set(said.out.replace("%", " ").split())
+    empty = next(line.split() for line in said.out.splitlines() if line.startswith("disgust"))
+    assert empty[:5] == ["disgust", "0", "-", "-", "-"]
+    assert "\N{HORIZONTAL ELLIPSIS}" not in said.out  # of what did not fit
+    mien.save_faces(faces[:1], tmp_path / "one.npz")
+    alone = run_mien("evaluate", tmp_path / "sharp.onnx", tmp_path / "one.npz")
+    assert alone.out.startswith("sharp on 1 labelled face of ")
+    assert "slices" not in alone.out
 
 
 def test_a_page_is_written_of_one_model_and_of_two(tmp_path: Path) -> None:

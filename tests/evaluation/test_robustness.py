@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from mien.classify.card import ModelCard
 from mien.errors import DataError
 from mien.evaluation.corruptions import CORRUPTIONS, SEVERITIES
+from mien.evaluation.page.corrupted import corrupted_section
 from mien.evaluation.robustness import CorruptionError, Robustness, robustness
+from mien.evaluation.robustness_figure import robustness_picture
 from mien.labels import EXPRESSIONS
 from mien.types import FaceSet, Scores
 from support import random_faces
@@ -113,8 +115,15 @@ def test_nothing_is_divided_by_no_error() -> None:
     compared = CorruptionError(made([7, 4], clean=9), made([10, 2], clean=10))
     assert compared.to_dict()["corruption_error"] == {"c0": None, "c1": pytest.approx(6 / 8)}
     assert compared.mean == pytest.approx(6 / 8)
-    none = CorruptionError(made([7, 4], clean=9), made([10, 10], clean=10)).to_dict()
-    assert none["mce"] is none["low"] is none["relative_mce"] is None
+    assert compared.exists
+    none = CorruptionError(made([7, 4], clean=9), made([10, 10], clean=10))
+    assert none.to_dict()["mce"] is none.to_dict()["low"] is none.to_dict()["relative_mce"] is None
+    assert not none.exists
+    assert repr(none).endswith("none, the second makes no error>")
+    assert "makes no error, so there is no CE beside it" in corrupted_section(none)
+    assert "nan" not in f"{corrupted_section(none)}{corrupted_section(compared)}"
+    drawn = [replace(each, corruptions=("roll", "mask")) for each in (none.first, none.second)]
+    assert robustness_picture(drawn[0], CorruptionError(*drawn))[:4] == b"\x89PNG"
 
 
 def test_the_interval_holds_the_true_error_as_often_as_said() -> None:

@@ -11,7 +11,7 @@ from mien.errors import DataError
 from mien.evaluation.evaluate import evaluate
 from mien.evaluation.roll import roll_slice
 from mien.evaluation.slice_columns import face_slices, quarters, read_slices
-from mien.evaluation.slices import BETTER, TOO_FEW, WORSE, Slice, measure_slices
+from mien.evaluation.slices import ALIKE, BETTER, PERHAPS_BETTER, PERHAPS_WORSE, TOO_FEW, WORSE, Slice, measure_slices
 from mien.evaluation.twins import Twins
 from mien.metrics import Proportion, difference_interval
 from mien.types import Detections, FaceSet, Scores
@@ -92,6 +92,34 @@ def test_too_few_faces_are_said_unless_they_tell() -> None:
     assert alike.groups[0].verdict == TOO_FEW
     hopeless = measure_slices(~few, [division])
     assert hopeless.groups[0].verdict == WORSE
+
+
+def test_a_verdict_never_contradicts_its_interval() -> None:
+    """The interval of a gap leaves 0 out where the words say so: not all words, since each group is one of several."""
+    seen = set()
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        right = rng.random(2000) < rng.uniform(0.5, 0.9)
+        slices = [Slice(str(each), ("a", "b", "c"), rng.integers(0, 3, 2000)) for each in range(5)]
+        report = measure_slices(right, slices)
+        for group in report.groups:
+            low, high = group.interval
+            told = {WORSE: high < 0, PERHAPS_WORSE: high < 0, BETTER: low > 0, PERHAPS_BETTER: low > 0}
+            assert told.get(group.verdict, low <= 0 <= high), group
+            seen.add(group.verdict)
+        assert [group.verdict for group in report.perhaps_worse] == [PERHAPS_WORSE] * len(report.perhaps_worse)
+    assert seen >= {PERHAPS_WORSE, PERHAPS_BETTER, ALIKE}
+
+
+def test_two_slices_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="each slice must have a name of its own, got lamp twice"):
+        measure_slices(np.ones(6, np.bool_), [halves(6), halves(6, "Lamp")])
+    faces = random_faces(4)
+    built_in = {each.name for each in face_slices(replace(faces, votes=random_faces(4, votes=True).votes))}
+    for name in (*built_in, "Roll", "twin in training"):
+        (tmp_path / "t.csv").write_text("id," + name + "\n" + "".join(f"{each},a\n" for each in faces.ids))
+        with pytest.raises(DataError, match=f"mien has a slice {name.lower()} of its own, so name the column {name} o"):
+            read_slices(tmp_path / "t.csv", faces)
 
 
 def test_a_slice_of_one_group_or_of_other_faces() -> None:

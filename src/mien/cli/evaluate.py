@@ -179,7 +179,8 @@ def evaluate(
     if json:
         say(text)
     else:
-        say(f"{evaluated[0][0].model} on {evaluated[0][0].count:,} labelled faces of {faces} ({split})\n")
+        count = evaluated[0][0].count
+        say(f"{evaluated[0][0].model} on {count:,} labelled face{'s' * (count > 1)} of {faces} ({split})\n")
         _show(evaluated, comparisons, truth)
         show_robustness(robust)
     if out is not None:
@@ -258,7 +259,7 @@ def _show(evaluated: Evaluated, comparisons: dict[str, PairedComparison], truth:
     for shown in (*tables, confusion_table(report.class_names, confusion)):
         stdout.print(shown)
         stdout.print()
-    if report.slices is not None:
+    if report.slices is not None and report.slices.groups:
         stdout.print(slices_table(report.slices))
         say(worst_text(report.slices))
     for name, paired in comparisons.items():

@@ -11,12 +11,13 @@ from mien.cli.console import add_row, table
 from mien.evaluation.ferplus import FerPlusReport
 from mien.evaluation.paired import PairedComparison
 from mien.evaluation.report import Report
-from mien.evaluation.slices import ALIKE, BETTER, TOO_FEW, WORSE, Group, SliceReport
+from mien.evaluation.slices import ALIKE, PERHAPS_BETTER, PERHAPS_WORSE, TOO_FEW, Group, SliceReport
 from mien.metrics import Proportion
 
-_LONGEST_NAME = 24  # characters of a group
+_LONGEST_NAME = 22  # characters of a group
 _NAMED = 5  # groups that are worse
-_VERDICTS = {WORSE: "worse", BETTER: "better", ALIKE: "", TOO_FEW: "too few"}
+# Verdicts in the table, which must fit into 80 columns, as must the names.
+_SHORT = {ALIKE: "", TOO_FEW: "too few", PERHAPS_WORSE: "worse?", PERHAPS_BETTER: "better?"}
 
 
 def questions_table(report: Report, people: FerPlusReport) -> Table:
@@ -78,18 +79,33 @@ def _interval(proportion: Proportion) -> str:
 def expressions_table(report: Report) -> Table:
     """Return the figures of each expression, by the labels."""
     shown = table("expression", "faces", "precision", "recall", "F1", "ECE")
-    for name, faces, *figures in (row.values() for row in report.rows()):
-        add_row(shown, [name, f"{faces:,}", *(f"{figure:.3f}" for figure in figures)])
+    rows = zip(_expression_rows(report.class_names, report.confusion), report.classwise_ece.tolist(), strict=True)
+    for row, ece in rows:
+        add_row(shown, [*row, f"{ece:.3f}"])
     return shown
 
 
 def named_expressions_table(class_names: Sequence[str], confusion: NDArray[np.int64]) -> Table:
     """Return the figures of each expression that people name: (K, K), what most name and what the model says."""
     shown = table("people name", "faces", "precision", "recall", "F1")
-    figures = np.stack([metrics.precision(confusion), metrics.recall(confusion), metrics.f1(confusion)], axis=1)
-    for name, faces, row in zip(class_names, confusion.sum(axis=1).tolist(), figures.tolist(), strict=True):
-        add_row(shown, [name, f"{faces:,}", *(f"{figure:.3f}" for figure in row)])
+    for row in _expression_rows(class_names, confusion):
+        add_row(shown, row)
     return shown
+
+
+def _expression_rows(class_names: Sequence[str], confusion: NDArray[np.int64]) -> list[list[str]]:
+    """Return the name, faces, precision, recall and F1 of each class; "-" where no face gives one."""
+    faces, answers = confusion.sum(axis=1), confusion.sum(axis=0)
+    columns = (
+        (metrics.precision(confusion), answers),
+        (metrics.recall(confusion), faces),
+        (metrics.f1(confusion), faces + answers),
+    )
+    shown = [
+        [f"{value:.3f}" if count else "-" for value, count in zip(values, counts, strict=True)]
+        for values, counts in columns
+    ]
+    return [[name, f"{count:,}", *figures] for name, count, *figures in zip(class_names, faces, *shown, strict=True)]
 
 
 def comparison_text(model: str, other: str, paired: PairedComparison, *, truth: str) -> str:
@@ -114,7 +130,7 @@ def confusion_table(class_names: Sequence[str], confusion: NDArray[np.int64]) ->
 
 def slices_table(slices: SliceReport) -> Table:
     """Return the accuracy on each group and its gap to the rest in points, both with 95% intervals."""
-    shown = table("slices", "faces", "accuracy", "points from the rest", "")
+    shown = table("slices", "faces", "accuracy", "gap in points", "")
     shown.columns[-1].justify = "left"
     before = ""
     for group in slices.groups:
@@ -124,7 +140,8 @@ def slices_table(slices: SliceReport) -> Table:
         low, high = (f"{100 * end:.0f}" for end in group.accuracy.interval)
         gap = f"{100 * group.gap:+.1f} ({100 * group.interval[0]:+.0f} to {100 * group.interval[1]:+.0f})"
         accuracy = f"{group.accuracy.value:.1%} ({low} to {high})"
-        cells = (f"  {_shortened(group.name)}", f"{group.accuracy.count:,}", accuracy, gap, _VERDICTS[group.verdict])
+        verdict = _SHORT.get(group.verdict, group.verdict)
+        cells = (f"  {_shortened(group.name)}", f"{group.accuracy.count:,}", accuracy, gap, verdict)
         add_row(shown, cells, bold=4)
     return shown
 
@@ -133,16 +150,19 @@ def worst_text(slices: SliceReport) -> str:
     """Name the groups on which the model is worse than on the rest."""
     lines = [
         f"Groups are judged by {'people' if slices.truth == 'votes' else 'the labels'}.",
-        "A group is better or worse only where chance is ruled out for all at once.",
+        "A group is better or worse than the rest where chance is ruled out for all",
+        "groups at once; with a question mark, where it is for that group alone.",
     ]
     small = sum(group.verdict == TOO_FEW for group in slices.groups)
     if small:
         have = "has" if small == 1 else "have"
         lines.append(f"{small} of {len(slices.groups)} {have} too few faces: a gap of ten points could hide there.")
-    named = [_told(group) for group in slices.worst[:_NAMED]]
-    if len(slices.worst) > _NAMED:
-        named.append(f"  and {len(slices.worst) - _NAMED} more")
-    lines += ["Worse than the rest:", *named] if named else ["None is worse than the rest beyond chance."]
+    if not slices.worst:
+        lines.append("None is worse than the rest beyond chance.")
+    for title, groups in (("Worse than the rest:", slices.worst), ("Perhaps worse:", slices.perhaps_worse)):
+        if groups:
+            more = [f"  and {len(groups) - _NAMED} more"] if len(groups) > _NAMED else []
+            lines += [title, *map(_told, groups[:_NAMED]), *more]
     return "\n".join(lines) + "\n"
 
 

@@ -1,9 +1,11 @@
 """The robustness of a model in the terminal, and as a picture: what `mien evaluate --corrupt` adds."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import typer
 
 from mien.cli.console import add_row, progress_bar, remark, say, stdout, table
@@ -73,15 +75,27 @@ def show_robustness(measured: Measured | None) -> None:
     errors = [] if compared is None else compared.each.tolist()
     for place, (name, row) in enumerate(zip(own.corruptions, own.accuracy, strict=True)):
         cells = [f"{value:.1%}" for value in (*row.tolist(), float(row.mean()))]
-        add_row(shown, [name.replace("_", " "), *cells, *(f"{error:.2f}" for error in errors[place : place + 1])])
+        beside = ["-" if math.isnan(error) else f"{error:.2f}" for error in errors[place : place + 1]]
+        add_row(shown, [name.replace("_", " "), *cells, *beside])
     stdout.print(shown)
     stdout.print()
     if compared is not None:
-        low, high = compared.interval
-        say(
-            f"mean corruption error: {compared.mean:.2f} times that of {compared.second.model}"
-            f" ({low:.2f} to {high:.2f}); of what corruption costs that one, {compared.relative:.2f} times\n"
-        )
+        say(f"{_beside(compared)}\n")
+
+
+def _beside(compared: CorruptionError) -> str:
+    """Say how the errors of two models compare, where the second makes any."""
+    other, low, high = compared.second.model, *compared.interval
+    if not compared.exists:
+        return f"{other} makes no error on these faces, corrupted or not, so there is no corruption error beside it"
+    lost = compared.relative
+    cost = "corruption costs that one nothing"
+    if not math.isnan(lost):
+        cost = f"of what corruption costs that one, {lost:.2f} times"
+    errorless = int(np.isnan(compared.each).sum())
+    left_out = f"; corruptions at which that one makes no error do not count: {errorless}" if errorless else ""
+    mean = f"{compared.mean:.2f} times that of {other} ({low:.2f} to {high:.2f})"
+    return f"mean corruption error: {mean}; {cost}{left_out}"
 
 
 def shown_on_page(measured: Measured | None) -> Robustness | CorruptionError | None:

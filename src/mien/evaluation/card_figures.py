@@ -41,13 +41,13 @@ def card_figures(
     report = evaluate(classifier, chosen, train_faces=train)
     mirrored = evaluate(Mirrored(classifier), chosen).accuracy.value
     figures = {**report.card_scores(split), f"{split}_accuracy_mirrored": mirrored}
-    recalls = [("", report.recall)]
+    recalls = [("", report.recall, report.confusion)]
     if report.ferplus is not None:
-        recalls.append(("people_", report.ferplus.recall))
+        recalls.append(("people_", report.ferplus.recall, report.ferplus.confusion))
         figures[f"{split}_people_ece"] = report.ferplus.ece
-    for by, recall in recalls:
-        each = zip(report.class_names, recall.tolist(), strict=True)
-        figures |= {f"{split}_{by}recall_{name}": value for name, value in each}
+    for by, recall, confusion in recalls:
+        each = zip(report.class_names, recall.tolist(), confusion.sum(axis=1).tolist(), strict=True)
+        figures |= {f"{split}_{by}recall_{name}": value for name, value, faces in each if faces}
     truth = find_truth(chosen, classifier)
     probs = score_faces(classifier, chosen[truth.known])
     right = probs.argmax(axis=1) == truth.classes[truth.known]

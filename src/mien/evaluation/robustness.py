@@ -136,9 +136,13 @@ class CorruptionError:
 
     def __repr__(self) -> str:
         low, high = self.interval
-        return (
-            f"<CorruptionError of {self.first.model} by {self.second.model}: {self.mean:.2f} ({low:.2f} to {high:.2f})>"
-        )
+        told = f"{self.mean:.2f} ({low:.2f} to {high:.2f})" if self.exists else "none, the second makes no error"
+        return f"<CorruptionError of {self.first.model} by {self.second.model}: {told}>"
+
+    @property
+    def exists(self) -> bool:
+        """Tell whether there is any, since the second makes an error on some corrupted face."""
+        return bool(np.isfinite(self.each).any())
 
     @property
     def each(self) -> NDArray[np.float64]:

@@ -69,7 +69,7 @@ def _head(
             f"{model.model}: {model.clean_accuracy.value:.1%} clean (dashed), {model.mean_accuracy:.1%} corrupted"
             f" ({low:.1%} to {high_end:.1%})"
         )
-        if compared is not None and number == 0:
+        if compared is not None and compared.exists and number == 0:
             line += f"; mean corruption error {compared.mean:.2f} of {compared.second.model}'s"
         place = 1 - (0.55 + 0.22 * number) / high
         figure.text(0.45 / wide, place, line, color=colour, fontsize=10.5, parse_math=False)

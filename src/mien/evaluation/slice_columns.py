@@ -1,5 +1,6 @@
 """The slices that every evaluation has, from the faces themselves, and those of a table that the user gives."""
 
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,10 @@ from mien.evaluation.twins import Twins
 from mien.io.csv_table import read_csv_table
 from mien.types import FaceSet, batches
 
+_log = logging.getLogger(__name__)
+
 MOST_GROUPS = 50  # in a column of words: more are names, not groups
+BUILT_IN = ("brightness", "sharpness", "twin in training", "annotators who agree", "roll")  # names of mien's own slices
 _FEW_NUMBERS = 8  # a column with more different numbers than that is cut into quarters
 _AGREEMENTS = (0.995, 0.8, 0.6)  # shares of the votes
 
@@ -65,21 +69,28 @@ def read_slices(path: Path | str, faces: FaceSet) -> tuple[Slice, ...]:
     ------
     DataError
         Where the file cannot be read, has no `id` or no other column, an id twice, a row of another length, none of the
-        faces, or where a column holds more than 50 different words.
+        faces, or where a column has the name of one of mien's own slices or holds more than 50 different words.
     """
     path = Path(path)
     columns, table = _read_table(path)
+    for name in columns:
+        if name.lower() in BUILT_IN:
+            raise DataError(f"{path}: mien has a slice {name.lower()} of its own, so name the column {name} otherwise")
     rows = [table.get(face_id) for face_id in faces.ids.tolist()]
     if not any(row is not None for row in rows):
         raise DataError(
             f"{path} must have rows of these faces, with ids such as {faces.ids[0]}; "
             f"got none of the {len(faces):,} in {len(table):,} rows"
         )
-    return tuple(
+    made = tuple(
         _slice_of(name, ["" if row is None else row[place] for row in rows], path)
         for place, name in enumerate(columns)
         if name
     )
+    for each in made:
+        if np.unique(each.codes[each.codes >= 0]).size < 2:
+            _log.warning("%s: the column %s has fewer than two groups of these faces: left out", path, each.name)
+    return made
 
 
 def _read_table(path: Path) -> tuple[list[str], dict[str, tuple[str, ...]]]:

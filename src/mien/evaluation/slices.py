@@ -2,7 +2,8 @@
 
 A gap is the accuracy of a group minus that of the other faces of the same slice. Who looks at many groups finds one
 that is worse by chance alone. So a group is called worse or better only where its gap differs from none with 95%
-confidence for all groups together (Bonferroni). The interval that is shown is of that gap alone.
+confidence for all groups together (Bonferroni). The interval that is shown is of that gap alone; where it alone leaves
+out no gap, the group is perhaps worse or better.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from mien.metrics import Proportion, difference_interval
 
 NOTABLE = 0.10  # a gap that matters: where the interval reaches further to either side, faces are too few
 WORSE, BETTER, ALIKE, TOO_FEW = "worse", "better", "no clear gap", "too few faces"
+PERHAPS_WORSE, PERHAPS_BETTER = "perhaps worse", "perhaps better"
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +81,8 @@ class Group:
     interval
         The 95% interval of the gap.
     verdict
-        `worse` or `better` than the rest; `too few faces`, where the interval reaches more than ten points to either
+        `worse` or `better` than the rest; `perhaps worse` or `perhaps better`, where the interval leaves 0 out, which
+        one group in twenty does by chance; `too few faces`, where the interval reaches more than ten points to either
         side of its middle; or `no clear gap`.
     """
 
@@ -136,7 +139,15 @@ class SliceReport:
     @property
     def worst(self) -> tuple[Group, ...]:
         """The groups that are worse than the rest, the largest gap first."""
-        return tuple(sorted((group for group in self.groups if group.verdict == WORSE), key=lambda group: group.gap))
+        return self._judged(WORSE)
+
+    @property
+    def perhaps_worse(self) -> tuple[Group, ...]:
+        """The groups that are perhaps worse than the rest, the largest gap first."""
+        return self._judged(PERHAPS_WORSE)
+
+    def _judged(self, verdict: str) -> tuple[Group, ...]:
+        return tuple(sorted((group for group in self.groups if group.verdict == verdict), key=lambda group: group.gap))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values."""
@@ -162,8 +173,12 @@ def measure_slices(right: NDArray[np.bool_], slices: Sequence[Slice], *, truth: 
     Raises
     ------
     DataError
-        Where a slice is of another number of faces.
+        Where a slice is of another number of faces, or two have the same name.
     """
+    names = [each.name.lower() for each in slices]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise DataError(f"each slice must have a name of its own, got {twice[0]} twice")
     counted = [(each.name, *figures) for each in slices for figures in _count(right, each)]
     level = 1 - 0.05 / max(len(counted), 1)
     groups = [
@@ -198,4 +213,8 @@ def _judge(own: Proportion, rest: Proportion, level: float) -> str:
     if low > 0:
         return BETTER
     low, high = difference_interval(own, rest)
+    if high < 0:
+        return PERHAPS_WORSE
+    if low > 0:
+        return PERHAPS_BETTER
     return TOO_FEW if (high - low) / 2 > NOTABLE else ALIKE

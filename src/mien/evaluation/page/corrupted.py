@@ -66,8 +66,10 @@ def _told(measured: Robustness) -> str:
 def _beside(compared: CorruptionError) -> str:
     low, high = compared.interval
     other = compared.second
+    told = f"{other.model} is right on {other.mean_accuracy:.1%} over all corruptions."
+    if not compared.exists:
+        return f"{told} It makes no error, so there is no CE beside it. {_CAREFUL}"
     return (
-        f"{other.model} is right on {other.mean_accuracy:.1%} over all corruptions. CE is the error of "
-        f"{compared.first.model} as a share of that of {other.model}; its mean is {compared.mean:.2f} ({low:.2f} to "
-        f"{high:.2f}). {_CAREFUL}"
+        f"{told} CE is the error of {compared.first.model} as a share of that of {other.model}, where that one makes "
+        f"any; its mean is {compared.mean:.2f} ({low:.2f} to {high:.2f}). {_CAREFUL}"
     )

@@ -96,7 +96,8 @@ def _slice_table(name: str, groups: Sequence[Group], reach: float) -> Markup:
 
 _CAREFUL = (
     "The gap says how many points a group lies above or below the other groups of its kind; small numbers are 95% "
-    "intervals. A group is called worse or better only where chance is ruled out for all groups together. Where it "
+    "intervals. A group is called worse or better only where chance is ruled out for all groups together, and "
+    "perhaps worse or better where it is ruled out for that group alone. Where it "
     "says too few faces, in the group or beside it, a gap of ten points could hide. A gap does not say what causes it: "
     "dark pictures may also show other expressions."
 )
@@ -110,11 +111,16 @@ def worst_told(slices: SliceReport) -> str:
         if small
         else ""
     )
+    perhaps = f" Perhaps worse: {_named(slices.perhaps_worse)}." if slices.perhaps_worse else ""
     if not slices.worst:
-        return f"No group is worse than the rest beyond chance.{few}"
-    named = [f"{each.slice}, {each.name} ({100 * each.gap:+.0f} points)" for each in slices.worst[:_NAMED]]
-    more = f"; and {len(slices.worst) - _NAMED} more" if len(slices.worst) > _NAMED else ""
-    return f"Worse than the rest: {'; '.join(named)}{more}.{few}"
+        return f"No group is worse than the rest beyond chance.{perhaps}{few}"
+    return f"Worse than the rest: {_named(slices.worst)}.{perhaps}{few}"
+
+
+def _named(groups: Sequence[Group]) -> str:
+    named = [f"{each.slice}, {each.name} ({100 * each.gap:+.0f} points)" for each in groups[:_NAMED]]
+    more = f"; and {len(groups) - _NAMED} more" if len(groups) > _NAMED else ""
+    return f"{'; '.join(named)}{more}"
 
 
 def _group_row(group: Group, reach: float) -> Markup:
