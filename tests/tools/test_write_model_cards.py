@@ -1,6 +1,8 @@
 """docs/models says what the cards in the model files say, and a file is measured without touching its graph."""
 
 import importlib.util
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,44 @@ def tool() -> Any:
 def test_the_pages_are_those_of_the_files(tool: Any, name: str) -> None:
     wanted = tool.page(tool.ASSETS / f"{name}.onnx")
     assert (tool.PAGES / f"{name}.md").read_text(encoding="utf-8") == wanted, "run: python tools/write_model_cards.py"
+
+
+def test_the_shared_pages_are_those_of_the_cards(tool: Any) -> None:
+    """A page of the report's net stands there exactly where its card has the hash of a file."""
+    wanted = tool.shared_pages(tool.REPORT_CARD)
+    names = (tool.REPORT_PAGE, tool.COMPARISON_PAGE)
+    there = {name: (tool.PAGES / name).read_text(encoding="utf-8") for name in names if (tool.PAGES / name).exists()}
+    assert there == wanted, "run: python tools/write_model_cards.py"
+    assert (tool.REPORT_PAGE in wanted) == ("hash" in json.loads(tool.REPORT_CARD.read_text(encoding="utf-8")))
+
+
+def test_one_command_writes_the_report_into_both_pages(
+    tool: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --measure, it also measures the file; the pages of the models that ship stay as they are."""
+    monkeypatch.setattr(tool, "PAGES", tmp_path / "models")
+    monkeypatch.setattr(tool, "REPORT_CARD", tmp_path / "card.json")
+    card = ModelCard("the-report", EXPRESSIONS, note="of FER2013", recipe="[net]\n", parameters=12)
+    file = tiny_model(tmp_path / "net.onnx", card=card, sharp=4)
+    mien.save_faces(random_faces(30, votes=True), tmp_path / "faces.npz")
+    words = ("--measure", tmp_path / "faces.npz", "--report", file, "--corrupt-faces", 10)
+    monkeypatch.setattr(sys, "argv", ["it", *map(str, words)])
+    assert tool.main() == 0
+    scores = mien.load(file).card.scores
+    kept = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
+    assert (kept["name"], kept["hash"], kept["scores"]) == ("the-report", mien.load(file).hash, scores)
+    assert scores["valid_corrupted_faces"] == 10
+    written = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "models").iterdir()}
+    assert set(written) == {"report-resnet18.md", "comparison.md"}
+    assert written["report-resnet18.md"].startswith("# the-report\n")
+    head, row = (
+        next(line for line in written["comparison.md"].splitlines() if line.startswith(start)).split(" | ")
+        for start in ("|  |", "| accuracy, by the labels")
+    )
+    assert head[-1] == "[the-report](report-resnet18.md) |"
+    low, high = (100 * scores[f"valid_accuracy_{end}"] for end in ("low", "high"))
+    assert row[-1] == f"{scores['valid_accuracy']:.1%} ({low:.1f} to {high:.1f}) |"
+    assert len(head) == len(row) == 2 + len(shipped())
 
 
 def test_a_file_is_measured_and_only_its_card_changes(tool: Any, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from mien.labels import SPLITS
 _WIDTH = 100  # characters of a line of text
 _MARKDOWN_WIDTH = 120
 
-_MEASURED = (
+MEASURED = (
     ("accuracy", "accuracy, by the labels"),
     ("accuracy_without_twins", "by the labels, without identical twins in training"),
     ("accuracy_without_near_twins", "by the labels, without identical and near twins"),
@@ -23,7 +23,7 @@ _MEASURED = (
     ("people_sure_accuracy", "as people say, where 8 of 10 votes agree"),
     ("people_mean_recall", "mean recall, by the votes"),
 )
-_CALIBRATION = (
+CALIBRATION = (
     ("people_ece", "ECE, by people's answers"),
     ("people_confidence", "mean confidence on faces with a clear vote"),
     ("ece", "ECE, by the labels"),
@@ -83,7 +83,7 @@ def card_markdown(card: ModelCard, file_hash: str) -> str:
             lines += ["", *textwrap.wrap(paragraph, _MARKDOWN_WIDTH, break_long_words=False, break_on_hyphens=False)]
         if section.table:
             head, *rows = section.table
-            lines += ["", _markdown_row(head), "|---" * len(head) + "|", *map(_markdown_row, rows)]
+            lines += ["", markdown_row(head), "|---" * len(head) + "|", *map(markdown_row, rows)]
         if section.listing:
             lines += ["", "```toml", section.listing.rstrip(), "```"]
     return "\n".join(lines) + "\n"
@@ -126,7 +126,7 @@ def _hashes(card: ModelCard) -> Iterator[str]:
 
 def _measured(card: ModelCard, split: str) -> Iterator[Section]:
     """Make the tables of the figures of a split, if it was measured."""
-    rows = [row for name, title in _own_first(card, _MEASURED) if (row := _share_row(card, f"{split}_{name}", title))]
+    rows = [row for name, title in _own_first(card, MEASURED) if (row := _share_row(card, f"{split}_{name}", title))]
     if not rows:
         return
     faces = " and ".join(
@@ -141,7 +141,7 @@ def _measured(card: ModelCard, split: str) -> Iterator[Section]:
     there = {title: start for title, start in kinds.items() if any(name.startswith(start) for name in card.scores)}
     if there:
         rows = [
-            [name, *(_percent(card.scores.get(f"{start}{name}")) for start in there.values())]
+            [name, *(percent(card.scores.get(f"{start}{name}")) for start in there.values())]
             for name in card.class_names
         ]
         yield Section(f"Expressions found on the {split} split", ("Recall: how many of its faces are found.",), [
@@ -158,12 +158,12 @@ def _calibration(card: ModelCard) -> Section:
     rows = [
         [title, f"{card.scores[name]:.3f}"]
         for split in SPLITS
-        for key, title in _own_first(card, _CALIBRATION)
+        for key, title in _own_first(card, CALIBRATION)
         if (name := f"{split}_{key}") in card.scores
     ]
     for error in MAX_ERRORS:
         if (least := card.scores.get(threshold_name(error))) is not None:
-            kept = _percent(card.scores.get(coverage_name(error)))
+            kept = percent(card.scores.get(coverage_name(error)))
             rows.append([f"confidence from which at most {error:.0%} are wrong", f"{least:.3f}, {kept} of the answers"])
     what = f"The logits are divided by a temperature of {card.temperature:.4g}."
     others = ", ".join(name for name in card.priors if name != card.prior)
@@ -178,9 +178,9 @@ def _robustness(card: ModelCard) -> Section:
     kinds = {name.removeprefix(start): value for name, value in card.scores.items() if name.startswith(start)}
     if "accuracy" not in kinds:
         return Section("Robustness", ("Not measured; `mien evaluate --corrupt` does.",))
-    accuracy, low, high, clean = (_percent(kinds.get(name)) for name in _NOT_KINDS[:4])
+    accuracy, low, high, clean = (percent(kinds.get(name)) for name in _NOT_KINDS[:4])
     shown = sorted(((value, name) for name, value in kinds.items() if name not in _NOT_KINDS), reverse=True)
-    rows = [[name.replace("_", " "), _percent(value)] for value, name in shown]
+    rows = [[name.replace("_", " "), percent(value)] for value, name in shown]
     what = (
         f"On {kinds.get('faces', 0):,.0f} faces with {len(rows)} corruptions in five severities each, the accuracy is"
         f" {accuracy} ({low} to {high}); on the same faces as they are, {clean}. It is by the question that the model"
@@ -195,14 +195,16 @@ def _share_row(card: ModelCard, name: str, title: str) -> list[str]:
         return []
     low, high = (card.scores.get(f"{name}_{end}") for end in ("low", "high"))
     interval = "" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
-    return [title, _percent(card.scores[name]), interval]
+    return [title, percent(card.scores[name]), interval]
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """Return a share in percent; "-" where there is none."""
     return "-" if value is None else f"{value:.1%}"
 
 
-def _markdown_row(cells: list[str]) -> str:
+def markdown_row(cells: list[str]) -> str:
+    """Return a row of a table in Markdown."""
     return f"| {' | '.join(cell.strip() for cell in cells)} |"
 
 
