@@ -1,13 +1,15 @@
 """Whether a batch loses or doubles rows when workers and its driver are killed, and what its engines cost.
 
-    python benchmarks/batch.py [--pictures 20000] [--timed 500] [--rounds 3] [-m swift-nano]
+    python benchmarks/batch.py [--pictures 20000] [--timed 2000] [--rounds 3] [-m swift-nano] [--cost-only]
 
 Generated pictures, 160x120, with none to two faces (scikit-image's astronaut, in many sizes and tones), lie half in
 folders and half in Parquet files. Three things are printed:
 
 - cost: the processor time of `mien batch --workers 1` by each engine, over that of a plain loop of the predictor on the
-  same pictures. All processes count, those of Ray, too; and the worker alone. What a single picture takes is
-  subtracted.
+  same pictures, in partitions of the size that all pictures get. What a single picture takes, the start, is subtracted.
+  All processes count, those of Ray, too; then the worker alone, and what the others take of a CPU while it works. They
+  look about for as long as a batch runs, however slowly: on a busy machine, where it runs for longer, they cost more
+  for each picture. So the last figure is what it costs where the worker has a CPU to itself. `--cost-only` ends here.
 - unbroken: the wall time of the local engine on all pictures, with a worker for each CPU.
 - broken: the same on two nodes of a Ray cluster, each with one CPU. Two actors are killed with SIGKILL, and then the
   command; it is started again. Rows, errors and manifest are compared with those of the unbroken batch.
@@ -24,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +34,7 @@ import skimage.data
 from PIL import Image
 from pyarrow import parquet
 
+from mien.batch.plan import partition_size
 from mien.batch.ray_engine import import_ray
 
 WIDTH, HEIGHT = 160, 120  # pixels
@@ -88,10 +91,19 @@ def mien_batch(*words: str) -> list[str]:
     return [sys.executable, "-m", "mien", "batch", *words, "-q"]
 
 
-def processor_seconds(command: Sequence[str], folder: Path) -> tuple[float, float]:
-    """Run a command, and return the processor time of all processes that it started, and of its worker alone."""
+class Cost(NamedTuple):
+    """Processor seconds of all processes and of the worker alone, and seconds by the clock."""
+
+    total: float
+    worker: float
+    wall: float
+
+
+def cost_of(command: Sequence[str], folder: Path) -> Cost:
+    """Run a command, and return what it and all processes that it started cost."""
     seconds: dict[int, float] = {}
     workers: set[int] = set()
+    started = time.perf_counter()
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as job:
         while job.poll() is None:
             there = {each.pid: each for each in _processes()}
@@ -103,7 +115,8 @@ def processor_seconds(command: Sequence[str], folder: Path) -> tuple[float, floa
             time.sleep(0.2)
     if job.returncode:
         raise SystemExit(f"failed: {' '.join(command)}")
-    return sum(seconds.values()), sum(seconds[pid] for pid in workers)
+    wall = time.perf_counter() - started
+    return Cost(sum(seconds.values()), sum(seconds[pid] for pid in workers), wall)
 
 
 @dataclass(frozen=True)
@@ -132,7 +145,7 @@ def _descends(process: _Process, ancestor: int, there: dict[int, _Process]) -> b
     return True
 
 
-def measure_cost(folder: Path, count: int, rounds: int) -> None:
+def measure_cost(folder: Path, count: int, rounds: int, size: int) -> None:
     """Print what the engines cost over a plain loop: the least of several rounds, since others may compute, too."""
     photos = sorted(str(path.relative_to(folder)) for path in folder.glob("photos/*/0*.jpg"))[:count]
     (folder / "many.txt").write_text("\n".join(photos))
@@ -141,20 +154,35 @@ def measure_cost(folder: Path, count: int, rounds: int) -> None:
     def command(name: str, which: str, number: int) -> list[str]:
         if name == "loop":
             return [sys.executable, "-c", LOOP, f"@{which}.txt"]
-        return mien_batch(f"@{which}.txt", "-o", f"{name}-{which}-{number}", "--workers", "1", "--engine", name)
+        settings = ["--workers", "1", "--engine", name, "--partition", str(size)]
+        return mien_batch(f"@{which}.txt", "-o", f"{name}-{which}-{number}", *settings)
 
-    least: dict[tuple[str, str], tuple[float, float]] = {}
+    least: dict[tuple[str, str], Cost] = {}
     for number in range(rounds):
         for name in ("loop", "local", "ray"):
             for which in ("one", "many"):
-                taken = processor_seconds(command(name, which, number), folder)
-                least[name, which] = min(taken, least.get((name, which), taken))
-    for name in ("loop", "local", "ray"):
-        spent, worker = (least[name, "many"][kind] - least[name, "one"][kind] for kind in (0, 1))
-        loop = least["loop", "many"][0] - least["loop", "one"][0]
-        over = f" ({spent / loop - 1:+.1%}; the worker alone {worker / loop - 1:+.1%})"
-        start = f"{name}: start {least[name, 'one'][0]:.1f} s, then {spent / len(photos) * 1000:.2f} ms a picture"
-        print(start + ("" if name == "loop" else over), flush=True)
+                cost = cost_of(command(name, which, number), folder)
+                before = least.get((name, which), cost)
+                least[name, which] = Cost(*map(min, cost, before))
+    spent = {
+        name: Cost(*(many - one for many, one in zip(least[name, "many"], least[name, "one"], strict=True)))
+        for name in ("loop", "local", "ray")
+    }
+    loop = spent["loop"].total
+    print(f"cost of {len(photos):,} pictures in partitions of about {size}, least of {rounds}")
+    for name, cost in spent.items():
+        start = (
+            f"{name}: start {least[name, 'one'].total:.1f} s, then {cost.total / len(photos) * 1000:.2f} ms a picture"
+        )
+        if name == "loop":
+            print(start)
+            continue
+        beside = (cost.total - cost.worker) / cost.wall
+        print(
+            f"{start} ({cost.total / loop - 1:+.1%}); the worker alone {cost.worker / loop - 1:+.1%}, the others "
+            f"{beside:.1%} of a CPU; with a CPU to itself {cost.worker * (1 + beside) / loop - 1:+.1%}",
+            flush=True,
+        )
 
 
 def run_broken(folder: Path, words: list[str], total: int) -> None:
@@ -215,17 +243,21 @@ def same_files(one: Path, other: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=20_000)
-    parser.add_argument("--timed", type=int, default=500, help="pictures that the cost is measured on; 0: not")
+    parser.add_argument("--timed", type=int, default=2000, help="pictures that the cost is measured on; 0: not")
     parser.add_argument("--rounds", type=int, default=3, help="of which the least cost counts")
     parser.add_argument("-m", "--model", default="swift-nano", help="of the unbroken and the broken batch")
+    parser.add_argument("--cost-only", action="store_true", help="make no more pictures than the cost is measured on")
     wanted = parser.parse_args()
     with TemporaryDirectory() as name:
         folder = Path(name)
         start = time.perf_counter()
-        sources = make_pictures(folder, wanted.pictures)
-        print(f"made {wanted.pictures:,} pictures in {time.perf_counter() - start:.0f} s", flush=True)
+        count = 2 * wanted.timed if wanted.cost_only else wanted.pictures
+        sources = make_pictures(folder, count)
+        print(f"made {count:,} pictures in {time.perf_counter() - start:.0f} s", flush=True)
         if wanted.timed:
-            measure_cost(folder, wanted.timed, wanted.rounds)
+            measure_cost(folder, wanted.timed, wanted.rounds, partition_size(wanted.pictures))
+        if wanted.cost_only:
+            return
         words = [*sources, "-m", wanted.model]
         start = time.perf_counter()
         subprocess.run(mien_batch(*words, "-o", "whole"), cwd=folder, check=True)
