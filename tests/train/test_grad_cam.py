@@ -1,6 +1,7 @@
 """Grad-CAM of nets that look where it is known, of a trained net and of random ones, and from the command line."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -194,3 +195,13 @@ def test_what_has_no_gradients_is_refused(
     outcome = run_mien("explain", "crop.png", "--cropped", "--method", "grad-cam", *named)
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
     assert said in outcome.err
+
+
+def test_without_captum_a_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("mien.train.grad_cam", "mien.train.net_classifier"):
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "captum", None)
+    Image.fromarray(random_faces(1).images[0]).save(tmp_path / "crop.png")
+    said = run_mien("explain", tmp_path / "crop.png", "--cropped", "-m", tmp_path)
+    assert said.code == 1
+    assert said.err.startswith("mien: Grad-CAM needs more packages; install them with: ")
