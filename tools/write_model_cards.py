@@ -6,10 +6,9 @@
     python tools/write_model_cards.py --measure faces.npz --report final-18.onnx
 
 With --measure, all figures are measured anew, robustness included, and written into the files' cards. That takes some
-minutes for each of the larger models, and half an hour for the report's net; --corrupt-faces 200 makes it shorter. The
-graphs and weights stay as they are. The report's net does not ship: --report keeps the card of its file in
-docs/training/report, from which its page and its column of the comparison are written. A test compares the pages with
-what this would write.
+minutes for each of the larger models, ten for the report's net; --corrupt-faces 200 makes it shorter. The graphs and
+weights stay as they are. The report's net does not ship: --report keeps the card of its file in docs/training/report,
+from which its page and its column of the comparison are written. A test compares the pages with what this would write.
 """
 
 import argparse
