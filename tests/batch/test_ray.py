@@ -28,6 +28,14 @@ from mien.detect.whole_image import whole_image
 predictor = Predictor(Deadly(Path("lives")), detector=whole_image)
 Batch(["photos"], "out", predictor=predictor, settings={}, partition=16).run(Engine(name="ray", workers=2))
 """
+_LATE = """
+import ray
+def init(**_):
+    raise Exception("The current node timed out during startup.")  # as Ray does after 30 seconds
+ray.init = init
+from mien.__main__ import main
+main()
+"""
 _REPORTS = """
 from mien.batch.ray_engine import import_ray
 import_ray()
@@ -102,3 +110,12 @@ def test_a_cluster_that_is_not_there_is_said_in_a_line(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert ended.stderr.startswith("mien: cannot reach Ray at 127.0.0.1:1: ")
     assert ended.stderr.count("\n") == 1
+
+
+def test_a_machine_too_busy_to_start_ray_is_said_in_a_line(tmp_path: Path) -> None:
+    grey_pictures(tmp_path / "photos", 1)
+    tiny_model(tmp_path / "m.onnx")
+    words = (tmp_path / "photos", "-o", tmp_path / "out", "-m", tmp_path / "m.onnx", "--engine", "ray")
+    ended = run_python("-c", _LATE, "batch", *words)
+    assert ended.returncode == 1
+    assert ended.stderr == "mien: cannot start Ray on this machine: The current node timed out during startup.\n"
