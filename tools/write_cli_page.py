@@ -5,12 +5,14 @@
 A test compares the page with what this would write.
 """
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
 from mien.cli.main import COMMANDS, DATA_COMMANDS, Command
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
+_WIDTH = 120  # characters of a line of text
 _HEAD = """# The command line
 
 All commands, with their arguments and options. `mien COMMAND -h` says the same. This page is written from those help
@@ -32,7 +34,8 @@ def section(command: Command, name: str) -> str:
     """Return the part of one command: its help, its examples, its arguments and options."""
     loaded = command.load()
     examples = [line for line in loaded.epilog.splitlines() if "mien " in line]
-    lines = [f"## mien {name}", "", loaded.help, "", *(f"    {line.strip()}" for line in examples), ""]
+    text = "\n\n".join(textwrap.fill(part, _WIDTH) for part in loaded.help.split("\n\n"))
+    lines = [f"## mien {name}", "", text, "", *(f"    {line.strip()}" for line in examples), ""]
     lines += ["| argument or option | what it is |", "|---|---|"]
     lines += [f"| {spelling(each)} | {meaning(each)} |" for each in loaded.params if each.name != "help"]
     return "\n".join([*lines, ""])

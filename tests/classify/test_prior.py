@@ -47,6 +47,7 @@ def test_a_prior_of_ones_own_needs_no_sum_of_1(path: Path) -> None:
     ("prior", "message"),
     [
         ("sunday", r"the prior must be one of everyday, uniform, or a number for each class, got 'sunday'"),
+        ({"happy": 1.0}, r"a prior must have a number for each of angry, .*, neutral, got happy=1\.0$"),
         ([0.5, 0.5], "a prior must be 7 numbers, one a class, got 2"),
         ([0.0] + [1.0] * 6, "the numbers of a prior must be over 0"),
         ([float("nan")] + [1.0] * 6, "the numbers of a prior must be over 0"),

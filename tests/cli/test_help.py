@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mien.cli.main import COMMANDS, DATA_COMMANDS
+from mien.cli.main import COMMANDS, DATA_COMMANDS, Command
 from mien.data.formats.npz import save_faces
 from mien.detect.yunet import YuNet
 from mien.io.recipe_files import shipped_recipes
@@ -31,6 +31,7 @@ def test_the_help_lists_the_commands_by_panels() -> None:
         assert f"{command.name} {command.line}" in words(said.out)
         assert command.panel in said.out
     assert said.out.index("predict") < said.out.index("train")
+    assert words(said.out).endswith("Examples mien demo mien predict photo.jpg --draw marked.jpg mien COMMAND --help")
     data = words(run_mien("data", "-h").out)
     for command in DATA_COMMANDS:
         assert f"{command.name} {command.line}" in data
@@ -43,6 +44,12 @@ def test_each_command_has_its_line_and_an_example(path: tuple[str, ...]) -> None
     assert line in said
     assert "--quiet -q" in said
     assert said.partition(" Examples ")[2].startswith(f"mien {' '.join(path)}")
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *DATA_COMMANDS], ids=lambda command: command.module)
+def test_a_paragraph_of_help_is_one_line(command: Command) -> None:
+    """A terminal breaks it where it must; a break of ours beside that would leave ragged lines."""
+    assert all("\n" not in part for part in command.load().help.split("\n\n"))
 
 
 def test_defaults_are_shown() -> None:
@@ -90,6 +97,7 @@ def test_an_old_option_names_the_new_one(words: list[str], new: str) -> None:
         ),
         (["evaluate", "swift", "f.npz", "--html"], "Option '--html' requires an argument; see `mien evaluate --help`"),
         (["data", "audit", "f.npz", "-o"], "Option '-o' requires an argument; see `mien data audit --help`"),
+        (["predict", "a.jpg", "--min-confidence", "90"], "'--min-confidence': must be less than or equal to 1; see"),
         (["train"], "Missing argument 'RECIPE'; see `mien train --help`"),
         (["train", "a.toml", "-o", "run"], "Missing option '--faces'; see `mien train --help`"),
         (["predict", "a.jpg", "--device", "gpu"], "'gpu' is not one of 'auto', 'cpu', 'cuda'"),
@@ -132,7 +140,7 @@ def test_a_file_for_another_command_is_sent_there(
     monkeypatch.chdir(tmp_path)
     Path(name).write_bytes(b"content")
     for asked in (["predict", name], ["explain", name], ["batch", name, "-o", "rows"]):
-        if asked[0] != "batch" or name != "F.PARQUET":  # of which it reads the pictures
+        if (asked[0], name) not in (("batch", "F.PARQUET"), ("explain", "list.txt")):  # one reads it, one takes no list
             said = run_mien(*asked)
             assert (said.code, said.out, said.err.count("\n")) == (1, "", 1), asked
             assert said.err.startswith(f"mien: {name} is no picture but ")
@@ -179,7 +187,7 @@ def test_a_recipe_is_shown_and_is_no_model(tmp_path: Path) -> None:
     said = run_mien("show", recipe)
     assert (said.code, said.out) == (0, f"{recipe}: a recipe\n\n# Small.\n[optim]\nlr = 0.1\n")
     assert json.loads(run_mien("show", recipe, "--json").out) == {"recipe": {"optim": {"lr": 0.1}}}
-    said = run_mien("predict", recipe, "-m", recipe)
+    said = run_mien("bench", recipe)
     assert (said.code, said.err.partition(";")[0]) == (
         1,
         f"mien: {recipe} must be a model file, got text, such as a recipe",

@@ -148,6 +148,15 @@ def test_a_port_that_is_taken_is_said_in_a_line() -> None:
     assert ended.err.endswith("choose another --port\n")
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])  # addresses that no machine has
+def test_an_address_of_another_machine_is_said_in_a_line(host: str) -> None:
+    ended = run_mien("serve", "--host", host, "-m", "swift-nano")
+    assert (ended.code, ended.out, ended.err.count("\n")) == (1, "", 1)
+    assert ended.err.startswith(f"mien: cannot listen on {host}:8000: ")
+    assert ended.err.endswith("; choose another --host\n")
+    assert "while attempting" not in ended.err
+
+
 def test_what_is_not_installed_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "uvicorn" else object())
     for name in [name for name in sys.modules if name.startswith(("mien.serve", "mien.cli.serve"))]:

@@ -40,7 +40,8 @@ def prior_numbers(card: ModelCard, prior: Prior) -> tuple[float, ...]:
         return card.priors[prior]
     if isinstance(prior, Mapping):
         if set(prior) != set(card.class_names):
-            raise ModelError(f"a prior must have a number for each of {', '.join(card.class_names)}, got {dict(prior)}")
+            got = ", ".join(f"{name}={number}" for name, number in prior.items())
+            raise ModelError(f"a prior must have a number for each of {', '.join(card.class_names)}, got {got}")
         prior = [prior[name] for name in card.class_names]
     numbers = [float(number) for number in prior]
     if len(numbers) != len(card.class_names):

@@ -5,14 +5,14 @@ from typing import Annotated
 
 from mien import train as training
 from mien.cli.console import add_row, progress_bar, say, say_json, stdout, table
-from mien.cli.options import HARDWARE, TRAINING, Changes, Json, Quiet, Threads, argument, option
+from mien.cli.options import HARDWARE, RECIPE, TRAINING, Changes, Json, Quiet, Threads, argument, option
 from mien.cli.train import Accelerator, CudaGraph
 from mien.evaluation import latency
 from mien.io.recipe_files import find_recipe
 
 
 def bench_train(
-    recipe: Annotated[Path, argument("RECIPE", "A TOML file, or the name of a recipe that ships, such as plain.")],
+    recipe: Annotated[Path, argument("RECIPE", RECIPE)],
     seconds: Annotated[
         float, option("--seconds", panel=TRAINING, metavar="SECONDS", help="How long to measure.", min=0)
     ] = 10,

@@ -99,7 +99,7 @@ def explain(
     mien explain photo.jpg --expression sad -m swift-nano
     mien explain photo.jpg --method grad-cam -m runs/plain
     """
-    require_pictures([str(picture)])
+    require_pictures([str(picture)], lists=False)
     require_writable(draw, inputs=(picture,))
     if draw is not None:
         require_suffix(draw, PICTURE_SUFFIXES, "a picture")

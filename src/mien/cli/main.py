@@ -53,8 +53,9 @@ class Command:
         """The command, its module imported. The section `Examples` of its docstring is shown at the end of its help."""
         function = getattr(import_module(f"mien.cli.{self.module}"), self.module.rpartition(".")[2])
         text, _, examples = inspect.cleandoc(function.__doc__ or "").partition("\n\nExamples\n--------\n")
+        paragraphs = (" ".join(part.split()) for part in text.split("\n\n"))  # a terminal has its own width
         app = typer.Typer(add_completion=False, **_SETTINGS)
-        app.command(self.name, help=text, epilog=_example(examples))(function)
+        app.command(self.name, help="\n\n".join(paragraphs), epilog=_example(examples))(function)
         return typer.main.get_command(app)
 
 
@@ -123,6 +124,7 @@ app = typer.Typer(
     name="mien",
     cls=_group(COMMANDS),
     help="Facial expression recognition: the expression that a face shows, in pictures, videos and data sets.",
+    epilog=_example("mien demo\nmien predict photo.jpg --draw marked.jpg\nmien COMMAND --help"),
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     **_SETTINGS,
@@ -179,7 +181,8 @@ def _run() -> None:
         _refuse_renamed_options(sys.argv[1:])
         sys.exit(app(prog_name="mien", standalone_mode=False))
     except typer.TyperException as error:  # how the command was called
-        message = error.format_message().rstrip(".").replace("Value error, ", "")  # a word of typer's library
+        message = error.format_message().rstrip(".")
+        message = message.replace("Value error, ", "").replace("Input should be", "must be")  # words of typer's library
         _end(f"{message}; see `{_called(error)} --help`" if message else "", error.exit_code)
     except typer.Abort:
         _end("stopped: the question was not answered", 1)

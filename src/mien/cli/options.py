@@ -19,6 +19,11 @@ from mien.types import Classifier
 INPUT, OUTPUT, MODEL, VIDEO, THRESHOLDS = "Input", "Output", "Model", "Video", "Thresholds"
 TRAINING, HARDWARE, NETWORK = "Training", "Hardware", "Network"
 
+RECIPE = (
+    "A TOML file, or the name of a recipe that ships: plain, swift, swift-nano, report/final-18 and others. "
+    "`mien show plain` prints one."
+)
+
 Form = Literal["fer2013", "folder", "flat", "parquet"]
 
 

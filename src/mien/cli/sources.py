@@ -36,12 +36,13 @@ def find_all(sources: Sequence[str]) -> tuple[list[str], list[DataError]]:
     return names, missing
 
 
-def require_pictures(sources: Sequence[str], *, tables: bool = False) -> None:
+def require_pictures(sources: Sequence[str], *, tables: bool = False, lists: bool = True) -> None:
     """Refuse files that other commands are for, and say which.
 
-    tables: whether Parquet files are read. Raises DataError for the first of such files.
+    tables: whether Parquet files are read; lists: whether @FILE is. Raises DataError for the first of such files.
     """
     for source in sources:
         suffix = Path(source).suffix.lower()
         if suffix in _ADVICE and not (tables and suffix == ".parquet") and is_file(source):
-            raise DataError(f"{source} is no picture but {_ADVICE[suffix].format(source)}")
+            advice = _ADVICE[suffix] if lists else _ADVICE[suffix].partition("; where it is a list")[0]
+            raise DataError(f"{source} is no picture but {advice.format(source)}")

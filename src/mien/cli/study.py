@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 def study(
     recipes: Annotated[
         list[str],
-        argument("RECIPE", "TOML files; the others are compared with the first, which may be named again."),
+        argument(
+            "RECIPE",
+            "TOML files, or names of recipes that ship; others are compared with the first, which may come again.",
+        ),
     ],
     faces: FacesOption,
     out: Annotated[Path, out("DIR", "The folder of the study, such as runs/study.")],

@@ -14,6 +14,7 @@ from mien.cli import console
 from mien.cli.console import progress_bar, remark, say
 from mien.cli.options import (
     HARDWARE,
+    RECIPE,
     TRAINING,
     Changes,
     FacesOption,
@@ -40,7 +41,7 @@ CudaGraph = Annotated[
 
 
 def train(
-    recipe: Annotated[Path, argument("RECIPE", "A TOML file, or the name of a recipe that ships, such as plain.")],
+    recipe: Annotated[Path, argument("RECIPE", RECIPE)],
     faces: FacesOption,
     out: Annotated[Path, out("DIR", "The folder of the run, such as runs/plain.")],
     _quiet: Quiet = False,

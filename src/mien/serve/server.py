@@ -1,6 +1,7 @@
 """The server: uvicorn on one socket, with time limits for clients that send or read slowly."""
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Callable
@@ -115,7 +116,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise MienError(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port") from error
+        wrong = "--host" if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL else "--port"
+        reason = (error.strerror or str(error)).partition(" (while")[0]  # a remark that repeats the address
+        raise MienError(f"cannot listen on {host}:{port}: {reason}; choose another {wrong}") from error
 
 
 def run(app: FastAPI, listener: socket.socket, limits: Limits) -> None:

@@ -43,7 +43,7 @@ def audit(
             "--kinds",
             panel=THRESHOLDS,
             metavar="KIND,...",
-            help=f"Look for these kinds alone. Default: {','.join(KINDS)}.",
+            help=f"Look for these kinds alone. Default: {', '.join(KINDS)}.",
         ),
     ] = "",
     scores: Annotated[
