@@ -101,6 +101,14 @@ def test_an_old_option_names_the_new_one(words: list[str], new: str) -> None:
         (["train"], "Missing argument 'RECIPE'; see `mien train --help`"),
         (["train", "a.toml", "-o", "run"], "Missing option '--faces'; see `mien train --help`"),
         (["predict", "a.jpg", "--device", "gpu"], "'gpu' is not one of 'auto', 'cpu', 'cuda'"),
+        (
+            ["data", "export", "f.npz", "-o", "a"],
+            "Missing option '--format'. Choose from: fer2013, folder, flat, parquet;",
+        ),
+        (
+            ["join", "swift", "-o", "m.onnx"],
+            "Invalid value for MODEL: must be two models or more, got swift alone; see",
+        ),
         (["data", "import", "a.csv", "-o", "-"], "must be the name of a file or folder"),
     ],
 )

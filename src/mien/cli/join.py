@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
+import typer
+
 from mien import train
 from mien.cli.console import progress_bar
 from mien.cli.export import show_card
@@ -31,6 +33,8 @@ def join(
     --------
     mien join a.onnx b.onnx -o both.onnx --weight 2 --weight 1
     """
+    if len(models) < 2:
+        raise typer.BadParameter(f"must be two models or more, got {models[0]} alone", param_hint="MODEL")
     require_writable(out, inputs=(faces, *map(Path, models)))
     loaded = load_faces(faces) if faces else None
     with progress_bar("Joining"):

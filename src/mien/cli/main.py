@@ -181,7 +181,7 @@ def _run() -> None:
         _refuse_renamed_options(sys.argv[1:])
         sys.exit(app(prog_name="mien", standalone_mode=False))
     except typer.TyperException as error:  # how the command was called
-        message = error.format_message().rstrip(".")
+        message = " ".join(error.format_message().split()).rstrip(".")  # the choices of an option have a line each
         message = message.replace("Value error, ", "").replace("Input should be", "must be")  # words of typer's library
         _end(f"{message}; see `{_called(error)} --help`" if message else "", error.exit_code)
     except typer.Abort:

@@ -44,7 +44,8 @@ def test_a_folder_is_told_from_what_is_in_it(tmp_path: Path, files: tuple[str, .
     [
         ("archive.zip", "unpack it first"),
         ("fer2013.tar.gz", "unpack it first"),
-        ("faces.npz", "say which of fer2013, folder, flat, parquet it is with --format"),
+        ("faces.txt", "say which of fer2013, folder, flat, parquet it is with --format"),
+        ("faces.npz", "it is a file of faces already: mien data show "),
         ("picture.png", "with --format"),
     ],
 )

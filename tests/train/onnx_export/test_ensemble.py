@@ -83,7 +83,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert ended.code == 0, ended.err
     assert ended.out.startswith(f"{tmp_path / 'pair.onnx'}: pair, ")
     assert isinstance(OnnxClassifier(tmp_path / "pair.onnx").card, ModelCard)
-    missing = run_mien("join", "nothing.onnx", "-o", str(tmp_path / "x.onnx"))
+    missing = run_mien("join", "swift-nano", "nothing.onnx", "-o", str(tmp_path / "x.onnx"))
     assert missing.code == 1
     assert missing.err.startswith("mien: no file and no model that ships is named nothing.onnx")
 

@@ -51,6 +51,7 @@ def guess_format(source: Path | str) -> str:
     if suffix not in known:
         choice = f"say which of {', '.join(READERS)} it is with --format"
         hint = "unpack it first" if suffix in _ARCHIVE_SUFFIXES else choice
+        hint = f"it is a file of faces already: mien data show {source}" if suffix == ".npz" else hint
         raise DataError(f"{source} must be a .csv or .parquet file, or a folder; {hint}")
     return known[suffix]
 
