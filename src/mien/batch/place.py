@@ -1,13 +1,12 @@
 """The place of a batch's results: no source may find them, or the next run would take them for its inputs."""
 
-from collections.abc import Sequence
-from fnmatch import fnmatch
 from glob import has_magic
 from pathlib import Path
 
 from mien.batch.storage import is_address
 from mien.errors import OutputError
 from mien.io.atomic_write import exists, is_dir, require_folder
+from mien.io.source import matches_parts
 
 ROWS, ERRORS, MANIFEST, SUFFIX = "rows", "errors.parquet", "manifest.json", ".parquet"
 
@@ -39,17 +38,10 @@ def _finds(source: str, out: tuple[str, ...]) -> bool:
     above = _parts("/".join(pattern[:fixed]) if is_address(source) else str(Path(*pattern[:fixed])))
     if out[: len(above)] != above:
         return False
-    return any(_matches((*out[len(above) :], *written), pattern[fixed:]) for written in _WRITTEN)
-
-
-def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Tell whether a path matches a pattern, in which `**` stands for any folders, and only a dot for hidden ones."""
-    if not pattern or not parts:
-        return not parts and all(each == "**" for each in pattern)
-    hidden = parts[0].startswith(".") and not pattern[0].startswith(".")
-    if pattern[0] == "**":
-        return _matches(parts, pattern[1:]) or (not hidden and _matches(parts[1:], pattern))
-    return not hidden and fnmatch(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
+    folders, wanted = out[len(above) :], pattern[fixed:]
+    if any(part.startswith(".") for part in folders) and not any(part.startswith(".") for part in wanted):
+        return False  # hidden folders are matched by nothing else
+    return any(matches_parts((*folders, *written), wanted) for written in _WRITTEN)
 
 
 def _parts(path: str) -> tuple[str, ...]:

@@ -190,15 +190,16 @@ def _expand(pattern: str) -> Iterable[str]:
     fixed = next(place for place, part in enumerate(parts) if has_magic(part))
     folder = Path(*parts[:fixed])
     paths = map(Path, walk_files(str(folder), on_locked=lambda _error: None))
-    return [str(path) for path in paths if _matches(path.relative_to(folder).parts, parts[fixed:])]
+    return [str(path) for path in paths if matches_parts(path.relative_to(folder).parts, parts[fixed:])]
 
 
-def _matches(parts: Sequence[str], patterns: Sequence[str]) -> bool:
+def matches_parts(parts: Sequence[str], patterns: Sequence[str]) -> bool:
+    """Return whether the parts of a path match those of a pattern, in which `**` stands for any number of folders."""
     if not patterns:
         return not parts
     if patterns[0] == "**":
-        return any(_matches(parts[start:], patterns[1:]) for start in range(len(parts) + 1))
-    return bool(parts) and fnmatch(parts[0], patterns[0]) and _matches(parts[1:], patterns[1:])
+        return any(matches_parts(parts[start:], patterns[1:]) for start in range(len(parts) + 1))
+    return bool(parts) and fnmatch(parts[0], patterns[0]) and matches_parts(parts[1:], patterns[1:])
 
 
 def _is_picture(name: str) -> bool:
