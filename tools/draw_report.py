@@ -30,6 +30,7 @@ def draw_curve(axes: Any, metrics: pd.DataFrame) -> None:
     for number in metrics.number[1:][metrics.lr.diff()[1:].abs() > 0]:
         axes.axvline(number - 0.5, color="grey", linewidth=0.5)
     axes.set(xlabel="epoch (a line: the learning rate falls)", ylabel="accuracy, %", title="The run")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False, loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)
 
