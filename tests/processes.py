@@ -1,5 +1,6 @@
 """Other processes: commands that are stopped in the middle of their work, and holders of a lock."""
 
+import os
 import subprocess
 import sys
 import time
@@ -32,7 +33,10 @@ def stop_mien(
     before: Python that runs before the command.
     """
     command = [sys.executable, "-c", _MIEN.format(before=before), *map(str, arguments)]
-    with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as job:
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # what runs before may be the tests' own
+    with subprocess.Popen(
+        command, cwd=folder, env=variables, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as job:
         assert job.stderr is not None
         deadline = time.monotonic() + 300
         while not ready() and time.monotonic() < deadline:

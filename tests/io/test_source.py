@@ -1,5 +1,6 @@
 import io
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import cast
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -305,6 +306,8 @@ def test_any_name_is_a_source_or_refused(name: str) -> None:
 
 
 @given(st.text(st.characters(exclude_characters="/?#@:")), st.text(st.characters(exclude_characters="?#@")))
+@example(user="", password="0/")
 def test_no_password_is_ever_told(user: str, password: str) -> None:
+    assume(not (user and re.match(r"\d+/", password)))  # that is a host, a port and a path
     told = display_name(f"rtsp://{user}:{password}@cam:554/1")
     assert told == "rtsp://cam:554/1"

@@ -100,7 +100,9 @@ def _request(address: str, pictures: list[bytes], random: np.random.Generator) -
         if random.random() < 0.5:
             body = _DAMAGE[random.integers(len(_DAMAGE))](body, random)
     kind = _KINDS[0] if random.random() < 0.5 else _KINDS[random.integers(len(_KINDS))]
-    return address + str(random.choice(_QUERIES)), kind.encode("latin-1"), body
+    unknown = address == "/v1/video" and random.random() < 0.9  # there all of these words are unknown, and refused
+    query = "" if unknown else str(random.choice(_QUERIES))
+    return address + query, kind.encode("latin-1"), body
 
 
 async def _attack(http: httpx.AsyncClient, requests: list[tuple[str, bytes, bytes]]) -> list[httpx.Response]:

@@ -28,8 +28,8 @@ OnError = Callable[[str, DataError], None]  # called with the name of what could
 
 _STREAM = re.compile(r"(rtsps?|rtmps?|https?|srt|udp|tcp)://", re.IGNORECASE)
 
-# User and password before a stream's host; a password may have a slash in it, where no port could be.
-_SECRET = re.compile(r"^(\w+://)(?:[^/?#]*@|[^/?#:@]*:(?!\d+[/?#]).*@)")
+# User and password before a stream's host; a password may have a slash in it, where no host and port could be.
+_SECRET = re.compile(r"^(\w+://)(?:[^/?#]*@|(?::|[^/?#:@]+:(?!\d+[/?#])).*@)")
 
 _LONGEST_LIST = 1 << 27  # characters of a list of sources; what comes through a pipe may have no end
 

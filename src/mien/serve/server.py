@@ -114,6 +114,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens; port 0: any that is free. Raises MienError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
+        socket.getaddrinfo(host, port, family)  # a name that nobody knows; create_server would not tell it from others
         return socket.create_server((host, port), family=family)
     except OSError as error:
         wrong = "--host" if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL else "--port"
