@@ -306,7 +306,7 @@ def test_any_name_is_a_source_or_refused(name: str) -> None:
 
 
 @given(st.text(st.characters(exclude_characters="/?#@:")), st.text(st.characters(exclude_characters="?#@")))
-@example(user="", password="0/")
+@example("", "0/")
 def test_no_password_is_ever_told(user: str, password: str) -> None:
     assume(not (user and re.match(r"\d+/", password)))  # that is a host, a port and a path
     told = display_name(f"rtsp://{user}:{password}@cam:554/1")
