@@ -16,7 +16,7 @@ from mien.cli.options import OUTPUT, Json, Quiet, argument, flag
 from mien.errors import DataError, ModelError, RecipeError
 from mien.io.atomic_write import exists, is_file
 from mien.io.image_format import PICTURE_SUFFIXES
-from mien.io.recipe_files import shipped_recipes
+from mien.io import recipe_files
 from mien.io.source import VIDEO_SUFFIXES
 
 
@@ -64,7 +64,7 @@ def show(
 
 def _shipped_recipe(name: str) -> Path:
     """Find a recipe that ships. Raises DataError where neither a file nor anything that ships has the name."""
-    recipes = shipped_recipes()
+    recipes = recipe_files.shipped_recipes()
     if name in recipes:
         return recipes[name]
     near = difflib.get_close_matches(name, [*shipped(), *recipes], n=1)
