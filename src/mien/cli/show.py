@@ -14,9 +14,9 @@ from mien.cli.console import say, say_json
 from mien.cli.data.show_faces import show_counts
 from mien.cli.options import OUTPUT, Json, Quiet, argument, flag
 from mien.errors import DataError, ModelError, RecipeError
+from mien.io import recipe_files
 from mien.io.atomic_write import exists, is_file
 from mien.io.image_format import PICTURE_SUFFIXES
-from mien.io import recipe_files
 from mien.io.source import VIDEO_SUFFIXES
 
 
