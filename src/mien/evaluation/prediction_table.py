@@ -10,7 +10,6 @@ from mien.errors import DataError
 from mien.io.csv_table import CsvTable, read_csv_table
 from mien.types import FaceSet
 
-TABLE_SUFFIX = ".csv"
 _KEYS = ("id", "source", "file")  # columns that say which face a row is of
 _ROUNDING = 0.05  # how far the sum of a row may be from 1: two decimals of ten classes
 
@@ -50,13 +49,14 @@ def _rows_of(table: CsvTable, faces: FaceSet) -> list[tuple[int, tuple[str, ...]
     for column in _KEYS:
         key = str if column == "id" else _picture_name
         wanted = [key(each) for each in faces.ids.tolist()]
-        place = table.find(column)
-        if place is None or not set(wanted) & {key(row[place]) for _, row in table.rows}:
+        asked, place = set(wanted), table.find(column)
+        named = [] if place is None else [(key(each[1][place]), each) for each in table.rows]
+        named = [(name, each) for name, each in named if name in asked]
+        if not named:
             continue
-        named = [each for each in table.rows if key(each[1][place]) in set(wanted)]
-        _require_once([key(row[place]) for _, row in named], f"{table.path}: a face must have one row")
+        _require_once([name for name, _ in named], f"{table.path}: a face must have one row")
         _require_once(wanted, f"the faces' pictures must have different names to be found in {table.path}")
-        rows = {key(row[place]): (line, row) for line, row in named}
+        rows = dict(named)
         missing = [each for each in wanted if each not in rows]
         if missing:
             raise DataError(
