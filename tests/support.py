@@ -1,6 +1,7 @@
 """What several test files share: small models and face sets that are made, never stored."""
 
 import errno
+import importlib.util
 import io
 import os
 import re
@@ -8,6 +9,7 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from unittest import mock
 
 import numpy as np
@@ -81,6 +83,18 @@ def python_of(page: str) -> str:
     """The Python that a page of docs/ shows."""
     text = (Path(__file__).parent.parent / "docs" / page).read_text(encoding="utf-8")
     return "\n".join(re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE))
+
+
+def load_script(path: str) -> ModuleType:
+    """Load a script of the repository, such as `tools/draw_report.py`, as a module."""
+    place = Path(__file__).parents[1] / path
+    spec = importlib.util.spec_from_file_location(place.stem, place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[place.stem] = module  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
 
 
 def random_faces(

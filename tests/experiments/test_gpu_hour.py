@@ -1,6 +1,5 @@
 """experiments/gpu_hour.py: whole, on the processor, by its own --tiny; and its parts against oracles."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -17,20 +16,14 @@ from mien.data.formats.npz import save_faces
 from mien.data.scores_file import load_scores
 from mien.train import load_recipe, train
 from mien.train.run.trained_net import load_trained_net
-from support import ONE_THREAD, random_faces, train_and_valid
+from support import ONE_THREAD, load_script, random_faces, train_and_valid
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "gpu_hour.py"
 
 
 @pytest.fixture(scope="module")
 def hour() -> Any:
-    spec = importlib.util.spec_from_file_location("gpu_hour", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["gpu_hour"] = module  # its dataclass looks there
-    spec.loader.exec_module(module)
-    return module
+    return load_script("experiments/gpu_hour.py")
 
 
 @pytest.mark.linux

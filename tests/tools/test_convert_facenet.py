@@ -1,8 +1,6 @@
 """The converter of the face-recognition net, against the same computation done the long way on drawn weights."""
 
-import importlib.util
 import json
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -12,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-ROOT = Path(__file__).parents[2]
+from support import load_script
+
 BLOCKS = {
     "32_1": (32, 32), "32_2": (32, 32), "32_3": (32, 32),
     "64_down": (32, 64), "64_1": (64, 64), "64_2": (64, 64), "64_3": (64, 64),
@@ -24,12 +23,7 @@ Arrays = dict[str, NDArray[np.float64]]
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("convert_facenet", ROOT / "tools" / "convert_facenet.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("tools/convert_facenet.py")
 
 
 @pytest.fixture(scope="module")

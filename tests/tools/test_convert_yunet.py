@@ -11,6 +11,7 @@ import skimage.data
 from numpy.typing import NDArray
 
 from mien.detect.yunet import YuNet
+from support import load_script
 
 ROOT = Path(__file__).parents[2]
 ASSETS = ROOT / "src" / "mien" / "assets"
@@ -22,12 +23,7 @@ needs_wheel = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("convert_yunet", ROOT / "tools" / "convert_yunet.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("tools/convert_yunet.py")
 
 
 def constants(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:

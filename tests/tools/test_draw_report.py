@@ -1,6 +1,5 @@
 """tools/draw_report.py: the figure of docs/report.md, from files like the repository's."""
 
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,19 +10,14 @@ import pytest
 from PIL import Image
 
 from mien.data.formats.npz import save_faces
-from support import random_faces
+from support import load_script, random_faces
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "draw_report.py"
 
 
 @pytest.fixture
 def script() -> Any:
-    spec = importlib.util.spec_from_file_location("draw_report", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("tools/draw_report.py")
 
 
 @pytest.mark.parametrize(("base", "panels"), [("short", 3), ("final", 2)])

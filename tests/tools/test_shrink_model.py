@@ -1,6 +1,5 @@
 """Model files in 8 bits: as good, half as large, and refused where they are not."""
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,19 +11,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mien.classify.onnx import OnnxClassifier
 from mien.data.formats.npz import save_faces
-from support import random_faces, tiny_model
-
-ROOT = Path(__file__).parents[2]
+from support import load_script, random_faces, tiny_model
 
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("shrink_model", ROOT / "tools" / "shrink_model.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("tools/shrink_model.py")
 
 
 @pytest.fixture

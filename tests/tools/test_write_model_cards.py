@@ -1,6 +1,5 @@
 """docs/models says what the cards in the model files say, and a file is measured without touching its graph."""
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -15,20 +14,13 @@ from mien.classify.card import ModelCard
 from mien.classify.onnx import shipped
 from mien.evaluation.robustness import robustness
 from mien.labels import EXPRESSIONS
-from support import random_faces, tiny_model
-
-ROOT = Path(__file__).parents[2]
+from support import load_script, random_faces, tiny_model
 
 
 @pytest.fixture(scope="module")
 def tool() -> Any:
     """The tool as a module."""
-    spec = importlib.util.spec_from_file_location("write_model_cards", ROOT / "tools" / "write_model_cards.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("tools/write_model_cards.py")
 
 
 @pytest.mark.parametrize("name", shipped())
