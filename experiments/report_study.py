@@ -1,7 +1,7 @@
 """Train the study of docs/report-study.md: what the report argues from, one change each, beside one base.
 
-    python experiments/report_study.py faces.npz -o runs/report-study       # about 45 minutes of a core each
-    python experiments/report_study.py faces.npz -o runs/report-hour --epochs 3   # what fits an hour of two cores
+    python experiments/report_study.py faces.npz -o runs/report-study       # 10 epochs each: hours
+    python experiments/report_study.py faces.npz -o runs/report-hour --epochs 3   # a short form of it
     python experiments/report_study.py faces.npz -o runs/report-study --all --seeds 2   # goes on, with more of both
 
 As in the report, 24,000 of FER2013's train faces train and the other 4,709 judge; PublicTest takes no part. The same
@@ -44,6 +44,11 @@ def candidates(train: FaceSet, names: Iterable[str], *, epochs: int) -> Iterator
     yield from (load_candidate(RECIPES / f"{name}.toml", changes) for name in names)
 
 
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -66,11 +71,15 @@ def main() -> int:
         seeds=arguments.seeds,
         workers=arguments.workers,
         threads=1,
+        progress=lambda done, total: _say(f"{done} of {total} epochs"),
     )
-    for trial in trials:
-        ended = trial.failure or f"{trial.last:.4f}, {trial.minutes:.0f} minutes"
-        sys.stdout.write(f"{trial.name}, seed {trial.seed}: {ended}\n")
-        sys.stdout.flush()
+    try:
+        for trial in trials:
+            ended = trial.failure or f"{trial.last:.4f}, {trial.minutes:.0f} minutes"
+            _say(f"{trial.name}, seed {trial.seed}: {ended}")
+    except KeyboardInterrupt:
+        _say(f"stopped; what is done is in {arguments.out}, and the same command goes on")
+        return 130
     sys.stdout.write((arguments.out / "table.md").read_text(encoding="utf-8"))
     return 0
 

@@ -1,6 +1,5 @@
 """experiments/report_study.py: whole, with tiny nets in place of the recipes."""
 
-import importlib.util
 import shutil
 import sys
 from dataclasses import replace
@@ -12,19 +11,14 @@ import pandas as pd
 import pytest
 
 from mien.data.formats.npz import save_faces
-from support import random_faces, train_and_valid
+from support import load_script, random_faces, train_and_valid
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def script() -> Any:
-    spec = importlib.util.spec_from_file_location("report_study", ROOT / "experiments" / "report_study.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("experiments/report_study.py")
 
 
 def test_each_option_is_one_step_from_the_base(script: Any) -> None:
@@ -65,3 +59,16 @@ def test_the_study_trains_and_goes_on(
     assert script.main() == 0
     assert {path: path.stat().st_mtime_ns for path in out.rglob("last.safetensors")} == trained
     assert capsys.readouterr().out.count("short, seed 1") == 2
+
+
+def test_an_interruption_says_how_to_go_on(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(script, "study", lambda *_, **__: map(interrupted, [0]))
+    save_faces(train_and_valid(60, 14), tmp_path / "faces.npz")
+    monkeypatch.setattr(sys, "argv", ["report_study", str(tmp_path / "faces.npz"), "-o", str(tmp_path / "study")])
+    assert script.main() == 130
+    assert "the same command goes on" in capsys.readouterr().out
