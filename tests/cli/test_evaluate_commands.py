@@ -169,6 +169,8 @@ def test_two_models_are_compared_face_by_face(folder: Path, tmp_path: Path) -> N
     assert f"{100 * wanted.difference:+.2f} points" in line
     assert f"McNemar p = {wanted.p_value:.2g}" in line
     assert run_mien("evaluate", "tiny.onnx", "faces.npz", "--compare", "none.onnx").code == 1
+    itself = run_mien("evaluate", "tiny.onnx", "faces.npz", "--compare", "tiny.onnx")
+    assert (itself.code, "is a model compared with itself?" in itself.err, "itself?" in said.err) == (0, True, False)
 
 
 def test_groups_of_a_users_table_are_measured(folder: Path, tmp_path: Path) -> None:

@@ -98,6 +98,9 @@ REFUSED = [
     ("[optim]\nlerning = 1", "unknown key 'optim.lerning'; known here: name, epochs"),
     ("[optim]\nepoch = 1", "unknown key 'optim.epoch'; did you mean optim.epochs"),
     ("[optimum]\nlr = 1", "did you mean optim"),
+    ("lr = 1", r"unknown key 'lr'; did you mean optim\.lr\?"),
+    ("[loss]\nepochs = 1", r"unknown key 'loss\.epochs'; did you mean optim\.epochs\?"),
+    ("dropout = 0.1", r"did you mean head\.dropout or net\.dropout\?"),
     ("seed = 1.5", "seed must be a whole number, got 1.5"),
     ('[optim]\nlr = "fast"', "optim.lr must be a number, got 'fast'"),
     ("[optim]\nlr = true", "optim.lr must be a number, got True"),
@@ -268,6 +271,12 @@ def test_recipes_are_found() -> None:
 def test_a_recipe_that_does_not_ship_is_told_what_does() -> None:
     with pytest.raises(RecipeError, match=r"or one that ships \(dash, .*report/.*\), got plian; did you mean plain"):
         load_recipe("plian")
+
+
+def test_a_picture_is_no_recipe(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(RecipeError, match=r"cannot read the recipe .*photo\.jpg: it must be UTF-8 text$"):
+        load_recipe(tmp_path / "photo.jpg")
 
 
 @pytest.mark.parametrize("path", IDEAS, ids=lambda path: path.stem)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mien.classify.ensemble import classifier_name
 from mien.classify.session import providers_of
-from mien.cli.console import progress_bar, say, stdout, write_result
+from mien.cli.console import progress_bar, remark, say, stdout, write_result
 from mien.cli.evaluate_tables import (
     comparison_text,
     confusion_table,
@@ -187,8 +187,7 @@ def evaluate(
         write_result(out, text)
     if html is not None:
         title = f"{id_from_path(faces.name)} ({split})"
-        page = evaluation_page(evaluated, chosen, truth, title=title, robust=shown_on_page(robust))
-        write_result(html, page)
+        write_result(html, evaluation_page(evaluated, chosen, truth, title=title, robust=shown_on_page(robust)))
     if robust is not None and draw is not None:
         write_robustness(draw, robust)
 
@@ -227,6 +226,8 @@ def _ask(answering: Classifier | Path, faces: FaceSet) -> NDArray[np.float32]:
 def _comparisons(evaluated: Evaluated, faces: FaceSet, truth: Truth) -> dict[str, PairedComparison]:
     """Compare two models by the labels and, where the truth is another, by that too."""
     one, other = (probs.argmax(axis=1) for _, probs in evaluated)
+    if np.array_equal(evaluated[0][1], evaluated[1][1]):
+        remark("both answer every face alike: is a model compared with itself?")
     truths = {"labels": faces.labels, truth.name: truth.classes}
     return {
         name: compare_predictions(classes[classes >= 0], one[classes >= 0], other[classes >= 0])

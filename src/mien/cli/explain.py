@@ -144,7 +144,8 @@ def _find_face(path: Path, number: int, *, cropped: bool) -> tuple[NDArray[np.ui
     if not len(faces):
         raise DataError(f"no face was found in {path}; where the picture is a face crop, add --cropped")
     if number > len(faces):
-        raise DataError(f"--face must be 1 to {len(faces)} for {path}, got {number}")
+        must = "1" if len(faces) == 1 else f"1 to {len(faces)}"
+        raise DataError(f"--face must be {must} for {path}, got {number}")
     chosen: NDArray[np.uint8] = crop_faces(pixels, faces[number - 1 : number])[0]
     return chosen, len(faces)
 

@@ -114,8 +114,10 @@ def _show_model(file: str, classifier: OnnxClassifier, *, as_json: bool, markdow
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").rstrip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"cannot read {path}: it must be UTF-8 text") from error
+    except OSError as error:
+        raise RecipeError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def holds_faces(path: Path) -> bool:

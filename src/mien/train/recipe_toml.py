@@ -3,6 +3,7 @@
 import difflib
 import tomllib
 from collections.abc import Iterable, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -82,7 +83,9 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     try:
         looped = path.resolve() in [each.resolve() for each in above]
         text = "" if looped else path.read_text(encoding="utf-8")
-    except (OSError, ValueError, RuntimeError) as error:  # also bytes that are no text, NUL in a name, a loop of links
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"cannot read {what}: it must be UTF-8 text") from error
+    except (OSError, ValueError, RuntimeError) as error:  # also NUL in a name, a loop of links
         raise RecipeError(f"cannot read {what}: {getattr(error, 'strerror', None) or error}") from error
     if looped:
         chain = " -> ".join(map(str, [*above, path]))
@@ -167,9 +170,18 @@ def _check_keys(content: Iterable[str], known: Iterable[str], *, prefix: str) ->
             raise RecipeError(f"{name} has another name now: {RENAMED[name]}")
         if name in REMOVED:
             raise RecipeError(f"{name} is no longer there, since it brought nothing: leave it out")
-        near = difflib.get_close_matches(key, known, n=1)
-        hint = f"did you mean {prefix}{near[0]}?" if near else f"known here: {', '.join(known)}"
+        near = [prefix + each for each in difflib.get_close_matches(key, known, n=1)]
+        meant = _tables_with(key) or near
+        hint = f"did you mean {' or '.join(meant)}?" if meant else f"known here: {', '.join(known)}"
         raise RecipeError(f"unknown key {shown(name)}; {hint}")
+
+
+def _tables_with(key: str) -> list[str]:
+    """A key in every table that knows it, such as optim.lr for lr; [net] by every kind of net."""
+    tables = hints_of(Recipe)
+    known = {f"{table}.{each}" for table, kind in tables.items() if is_dataclass(kind) for each in hints_of(kind)}
+    known |= {f"net.{each}" for net in NETS.values() for each in hints_of(net.settings)}
+    return sorted(name for name in known if name.partition(".")[2] == key)
 
 
 def _net_kind(content: dict[str, Any], name: object) -> type[Settings] | None:
