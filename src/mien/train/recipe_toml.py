@@ -3,7 +3,6 @@
 import difflib
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -178,10 +177,9 @@ def _check_keys(content: Iterable[str], known: Iterable[str], *, prefix: str) ->
 
 def _tables_with(key: str) -> list[str]:
     """A key in every table that knows it, such as optim.lr for lr; [net] by every kind of net."""
-    tables = hints_of(Recipe)
-    known = {f"{table}.{each}" for table, kind in tables.items() if is_dataclass(kind) for each in hints_of(kind)}
-    known |= {f"net.{each}" for net in NETS.values() for each in hints_of(net.settings)}
-    return sorted(name for name in known if name.partition(".")[2] == key)
+    tables = [("net", net.settings) for net in NETS.values()]
+    tables += [(table, kind) for table, kind in hints_of(Recipe).items() if table not in ("seed", "net")]
+    return sorted({f"{table}.{key}" for table, kind in tables if key in hints_of(kind)})
 
 
 def _net_kind(content: dict[str, Any], name: object) -> type[Settings] | None:
