@@ -208,7 +208,10 @@ def test_a_small_odd_set_is_told_without_nonsense(tmp_path: Path) -> None:
     words = ("sharp.onnx", "f.npz", "--slices", "t.csv", "--corrupt", "--compare", "sharp.onnx")
     said = run_mien("evaluate", *(tmp_path / word if "." in word else word for word in words))
     assert said.code == 0
-    assert said.err == f"{tmp_path / 't.csv'}: the column hat has fewer than two groups of these faces: left out\n"
+    assert said.err == (
+        f"{tmp_path / 't.csv'}: the column hat has fewer than two groups of these faces: left out\n"
+        "both answer every face alike: is a model compared with itself?\n"
+    )
     assert not {"nan", "inf"} & set(said.out.replace("%", " ").split())
     empty = next(line.split() for line in said.out.splitlines() if line.startswith("disgust"))
     assert empty[:5] == ["disgust", "0", "-", "-", "-"]
