@@ -37,10 +37,12 @@ Faces = NDArray[np.uint8]
 Scores = Callable[[Faces], NDArray[np.float32]]
 MODELS = ("swift-nano", "swift", "swift-fer2013")
 BATCH = 64  # faces
+ROW = 32  # faces that a net gets one after another
 SIDE = 64  # pixels: of the faces that fer's net takes
 SIZES = ((640, 480), (1280, 720))  # pixels of pictures
 FER = "fer's net"
 PRODUCT = "a product of two matrices of 1024x1024"  # float32, by numpy, on one thread
+WAYS = ("first", "row", "batch")
 THRESHOLD, OVERLAP = 0.75, 0.3
 
 
@@ -140,25 +142,27 @@ def compare_nets(rounds: int, faces: Path | None) -> None:
         ways[FER], runs[FER] = fer
     jobs: dict[str, Callable[[], object]] = {PRODUCT: lambda: matrix @ matrix}
     for label, run in runs.items():
-        for count in (1, BATCH):
-            jobs[f"{label} {count}"] = lambda run=run, count=count: run(count)
+        jobs[f"{label} first"] = lambda run=run: run(1)  # after the other jobs, whose data fill the caches
+        jobs[f"{label} row"] = lambda run=run: [run(1) for _ in range(ROW)]
+        jobs[f"{label} batch"] = lambda run=run: run(BATCH)
     times = milliseconds(jobs, rounds, clock=time.process_time)
     yardstick = times[PRODUCT]
     print(
-        f"a face, one thread: milliseconds of processor time, how many times {FER} ({BATCH} at once), and what part of"
+        f"a face, one thread: milliseconds of processor time, how many times {FER}, and what part of {PRODUCT},\n"
+        f"{yardstick:.1f} ms; each for one face after other work, {ROW} one after another, and {BATCH} at once"
     )
-    print(f"{PRODUCT}, {yardstick:.1f} ms")
     held = load_faces(faces) if faces else None
     for label, scores in ways.items():
-        alone, together = times[f"{label} 1"], times[f"{label} {BATCH}"] / BATCH
-        beside = f"{together / (times[f'{FER} {BATCH}'] / BATCH):6.2f}" if fer else "     -"
+        first = times[f"{label} first"]
+        row, batch = times[f"{label} row"] / ROW, times[f"{label} batch"] / BATCH
+        beside = " ".join(f"{times[f'{label} {way}'] / times[f'{FER} {way}']:.2f}" if fer else "-" for way in WAYS)
         right = ""
         if held is not None:
             valid = held[held.splits == "valid"]
             right = f"  {np.mean(scores(valid.images).argmax(axis=1) == valid.labels):6.1%} of the labels"
         print(
-            f"{label:>14}  alone {alone:6.3f}, {BATCH} at once {together:6.3f}  {beside}  "
-            f"{alone / yardstick:.3f}, {together / yardstick:.3f}{right}",
+            f"{label:>14}  {first:.3f} {row:.3f} {batch:.3f}  {beside}  "
+            f"{first / yardstick:.4f} {row / yardstick:.4f} {batch / yardstick:.4f}{right}",
             flush=True,
         )
 
