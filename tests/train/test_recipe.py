@@ -163,7 +163,52 @@ def test_a_removed_key_is_said_to_be_gone(old: str) -> None:
         parse_recipe(f"[{section}]\n{key} = 1")
 
 
-@pytest.mark.parametrize("change", ["optim.lr", "net.name=swift", "seed.x=1", "optim.lr.x=1"])
+@pytest.mark.parametrize(
+    ("change", "value"),
+    [
+        ("net.name=cnn", "cnn"),
+        ("net.name = cnn", "cnn"),
+        ("optim.schedule=one-cycle", "one-cycle"),
+        ('optim.schedule="one-cycle"', "one-cycle"),
+        ("augment.mix=cutmix", "cutmix"),
+    ],
+)
+def test_a_word_needs_no_quotes(tmp_path: Path, change: str, value: str) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text("seed = 1\n")
+    section, _, key = change.partition("=")[0].strip().partition(".")
+    assert getattr(getattr(load_recipe(path, [change]), section), key) == value
+
+
+def test_a_path_needs_no_quotes(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text('[net]\nname = "facenet29"\n')
+    net = load_recipe(path, ["net.weights=~/some_where/net-2.safetensors"]).net
+    assert isinstance(net, FaceNet29)
+    assert net.weights == "~/some_where/net-2.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ("optim.precision=a b", r"the value in .* is not TOML \(a text needs quotes"),
+        ("optim.precision=[", "is not TOML"),
+        ("optim.precision=", "is not TOML"),
+        ("optim.lr=1e", "is not TOML"),
+        ("optim.lr=high", "optim.lr must be"),
+        ("optim.nesterov=True", "optim.nesterov must be"),
+        ("net.name=fast", "net.name must be"),
+        ("net.widths=wide", "net.widths must be"),
+    ],
+)
+def test_a_changed_value_that_does_not_fit_is_refused(tmp_path: Path, change: str, error: str) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text("seed = 1\n")
+    with pytest.raises(RecipeError, match=error):
+        load_recipe(path, [change])
+
+
+@pytest.mark.parametrize("change", ["optim.lr", "seed.x=1", "optim.lr.x=1"])
 def test_settings_refused(tmp_path: Path, change: str) -> None:
     path = tmp_path / "r.toml"
     path.write_text("seed = 1\n[optim]\nlr = 0.5\n")

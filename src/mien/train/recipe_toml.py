@@ -1,6 +1,7 @@
 """Recipes as TOML text: bases, settings that change them, and errors that say what was probably meant."""
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ RENAMED = {
     "optim.sizes": "optim.image_sizes",
     "optim.patience": "optim.early_stop_patience",
 }
+_BARE_WORD = re.compile(r"[A-Za-z_/~][\w./~-]*")  # of a changed setting: a name or a path; a number begins otherwise
 REMOVED = ("normalise.equalise", "augment.repeats", "optim.tail", "optim.sharpness")
 
 
@@ -123,15 +125,17 @@ def _merge_changes(changes: Sequence[str]) -> dict[str, Any]:
 
 
 def _parse_change(change: str) -> dict[str, Any]:
-    """Read a change such as optim.lr=0.2 as a file would say it."""
+    """Read a change such as optim.lr=0.2 as a file would say it; a word or a path needs no quotes here."""
     key, equals, value = change.partition("=")
     if not equals:
         raise RecipeError(f"a setting must be KEY=VALUE, as in optim.lr=0.2, got {change!r}")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except (ValueError, RecursionError) as error:
-        text = shown(change)
-        raise RecipeError(f"the value in {text} is not TOML (a text needs quotes: 'net.name=\"swift\"')") from error
+        if not _BARE_WORD.fullmatch(value.strip()):
+            hint = "(a text needs quotes: 'net.weights=\"my weights.safetensors\"')"
+            raise RecipeError(f"the value in {shown(change)} is not TOML {hint}") from error
+        parsed = value.strip()
     for section in reversed(key.strip().split(".")):
         parsed = {section: parsed}
     return cast("dict[str, Any]", parsed)
