@@ -2,8 +2,8 @@
 
     python tools/draw_report.py faces.npz
 
-It reads docs/training/report (the run's metrics.csv and predictions.csv) and, where its base is `short`, the study's
-docs/training/report-study/table.csv. The confusion matrix is of FER2013's PublicTest, the valid split of the faces.
+It reads docs/training/report (the run's metrics.csv and predictions.csv) and docs/training/report-study (the study's
+differences.csv). The confusion matrix is of FER2013's PublicTest, the valid split of the faces.
 """
 
 import argparse
@@ -47,12 +47,22 @@ def draw_confusion(axes: Any, confusion: Any, names: tuple[str, ...]) -> None:
     axes.set(xlabel="answer", ylabel="label", title="PublicTest, % of each row")
 
 
-def draw_study(axes: Any, table: pd.DataFrame) -> None:
-    """Draw each recipe's difference to the first one, in points of the last epoch's accuracy."""
-    others = table[1:].dropna(subset="difference").sort_values("difference")
-    axes.barh(others.recipe, 100 * others.difference)
+def draw_study(axes: Any, differences: pd.DataFrame) -> None:
+    """Draw each recipe's difference to the first one, a point and an interval for each seed."""
+    base, *others = differences.recipe.unique()
+    means = differences.groupby("recipe")[["accuracy", "difference"]].mean()
+    order = sorted(others, key=lambda name: float(means.difference[name]))
+    seeds = sorted(differences.seed.unique())
+    for seed in seeds:
+        runs = differences[(differences.seed == seed) & (differences.recipe != base)]
+        rows = [order.index(name) + 0.2 * (seeds.index(seed) - (len(seeds) - 1) / 2) for name in runs.recipe]
+        errors = [runs.difference - runs.low, runs.high - runs.difference]
+        axes.errorbar(runs.difference, rows, xerr=errors, fmt="o", markersize=4, label=f"seed {seed}")
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set(xlabel=f"points beside {table.recipe[0]} ({100 * table['last'][0]:.1f}%)", title="One change each")
+    axes.set_yticks(range(len(order)), order)
+    axes.set(xlabel=f"points beside {base} ({means.accuracy[base]:.1f}%)", title="One change each, with 95% intervals")
+    if len(seeds) > 1:
+        axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -68,15 +78,12 @@ def main() -> int:
     faces = load_faces(arguments.faces)
     valid = faces[faces.splits == "valid"]
     probs = read_predictions(arguments.training / "report" / "predictions.csv", valid)
-    study = pd.read_csv(arguments.training / "report-study" / "table.csv")
-    panels = 3 if study.recipe[0] == "short" else 2  # another base's study is not of this recipe
-    figure = make_figure(figsize=(4.4 * panels, 4.2), layout="constrained")
-    axes = figure.subplots(1, panels)
+    figure = make_figure(figsize=(13.2, 4.2), layout="constrained")
+    axes = figure.subplots(1, 3)
     draw_curve(axes[0], pd.read_csv(arguments.training / "report" / "metrics.csv"))
     confusion = confusion_matrix(valid.labels, probs.argmax(axis=1), classes=len(valid.class_names))
     draw_confusion(axes[1], confusion, valid.class_names)
-    if panels == 3:
-        draw_study(axes[2], study)
+    draw_study(axes[2], pd.read_csv(arguments.training / "report-study" / "differences.csv"))
     with atomic_write(arguments.out) as file:
         file.write(figure_png(figure))
     print(f"wrote {arguments.out}")
