@@ -180,12 +180,13 @@ def test_a_word_needs_no_quotes(tmp_path: Path, change: str, value: str) -> None
     assert getattr(getattr(load_recipe(path, [change]), section), key) == value
 
 
-def test_a_path_needs_no_quotes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("weights", ["~/some_where/net-2.safetensors", "./net.safetensors", "../net", "/some/net"])
+def test_a_path_needs_no_quotes(tmp_path: Path, weights: str) -> None:
     path = tmp_path / "r.toml"
     path.write_text('[net]\nname = "facenet29"\n')
-    net = load_recipe(path, ["net.weights=~/some_where/net-2.safetensors"]).net
+    net = load_recipe(path, [f"net.weights={weights}"]).net
     assert isinstance(net, FaceNet29)
-    assert net.weights == "~/some_where/net-2.safetensors"
+    assert net.weights == weights
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ RENAMED = {
     "optim.sizes": "optim.image_sizes",
     "optim.patience": "optim.early_stop_patience",
 }
-_BARE_WORD = re.compile(r"[A-Za-z_/~][\w./~-]*")  # of a changed setting: a name or a path; a number begins otherwise
 REMOVED = ("normalise.equalise", "augment.repeats", "optim.tail", "optim.sharpness")
+_BARE_WORD = re.compile(r"[A-Za-z_/~.][\w./~-]*")  # of a changed setting: a name or a path
 
 
 def load_recipe(recipe: Path | str, changes: Sequence[str] = ()) -> Recipe:
